@@ -1,0 +1,90 @@
+# One-word ways to set up, try, check and time the project. Everything lives in .venv and build/; `make clean` removes both.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Twice quiet: errors only. A warning of pip is about its own set-up, and buries what the reader came for.
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+UV := uv==0.13.9
+LOCK_VENV := build/lock-venv
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help report test lint bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+report: $(VENV)/.core ## Write a report of the example history to build/report
+	@$(BIN)/policy-engine report examples/history.jsonl --as-of 2026-01-08T00:00:00Z -o build/report
+
+# Without Chromium the browser tests are skipped, which must not pass unnoticed: said before the run and after it, on
+# stderr, so that pytest's summary stays the last line of stdout. Arguments for pytest go in ARGS.
+test: $(VENV)/.test ## Run the tests on all cores (ARGS='-k word' picks some)
+	@$(warn_without_chromium); \
+	outcome=0; $(BIN)/python -m pytest -n auto $(ARGS) || outcome=$$?; \
+	$(warn_without_chromium); \
+	exit $$outcome
+
+lint: $(VENV)/.test ## Check format, lints, types, import layers and the bundled rule pack
+	@$(BIN)/ruff format --check --quiet . || { echo "some files are not formatted: run $(BIN)/ruff format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --strict --no-error-summary policy_engine
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/policy-engine validate
+	@$(BIN)/policy-engine test
+
+bench: $(VENV)/.test ## Time the whole way from history to report
+	@$(BIN)/python tests/bench/end_to_end.py
+
+# Versions already in the lock files stay as they are unless UPGRADE=1 is given. test.txt is resolved first and binds
+# the other two, so that one package never has two versions.
+lock: ## Rewrite the lock files in requirements/ (UPGRADE=1 takes newer versions)
+	@$(PYTHON) -m venv $(LOCK_VENV)
+	@$(LOCK_VENV)/bin/python -m pip -qq --disable-pip-version-check install '$(UV)'
+	@$(compile) --extra parquet --extra dev pyproject.toml -o requirements/test.txt
+	@$(compile) --constraint requirements/test.txt pyproject.toml -o requirements/core.txt
+	@printf 'hatchling\neditables\n' | $(compile) --constraint requirements/test.txt - -o requirements/build.txt
+
+clean: ## Remove .venv, build/ and every cache
+	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what the targets above stand on ---
+
+# The lock files must serve every Python from 3.11 on and every system, and name no package registry.
+compile = $(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-annotate --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "policy-engine needs Python 3.11 or newer; '$(PYTHON)' is not one." >&2; \
+		echo "Name another with: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "No virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+# Each stamp is newer than what it was installed from, so a second run installs nothing.
+$(VENV)/.core: requirements/core.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "Setting up .venv ..." >&2
+	@$(PIP) install --require-hashes -r requirements/core.txt -r requirements/build.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.core
+	@echo "Adding the test tools to .venv ..." >&2
+	@$(PIP) install --require-hashes -r requirements/test.txt
+	@touch $@
+
+define warn_without_chromium
+if [ -n "$$CHROMIUM" ]; then set -- "$$CHROMIUM"; else set -- chromium chromium-browser google-chrome; fi; \
+found=; for name; do if command -v "$$name" > /dev/null 2>&1; then found=yes; fi; done; \
+if [ -z "$$found" ]; then printf '%s\n' \
+	'+----------------------------------------------------------------------+' \
+	'|  No Chromium found: the browser tests are SKIPPED.                   |' \
+	'|  What a reader sees of the report is not checked in this run.        |' \
+	'|                                                                      |' \
+	'|  Debian:         apt-get install chromium                            |' \
+	'|  macOS:          brew install --cask chromium                        |' \
+	'|  anywhere else:  CHROMIUM=/path/to/chromium make test                |' \
+	'+----------------------------------------------------------------------+' >&2; fi
+endef
