@@ -1,0 +1,38 @@
+"""Promises of the gap check."""
+
+from __future__ import annotations
+
+from strategies import output, pack, rule, service, version
+
+from policy_engine.columns import StorageLocation
+from policy_engine.lint import gaps
+from policy_engine.periods import DAY
+
+
+def test_a_service_is_governed_declared_or_reported() -> None:
+    """
+    Only a service without a rule on storage, and not declared to have none, is a gap; a gap is a warning.
+    """
+    kept = version(1, {"service": ["film"]}, storage=StorageLocation.PLATFORM, retention=DAY)
+    services = [service(name, output("file")) for name in ("film", "song", "tool")]
+    made = pack(services, [rule("film", kept)], no_published_rule=("song",))
+    (problem,) = gaps.check(made)
+    assert (problem.code, problem.severity) == ("gap", "warning")
+    assert "`tool`" in problem.message
+
+
+def test_a_rule_about_every_service_leaves_no_gap() -> None:
+    """
+    A selector without a service is about all of them.
+    """
+    kept = version(1, storage=StorageLocation.PLATFORM, retention=DAY)
+    assert gaps.check(pack([service("film"), service("song")], [rule("all", kept)])) == ()
+
+
+def test_a_withdrawn_rule_governs_nothing() -> None:
+    """
+    A rule that a version without beginning has withdrawn leaves its service ungoverned.
+    """
+    kept = version(1, {"service": ["film"]}, storage=StorageLocation.PLATFORM, retention=DAY)
+    gone = rule("film", kept, version(2, withdrawn=True))
+    assert [problem.code for problem in gaps.check(pack([service("film")], [gone]))] == ["gap"]
