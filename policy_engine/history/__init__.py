@@ -1,0 +1,33 @@
+"""Turns exports of any shape into tasks: one row per task, nothing read is lost, the order of input never matters."""
+
+from policy_engine.history.batch import Batch, FlatFile, Outputs
+from policy_engine.history.merging import find_duplicates, merge_records, service_key
+from policy_engine.history.names import STATES, ServiceNames
+from policy_engine.history.reading import HistoryReader, Unit, checksums, plan_units
+from policy_engine.history.records import FIELD_PROBLEMS, QUARANTINE_REASONS, PageSeen, Seen, SetAside
+from policy_engine.history.sources import Found, Source, find_sources
+from policy_engine.history.tables import TABLE_COLUMNS
+
+__all__ = [
+    "FIELD_PROBLEMS",
+    "QUARANTINE_REASONS",
+    "STATES",
+    "TABLE_COLUMNS",
+    "Batch",
+    "FlatFile",
+    "Found",
+    "HistoryReader",
+    "Outputs",
+    "PageSeen",
+    "Seen",
+    "ServiceNames",
+    "SetAside",
+    "Source",
+    "Unit",
+    "checksums",
+    "find_duplicates",
+    "find_sources",
+    "merge_records",
+    "plan_units",
+    "service_key",
+]

@@ -1,0 +1,122 @@
+"""Cuts a CSV text into rows with their line numbers, so that a stray quotation mark costs one row and not the rest."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+_DELIMITERS = ",;\t"
+_NAMED_DELIMITER = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
+_LONGEST_HEADER = 50
+"""Lines."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table, or the lines that are none."""
+
+    line: int
+    """Its first line, from 1."""
+    fields: list[str] | None
+    """None when the lines cannot be read as CSV."""
+    defect: str = ""
+
+
+class CsvLines:
+    """The lines of a table, each held until the row that it belongs to is known to be whole."""
+
+    def __init__(self, text: TextIO) -> None:
+        """`text` must not translate line ends."""
+        self._text = text
+        self._again: deque[str] = deque()
+        self._taken: list[str] = []
+        self._line = 0
+        self._delimiter = ""
+
+    def rows(
+        self, width: int | None = None, is_plausible: Callable[[Sequence[str]], bool] | None = None
+    ) -> Iterator[Row]:
+        """
+        The rows from here on; rows of empty fields are none. A caller may stop after the header and come again.
+
+        A quotation mark that nobody closed swallows the lines below it. A row of several lines that is not `width`
+        fields wide is therefore taken apart: its first line is the defect, and each line below it that is a row by
+        itself and plausible is a row.
+        """
+        if not self._delimiter:
+            self._choose_delimiter()
+        strict = self._reader()
+        taken = self._taken
+        while True:
+            taken.clear()
+            defect = ""
+            fields: list[str] | None = None
+            try:
+                fields = next(strict)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                defect = str(error)
+                # A single line may still be what a spreadsheet would make of it.
+                fields = self._leniently(taken[0]) if len(taken) == 1 else None
+            first = self._line - len(taken) + 1
+            if fields is None or (len(taken) > 1 and len(fields) != width and width is not None):
+                yield Row(first, fields, defect)
+                yield from self._rescue(first, width, is_plausible, bool(defect))
+                strict = self._reader()
+            elif any(fields):
+                yield Row(first, fields)
+
+    def _reader(self) -> Iterator[list[str]]:
+        return csv.reader(self._lines(), delimiter=self._delimiter, strict=True, skipinitialspace=True)
+
+    def _lines(self) -> Iterator[str]:
+        again, taken, text = self._again, self._taken, self._text
+        while True:
+            line = again.popleft() if again else next(text, "")
+            if not line:
+                return
+            self._line += 1
+            taken.append(line)
+            yield line
+
+    def _choose_delimiter(self) -> None:
+        """Read the header, whose titles may hold line breaks, and take the delimiter that occurs most often in it."""
+        header = ""
+        for line in self._text:
+            if not header.strip() and (named := _NAMED_DELIMITER.fullmatch(line.strip("\r\n "))):
+                # A line that spreadsheets write for each other before the header.
+                self._line += len(self._again) + 1
+                self._again.clear()
+                self._delimiter = named.group(1)
+                return
+            self._again.append(line)
+            header += line
+            if header.strip() and (header.count('"') % 2 == 0 or len(self._again) > _LONGEST_HEADER):
+                break
+        self._delimiter = max(_DELIMITERS, key=header.count)
+
+    def _rescue(
+        self, first: int, width: int | None, is_plausible: Callable[[Sequence[str]], bool] | None, is_defective: bool
+    ) -> Iterator[Row]:
+        """Rows among the lines that a row swallowed below its first."""
+        swallowed = self._taken[1:]
+        if is_defective and swallowed:
+            # What looked like the end of the field was the beginning of one: a row starts here, and may go on below.
+            self._again.appendleft(swallowed.pop())
+            self._line -= 1
+        for line, text in enumerate(swallowed, first + 1):
+            # With an odd number of quotation marks it is the end of a field, not a row.
+            fields = self._leniently(text) if text.count('"') % 2 == 0 else None
+            if fields is not None and len(fields) == width and is_plausible is not None and is_plausible(fields):
+                yield Row(line, fields)
+
+    def _leniently(self, line: str) -> list[str] | None:
+        try:
+            return next(csv.reader([line], delimiter=self._delimiter, skipinitialspace=True), [])
+        except csv.Error:
+            return None

@@ -1,0 +1,165 @@
+"""Reads what a record says of its files: the output, legacy fields beside it, and the URL columns of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from policy_engine.history.batch import FlatFile, Outputs
+from policy_engine.history.decoding import NotJson, decode_values
+from policy_engine.urls import is_url, urls_in
+
+Report = Callable[[str, str, str], None]
+"""Takes the code, the field and what was found there, of a field that could not be read."""
+
+_MAX_DEPTH = 64
+_BOOLEANS = {"true": True, "false": False, "t": True, "f": False, "1": True, "0": False, "yes": True, "no": False}
+_MARKS = {True: "true", False: "false"}
+
+
+def read_boolean(value: object) -> bool | None:
+    """True or false in the spellings of JSON, spreadsheets and databases; None for anything else."""
+    if type(value) is bool:
+        return value
+    if type(value) is int and value in (0, 1):
+        return bool(value)
+    return _BOOLEANS.get(value.strip().lower()) if type(value) is str else None
+
+
+def read_output(record: Mapping[str, Any], legacy: tuple[str, ...], report: Report) -> object:
+    """
+    The output of a task object or row as decoded; Outputs where it has several parts; None when it carries none.
+
+    `legacy` names the fields in which older shapes keep their files.
+    """
+    output = record.get("output")
+    if type(output) is str:
+        output = _decode_text(output, report)
+    elif output:
+        output = _flatten_deep(output, report)
+    url = record.get("url")
+    parts: list[Any] = [output] if output else []
+    beside = None
+    for name in legacy:
+        if record.get(name):
+            value = record[name]
+            value = _decode_text(value, report) if type(value) is str else _flatten_deep(value, report)
+            beside = {**(beside or {}), name: value}
+    if beside is not None:
+        parts.append(beside)
+    if type(url) is str and is_url(url):
+        parts.append(FlatFile(url, None, None, None, None))
+    return None if not parts else parts[0] if len(parts) == 1 else Outputs(parts)
+
+
+def read_flat_output(row: Mapping[str, Any], report: Report) -> object:
+    """The output of a table's row: a FlatFile, the whole output where the row holds it, Outputs, or None."""
+    parts: list[Any] = []
+    name = None
+    urls = _urls_of(row.get("url"), report)
+    output = row.get("output")
+    if type(output) is str:
+        text = output.strip()
+        if text[:1] in ("{", "["):
+            parts.append(_decode_text(text, report))
+        elif is_url(text):
+            urls.append(text)
+        else:
+            name = text or None
+    elif isinstance(output, (dict, list)) and output:
+        parts.append(_flatten_deep(output, report))
+    if urls:
+        marked = _mark(row.get("watermarked"), report)
+        facts = (_word(row.get("media")), _word(row.get("role")), marked)
+        parts += [FlatFile(url, name, *facts) for url in urls]
+    return None if not parts else parts[0] if len(parts) == 1 else Outputs(parts)
+
+
+def _urls_of(value: object, report: Report) -> list[str]:
+    """The addresses in a cell: one as a rule; several divided by white space, or a list."""
+    if value is None or value == "":
+        return []
+    cell = _decode_text(value.strip(), report) if type(value) is str else value
+    texts = cell if isinstance(cell, list) else [cell]
+    urls = [url for text in texts if type(text) is str for url in urls_in(text, is_address=True)]
+    if not urls and cell:
+        report("unreadable_url", "url", kind_of(value))
+    return urls
+
+
+def _mark(value: object, report: Report) -> str | None:
+    if value is None or value == "":
+        return None
+    marked = read_boolean(value)
+    if marked is None:
+        report("unreadable_watermarked", "watermarked", kind_of(value))
+        return None
+    return _MARKS[marked]
+
+
+def _word(value: object) -> str | None:
+    return value.strip() or None if type(value) is str else None
+
+
+def _decode_text(text: str, report: Report) -> Any:
+    """JSON within a text, decoded; any other text as it stands."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return text
+    try:
+        values = decode_values(text.encode("utf-8", "replace"))
+    except NotJson:
+        report("unreadable_output", "output", kind_of(text))
+        return text
+    value = values[0][1] if len(values) == 1 else [one for _, one in values]
+    return _flatten_deep(value, report)
+
+
+def is_too_deep(value: Any) -> bool:
+    """True for objects and lists nested beyond all reason, which no later step should have to walk down."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        below = []
+        for one in level:
+            for child in one.values() if type(one) is dict else one if type(one) is list else ():
+                kind = type(child)
+                if kind is dict or kind is list:
+                    below.append(child)
+        if not below:
+            return False
+        level = below
+    return True
+
+
+def _flatten_deep(value: Any, report: Report) -> Any:
+    """The value itself; of one nested too deeply, the list of its addresses."""
+    if not is_too_deep(value):
+        return value
+    report("unreadable_output", "output", "nesting that is too deep")
+    return _all_urls(value)
+
+
+def _all_urls(value: Any) -> list[str]:
+    found: list[str] = []
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            found += urls_in(one)
+        elif isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return sorted(found)
+
+
+def kind_of(value: object) -> str:
+    """Name the kind of a decoded value for people, without showing it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return f"text of {len(value)} characters" if value else "empty text"
+    return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "something else"
