@@ -1,0 +1,209 @@
+"""Reads what a URL itself says: its host, whose it is, which file it names, and until when a signed link works."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import unquote
+
+from policy_engine.periods import MAX_INSTANT, MIN_INSTANT, SECOND, parse_instant
+
+_URL = re.compile(r"https?://[^\s\x00-\x1f\x7f]+", re.IGNORECASE)
+_LOOSE_URL = re.compile(r"https?://[^\x00-\x1f\x7f]+", re.IGNORECASE)
+_LOOSE_FILE = re.compile(r"https?://[^/\s]+/[^\x00-\x1f\x7f]*\.[a-z0-9]{2,5}(?:\?\S*)?", re.IGNORECASE)
+_HOST = re.compile(r"https?://(?:[^/?#@\s]*@)?(\[[0-9a-f:.]*\]|[^/?#:@\s]*)", re.IGNORECASE)
+
+# Query parameters that sign a link or date it; they change while the file stays the same.
+_SIGNING = frozenset({
+    "expires", "signature", "key-pair-id", "policy", "ossaccesskeyid", "awsaccesskeyid", "googleaccessid",
+    "ex", "is", "hm", "se", "sp", "sv", "sr", "sig", "st", "spr", "token", "exp", "x-kcdn-pid",
+    "response-content-disposition", "auth_key", "x-expires", "x-signature",
+    "q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list", "q-signature",
+})  # fmt: skip
+_SIGNING_PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-tos-")
+_SHORT_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2})Z)?")
+_BASIC_TIME = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
+
+
+def is_url(text: str) -> bool:
+    """True for an http or https address that is the whole text."""
+    return text[:4].lower() == "http" and _URL.fullmatch(text) is not None
+
+
+def urls_in(text: str, is_address: bool = False) -> list[str]:
+    """
+    The addresses of which a text consists: one as a rule, several when white space divides them, none in prose.
+
+    One with spaces inside is taken as it stands where it ends like a file, or where `is_address` says that the place
+    is known to hold an address.
+    """
+    text = text.strip()
+    if text[:4].lower() != "http":
+        return []
+    if _URL.fullmatch(text):
+        return [text]
+    parts = [part.rstrip(",;|") for part in text.split()]
+    if all(_URL.fullmatch(part) for part in parts):
+        return parts
+    return [text] if (_LOOSE_URL if is_address else _LOOSE_FILE).fullmatch(text) else []
+
+
+def host_of(url: str) -> str:
+    """The host in lower case without port and user, or an empty text."""
+    match = _HOST.match(url)
+    return match.group(1).lower().rstrip(".") if match else ""
+
+
+def file_identity(url: str) -> str:
+    """
+    The part of a URL that names the file: scheme and host in lower case, signing parameters and fragment left out.
+
+    Two addresses with one identity are one file; other query parameters are kept, since they may name a file.
+    """
+    if "?" not in url and "#" not in url:
+        # Most addresses are in canonical form already; the general way below would give the same text.
+        end = url.find("/", 8)
+        if (url if end < 0 else url[:end]).islower():
+            return url
+    base, mark, rest = url.partition("#")[0].partition("?")
+    scheme, _, tail = base.partition("://")
+    host, slash, path = tail.partition("/")
+    base = f"{scheme.lower()}://{host.lower()}{slash}{path}"
+    if not mark:
+        return base
+    kept = [part for part in rest.split("&") if part and not _is_signing(part.partition("=")[0])]
+    return f"{base}?{'&'.join(sorted(kept))}" if kept else base
+
+
+def _is_signing(name: str) -> bool:
+    name = unquote(name).lower()
+    return name in _SIGNING or name.startswith(_SIGNING_PREFIXES)
+
+
+def link_expiry(url: str) -> int | None:
+    """
+    The instant (ns, UTC) at which a signed link stops working according to the link itself, or None.
+
+    Understands `Expires` (unix seconds), `X-Amz-Date` + `X-Amz-Expires` and their Google, OSS and TOS twins,
+    Azure's `se`, Discord's hexadecimal `ex`, and JSON-web-token-like `exp` in unix seconds.
+    """
+    _, mark, query = url.partition("#")[0].partition("?")
+    if not mark:
+        return None
+    fields: dict[str, str] = {}
+    for part in query.split("&"):
+        name, equals, value = part.partition("=")
+        if equals:
+            fields.setdefault(unquote(name).lower(), unquote(value))
+    for prefix in _SIGNING_PREFIXES:
+        dated, lasts = fields.get(prefix + "date"), fields.get(prefix + "expires")
+        if dated is not None and lasts is not None:
+            return _sum(dated, lasts)
+    if "ex" in fields and "hm" in fields:
+        return _within(_integer(fields["ex"], 16))
+    if "se" in fields and "sig" in fields:
+        return _azure_time(fields["se"])
+    for name in ("expires", "x-expires", "exp"):
+        if name in fields:
+            return _within(_integer(fields[name], 10))
+    return None
+
+
+def _integer(text: str, base: int) -> int | None:
+    digits = "[0-9]" if base == 10 else "[0-9a-fA-F]"
+    return int(text, base) if re.fullmatch(digits + "{1,12}", text) else None
+
+
+def _within(seconds: int | None) -> int | None:
+    # Below one million it is a length of time or nonsense, not an instant.
+    if seconds is None or not 1_000_000 <= seconds <= MAX_INSTANT // SECOND:
+        return None
+    return seconds * SECOND
+
+
+def _azure_time(text: str) -> int | None:
+    # Azure also signs links whose time has no seconds, or is a day.
+    short = _SHORT_TIME.fullmatch(text)
+    if short:
+        text = f"{short.group(1)}T{short.group(2) or '00:00'}:00Z"
+    try:
+        instant = parse_instant(text)
+    except ValueError:
+        return None
+    # The year 9999 stands for "never"; it lies beyond what an instant can be.
+    return instant if MIN_INSTANT <= instant <= MAX_INSTANT else None
+
+
+def _sum(dated: str, lasts: str) -> int | None:
+    match, seconds = _BASIC_TIME.fullmatch(dated), _integer(lasts, 10)
+    if match is None or seconds is None:
+        return None
+    year, month, day, hour, minute, second = match.groups()
+    try:
+        total = parse_instant(f"{year}-{month}-{day}T{hour}:{minute}:{second}Z") + seconds * SECOND
+    except ValueError:
+        return None
+    return total if MIN_INSTANT <= total <= MAX_INSTANT else None
+
+
+class HostOwners:
+    """Tells whose a host is, by the rule pack's list (`host`, `*.suffix`, either with `/path*`)."""
+
+    def __init__(self, owners: Mapping[str, str]) -> None:
+        """Sort the patterns; paths are looked at before whole hosts, exact hosts before suffixes, long before short."""
+        self._hosts = _by_length((name.lower(), owner) for name, owner in owners.items() if "/" not in name)
+        self._paths = _by_length((name, owner) for name, owner in owners.items() if "/" in name)
+        self._known: dict[str, tuple[tuple[tuple[str, str], ...], str | None]] = {}
+        self._sites: dict[str, tuple[str, str | None, bool]] = {}
+
+    def of_urls(self, urls: Iterable[str | None]) -> tuple[list[str | None], list[str | None]]:
+        """Host (None without a URL) and its owner (None when not known) of each URL."""
+        hosts: list[str | None] = []
+        owners: list[str | None] = []
+        sites = self._sites
+        for url in urls:
+            if url is None:
+                hosts.append(None)
+                owners.append(None)
+                continue
+            # What stands between `//` and the next `/` repeats, so it is looked at once.
+            site = url.split("/", 3)[2]
+            known = sites.get(site)
+            if known is None:
+                host = host_of(url)
+                owner = self.owner_of(host, url) if host else None
+                known = sites[site] = (host, owner, bool(host and self._known[host][0]))
+            hosts.append(known[0])
+            # Where paths have owners of their own, the site does not decide.
+            owners.append(self.owner_of(known[0], url) if known[2] else known[1])
+        return hosts, owners
+
+    def owner_of(self, host: str, url: str) -> str | None:
+        """The owner of a host (lower case), or None when the pack does not know it."""
+        known = self._known.get(host)
+        if known is None:
+            known = self._known[host] = self._look_up(host)
+        paths, owner = known
+        if paths:
+            path = url.partition("://")[2].partition("/")[2]
+            for prefix, path_owner in paths:
+                if path.startswith(prefix):
+                    return path_owner
+        return owner
+
+    def _look_up(self, host: str) -> tuple[tuple[tuple[str, str], ...], str | None]:
+        paths = []
+        for name, owner in self._paths:
+            pattern, _, path = name.partition("/")
+            if _covers(pattern.lower(), host):
+                paths.append((path.removesuffix("*"), owner))
+        paths.sort(key=lambda item: -len(item[0]))
+        return tuple(paths), next((owner for name, owner in self._hosts if _covers(name, host)), None)
+
+
+def _by_length(owners: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted(owners, key=lambda item: (item[0].startswith("*"), -len(item[0]), item[0]))
+
+
+def _covers(pattern: str, host: str) -> bool:
+    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
