@@ -1,0 +1,153 @@
+"""Turns the numbers of a report into summary.json: a versioned, machine-readable account without the rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from policy_engine.columns import VERDICTS
+from policy_engine.report_model import Amount, CountLine, ReadingTotals, ReportModel, RuleLine, Section, ServiceLine
+
+SCHEMA = "policy-engine/summary/v1"
+"""Name and version of the form; described by schemas/summary.v1.schema.json."""
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+
+
+def render_json(model: ReportModel) -> str:
+    """Write the summary; keys keep this order, and the same model gives the same bytes anywhere."""
+    text = json.dumps(_summary(model), indent=2, ensure_ascii=False, allow_nan=False)
+    # Half of a surrogate pair, as an export may carry it, cannot be written as UTF-8.
+    return _HALF_PAIR.sub("\ufffd", text) + "\n"
+
+
+def _summary(model: ReportModel) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "title": model.title,
+        "as_of": model.as_of,
+        "horizon": model.horizon,
+        "operation_horizon": model.operation_horizon,
+        "program": {"name": "policy-engine", "version": model.program_version},
+        "pack": {"id": model.pack_id, "title": model.pack_title, "digest": model.pack_digest},
+        "warnings": [{"code": notice.code, "text": notice.text} for notice in model.warnings],
+        "verdicts": [
+            {"verdict": line.verdict, "title": line.title, **_amount(line.amount), "csv": line.csv}
+            for line in model.verdicts
+        ],
+        "totals": {
+            "with_assets": _amount(model.total),
+            "without_assets": _amount(model.without_assets),
+            "history": _amount(model.grand_total),
+            "possibly_past": _amount(model.possibly_past),
+            "money_basis": model.money_basis,
+            "other_units": _counts(model.other_units),
+        },
+        "next": {
+            "deadline": _moment(model.next_deadline, model.next_deadline_words),
+            "window": _moment(model.next_window, model.next_window_words),
+        },
+        "operation_windows": _counts(model.windows),
+        "not_known": _counts(model.not_known),
+        "rests_on": {
+            "basis": _counts(model.basis),
+            "evidence": _counts(model.evidence),
+            "urls_checked": 0,
+            "oldest_source": model.oldest_source,
+            "newest_record": _moment(model.newest_record, model.newest_record_words),
+        },
+        "reading": _reading(model.reading),
+        "pages": [
+            {"where": page.where, "declared": page.declared, "read": page.read, "pages": page.pages}
+            for page in model.pages
+        ],
+        "problems": _counts(model.problems),
+        "services": [_service(line) for line in model.services],
+        "deadlines": {
+            "buckets": [
+                {"start": bucket.start, "end": bucket.end, "assets": bucket.assets, "points": bucket.points}
+                for bucket in model.deadlines
+            ],
+            "later": model.deadlines_later,
+        },
+        "sections": [_section(section) for section in (*model.sections, model.closing)],
+        "rules": [_rule(line) for line in model.rules],
+        "not_published": _counts(model.not_published),
+        "inputs": [
+            {"name": line.name, "sha256": line.sha256, "size": line.size, "records": line.records}
+            for line in model.inputs
+        ],
+        "parameters": [{"name": name, "value": value} for name, value in model.parameters],
+        "findings_digest": model.findings_digest,
+    }
+
+
+def _amount(amount: Amount) -> dict[str, Any]:
+    return {"assets": amount.assets, "points": amount.points, "cost_usd": amount.cost_usd}
+
+
+def _counts(lines: Sequence[CountLine]) -> list[dict[str, Any]]:
+    return [{"code": line.code, "meaning": line.meaning, "count": line.count} for line in lines]
+
+
+def _moment(instant: str, words: str) -> dict[str, Any]:
+    return {"at": instant or None, "words": words}
+
+
+def _reading(reading: ReadingTotals) -> dict[str, Any]:
+    return {
+        "files": reading.files,
+        "records": reading.records,
+        "tasks": reading.tasks,
+        "merged": reading.merged,
+        "quarantined": reading.quarantined,
+        "tasks_with_assets": reading.tasks_with_assets,
+        "tasks_without_assets": reading.tasks_without_assets,
+        "without_assets": [
+            {"code": line.code, "meaning": line.meaning, "count": line.count, "points": line.points}
+            for line in reading.without_assets
+        ],
+        "previews": reading.previews,
+        "same_file": reading.same_file,
+    }
+
+
+def _service(line: ServiceLine) -> dict[str, Any]:
+    return {
+        "service": line.service,
+        "title": line.title,
+        **_amount(line.total),
+        "verdicts": dict(zip(map(str, VERDICTS), line.by_verdict, strict=True)),
+    }
+
+
+def _section(section: Section) -> dict[str, Any]:
+    return {
+        "id": section.id,
+        "title": section.title,
+        "rows_shown": len(section.rows),
+        **_amount(section.total),
+        "csv": section.csv,
+    }
+
+
+def _rule(line: RuleLine) -> dict[str, Any]:
+    return {
+        "rule_id": line.rule_id,
+        "version": line.version,
+        "title": line.title,
+        "applies_to": line.applies_to,
+        "storage": line.storage or None,
+        "kept": line.kept or None,
+        "operations": line.operations or None,
+        "in_force_from": line.in_force_from,
+        "basis": line.basis,
+        "source_title": line.source_title,
+        "source_url": line.source_url,
+        "section": line.section,
+        "retrieved_on": line.retrieved_on,
+        "age_days": line.age_days,
+        "assets": line.assets,
+    }
