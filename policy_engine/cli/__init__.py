@@ -1,0 +1,196 @@
+"""The command line: arguments to values, one call, text and an exit code; the only place that asks the clock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import click
+
+from policy_engine import __version__
+from policy_engine.cli import checking, evaluating, showing
+from policy_engine.cli.output import silence
+from policy_engine.problems import (
+    InputUnusable,
+    NothingToEvaluate,
+    PackInvalid,
+    PolicyEngineError,
+    Problem,
+    TotalsMismatch,
+    UsageProblem,
+    format_problem,
+    plain,
+)
+
+EXIT_CODES: dict[int, str] = {
+    0: "done",
+    1: "findings named by --fail-on exist",
+    2: "usage: an argument makes no sense, or the output cannot be written",
+    3: "the rule files are invalid or in conflict",
+    4: "the input is unusable, or more was set aside than --max-quarantine allows",
+    5: "rule tests failed",
+    6: "control totals do not tie",
+    7: "there was nothing to evaluate",
+    70: "internal error",
+    130: "interrupted",
+}
+"""Exit code -> meaning."""
+
+_CODE_OF: tuple[tuple[type[PolicyEngineError], int], ...] = (
+    (PackInvalid, 3),
+    (InputUnusable, 4),
+    (UsageProblem, 2),
+    (NothingToEvaluate, 7),
+    (TotalsMismatch, 6),
+)
+
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+
+
+class _PipeClosed(Exception):
+    """Whoever read our output has seen enough."""
+
+
+class _Commands(click.Group):
+    """The commands; click itself would end a closed pipe with 1 and an EOFError with 130, which mean other things."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Read the arguments."""
+        with _own_codes():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _own_codes():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _own_codes() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _PipeClosed from error
+    except EOFError as error:
+        raise RuntimeError(f"unexpected end of a file: {error}") from error
+
+
+@click.group(
+    cls=_Commands,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="policy-engine")
+def cli() -> None:
+    """
+    Says of generated media files what is still there, what is about to go, and how we know.
+
+    Reads exported task histories, applies versioned retention rules, writes HTML and CSV reports.
+    """
+
+
+for _command in (*evaluating.COMMANDS, *checking.COMMANDS, *showing.COMMANDS):
+    cli.add_command(_command)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; everything a person needs to know has then been printed."""
+    code = _outcome(arguments)
+    refused = _flush(is_said=code != 0)
+    code = code or refused
+    if code:
+        _say(f"exit {code}: {EXIT_CODES.get(code, 'failed')}")
+    return code
+
+
+def _outcome(arguments: Sequence[str] | None) -> int:
+    """Call the command; every way it can end becomes an exit code and, where it failed, a sentence."""
+    try:
+        code = cli.main(
+            args=list(arguments) if arguments is not None else None, prog_name="policy-engine", standalone_mode=False
+        )
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        with suppress(OSError):
+            error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted")
+        return 130
+    except PolicyEngineError as error:
+        for problem in sorted(error.problems, key=lambda one: one.sort_key()):
+            _say(format_problem(problem, error.sources))
+        return next(number for kind, number in _CODE_OF if isinstance(error, kind))
+    except _PipeClosed:
+        silence(sys.stdout)
+        return 0
+    except Exception as error:
+        if os.environ.get("POLICY_ENGINE_DEBUG"):
+            _say(traceback.format_exc())
+        if isinstance(error, OSError) and error.errno is not None:
+            return _report_os_error(error)
+        _say(
+            f"internal error: {type(error).__name__}: {plain(error, 400)}\n"
+            "  help: this is a defect; set POLICY_ENGINE_DEBUG=1 to see where, and report it with the input"
+        )
+        return 70
+
+
+def _report_os_error(error: OSError) -> int:
+    """What the system refuses (a full disk, a folder without permission) is no defect of the program."""
+    where = f"`{plain(error.filename)}`" if error.filename else "the output"
+    problem = Problem(
+        "refused-by-system", f"{where} cannot be used: {error.strerror}",
+        help="is the disk full, or a permission missing? name another place with -o",
+    )  # fmt: skip
+    _say(format_problem(problem))
+    return 2
+
+
+def _say(text: str) -> None:
+    """Print a diagnostic, if anybody still listens."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
+def _flush(is_said: bool) -> int:
+    """Let standard output say now, and not when Python ends, that it cannot take everything."""
+    if sys.stdout is None:
+        return 0
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence(sys.stdout)
+    except OSError as error:
+        silence(sys.stdout)
+        return 0 if is_said else _report_os_error(error)
+    return 0
+
+
+def main() -> None:
+    """Entry point of the `policy-engine` command."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Whoever starts a job in the background may have asked for it not to be interrupted.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_leave_signals_to_the_parent)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks must not stop a run.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run())
+
+
+def _leave_signals_to_the_parent() -> None:
+    # INVARIANT: a worker must die of SIGTERM at once. Python runs a handler between two instructions only, and a worker
+    # that waits for work when the signal comes may never get to the next one, so that the pool waits for it forever.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

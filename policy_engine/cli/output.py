@@ -1,0 +1,93 @@
+"""Puts results where they were asked for: on standard output, or in a file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import click
+
+from policy_engine.problems import Problem, UsageProblem, plain
+
+_IN_MEMORY = 32 << 20
+
+
+def show(text: str) -> None:
+    """Print a result; a reader who has seen enough (`| head`) does not change what the command found."""
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        silence(sys.stdout)
+
+
+def silence(stream: IO[str] | None) -> None:
+    """Send what is still to come to nowhere, so that Python does not complain when it flushes at its end."""
+    if stream is not None:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def check_file(output: str) -> None:
+    """Refuse a place where no file can be written; raises UsageProblem."""
+    if output == "-":
+        return
+    target = Path(os.path.realpath(output))
+    try:
+        mode = target.stat().st_mode if target.exists() else stat.S_IFREG
+        if stat.S_ISDIR(mode):
+            raise _unwritable(output, "it is a folder", f"name a file in it, such as `{plain(output)}/findings.csv`")
+        if not stat.S_ISREG(mode):
+            raise _unwritable(output, "it is no regular file", "name another file with -o, or - for standard output")
+        if not target.parent.is_dir():
+            folder = plain(Path(output).parent)
+            raise _unwritable(output, f"there is no folder `{folder}`", "make the folder first, or name another file")
+    except OSError as error:
+        raise _unwritable(output, error.strerror or str(error)) from None
+
+
+@contextmanager
+def whole_file(output: str) -> Iterator[IO[bytes]]:
+    """A stream to a file that appears whole or not at all; `-` is standard output, which then gets all or nothing."""
+    check_file(output)
+    if output == "-":
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
+            yield spool
+            spool.seek(0)
+            _copy_to_stdout(spool)
+        return
+    # Through a link, not over it.
+    target = Path(os.path.realpath(output))
+    staging = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    try:
+        stream = staging.open("wb")
+    except OSError as error:
+        raise _unwritable(output, error.strerror or str(error)) from None
+    try:
+        with stream:
+            yield stream
+        staging.replace(target)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def _copy_to_stdout(spool: IO[bytes]) -> None:
+    if sys.stdout is None:
+        raise _unwritable("-", "standard output is closed")
+    try:
+        sys.stdout.flush()
+        shutil.copyfileobj(spool, sys.stdout.buffer, 1 << 20)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        silence(sys.stdout)
+
+
+def _unwritable(output: str, why: str, help_: str = "") -> UsageProblem:
+    help_ = help_ or "name another file with -o, or - for standard output"
+    return UsageProblem(Problem("unwritable-file", f"`{plain(output)}` cannot be written: {why}", help=help_))
