@@ -80,7 +80,7 @@ def _quarantine(totals: Totals) -> list[Notice]:
             "quarantine",
             f"{count_of(set_aside, 'record')} of {records:,} ({share}) could not be used and "
             f"{'is' if set_aside == 1 else 'are'} in no figure; "
-            "quarantine.csv says where and why.",
+            "the report's quarantine.csv says where and why.",
         )
     ]
 

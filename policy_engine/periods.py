@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-NANOSECOND = 1
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -40,10 +39,6 @@ class Interval:
     """First instant inside, or None."""
     end: int | None
     """First instant no longer inside, or None."""
-
-    def contains(self, instant: int) -> bool:
-        """True when the instant lies in `[start, end)`."""
-        return (self.start is None or self.start <= instant) and (self.end is None or instant < self.end)
 
 
 def parse_duration(text: str) -> int:
