@@ -30,6 +30,17 @@ def category_of(values: Sequence[str | None], index: npt.NDArray[Any] | None = N
     return categorical(codes if index is None else codes[index], words)
 
 
+def texts(values: Sequence[str | None]) -> Any:
+    """A column of texts that hardly repeat; None is missing."""
+    try:
+        import pyarrow as pa
+
+        # pandas would look at every value once more before it makes the same array.
+        return pd.array(pa.array(values, pa.large_string()), dtype="str")
+    except (ImportError, UnicodeEncodeError):
+        return pd.array(values, dtype="str")
+
+
 def codes_of(column: pd.Series[Any] | None, rows: int) -> tuple[npt.NDArray[np.intp], list[str]]:
     """
     Integer code per row and the words; a missing value has the code -1.

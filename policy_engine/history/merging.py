@@ -10,6 +10,7 @@ import numpy as np
 
 from policy_engine.history.batch import Batch, FlatFile, Outputs, join
 from policy_engine.history.names import FINAL_STATES, STATES, UNKNOWN_STATE, ServiceNames
+from policy_engine.history.output_fields import decode_output
 from policy_engine.periods import NAT
 from policy_engine.urls import file_identity, urls_in
 
@@ -27,6 +28,7 @@ def merge_records(batches: Sequence[Batch], names: ServiceNames) -> tuple[Batch,
     instant, then the record's canonical form. Outputs are united.
     """
     records = join(batches)
+    records.output = [decode_output(one) if type(one) is bytes else one for one in records.output]
     by_id: dict[str, list[int]] = {}
     for row, task_id in enumerate(records.task_id):
         by_id.setdefault(task_id, []).append(row)
@@ -143,6 +145,8 @@ def carries_output(batch: Batch, row: int) -> bool:
     A record of a task that still waits has blanks for what is to come; those do not count as an output.
     """
     output = batch.output[row]
+    if type(output) is bytes:
+        output = decode_output(output)
     if not output:
         return False
     waiting = STATES[batch.state[row]] in ("pending", "processing", "staged")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from policy_engine.history.batch import FlatFile, Outputs
-from policy_engine.history.decoding import NotJson, decode_values
+from policy_engine.history.decoding import STRICT_ERRORS, NotJson, decode_strictly, decode_values
 from policy_engine.urls import is_url, urls_in
 
 Report = Callable[[str, str, str], None]
 """Takes the code, the field and what was found there, of a field that could not be read."""
 
-_MAX_DEPTH = 64
+MAX_DEPTH = 64
+_LONGEST_BLANK = 1_000
 _BOOLEANS = {"true": True, "false": False, "t": True, "f": False, "1": True, "0": False, "yes": True, "no": False}
 _MARKS = {True: "true", False: "false"}
 
@@ -50,6 +52,25 @@ def read_output(record: Mapping[str, Any], legacy: tuple[str, ...], report: Repo
     if type(url) is str and is_url(url):
         parts.append(FlatFile(url, None, None, None, None))
     return None if not parts else parts[0] if len(parts) == 1 else Outputs(parts)
+
+
+def decode_output(text: bytes) -> Any:
+    """An output as a plain record holds it: bytes of an object, a list or null that are known to be JSON."""
+    if len(text) <= _LONGEST_BLANK and b"://" not in text:
+        return _decode_blank(text)
+    return _decode_plain(text)
+
+
+def _decode_plain(text: bytes) -> Any:
+    try:
+        return decode_strictly(text)
+    except STRICT_ERRORS:
+        # Numbers beyond what the strict decoder takes.
+        return decode_values(text)[0][1]
+
+
+# Services write the same blanks for every task that has no file.
+_decode_blank = lru_cache(maxsize=1024)(_decode_plain)
 
 
 def read_flat_output(row: Mapping[str, Any], report: Report) -> object:
@@ -117,7 +138,7 @@ def _decode_text(text: str, report: Report) -> Any:
 def is_too_deep(value: Any) -> bool:
     """True for objects and lists nested beyond all reason, which no later step should have to walk down."""
     level = [value]
-    for _ in range(_MAX_DEPTH):
+    for _ in range(MAX_DEPTH):
         below = []
         for one in level:
             for child in one.values() if type(one) is dict else one if type(one) is list else ():

@@ -142,13 +142,13 @@ class HistoryReader:
         else:
             line = unit.first_line
             for block in self._blocks(unit, source):
-                rows = self._fast.rows(block, line)
-                if rows is None:
+                columns = self._fast.columns(block, line)
+                if columns is None:
                     _read_lines(block, reader, line)
                     line += block.count(b"\n")
                 else:
-                    reader.take_rows(rows)
-                    line += len(rows)
+                    reader.take_columns(columns)
+                    line += len(columns[0])
                 if len(reader) >= _RECORDS:
                     yield
 
