@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.columns import ACCOUNTS, WITHOUT_ASSET_REASONS
-from policy_engine.frames import categorical, category_of, texts, utc_times
-from policy_engine.history import STATES, Batch, Source, service_key
+from policy_engine.frames import categorical, category_of, coded, texts, utc_times
+from policy_engine.history import STATES, Batch, Source, decode_output, service_key
 from policy_engine.history.merging import carries_output
-from policy_engine.history.names import fold
+from policy_engine.history.names import WAITING_STATES, fold
 from policy_engine.model import ExpectedOutputs, RulePack, Service
 from policy_engine.output_columns import OutputColumns
 from policy_engine.outputs import FileKinds
@@ -130,7 +131,12 @@ class AssetMaker:
         service, output = batch.service, batch.output
         for row in left:
             value = output[row]
-            if value:
+            if type(value) is bytes and b"://" not in value and b"\\" not in value:
+                # The blanks of a task without a file, which are alike for many tasks.
+                if batch.state[row] not in WAITING_STATES and decode_output(value):
+                    reasons[row] = _REASONS.index(self._why_no_url(batch, row, 0))
+                    continue
+            elif value:
                 found = self.kinds.files_of(service[row], value)
                 totals.previews += found.previews
                 totals.same_file += found.same_file
@@ -153,41 +159,42 @@ class AssetMaker:
 
     def _plain_files(self, batch: Batch, rows: Int64, files: _Files, totals: TaskTotals) -> list[int]:
         """Take the files of plain outputs, service by service; returns the other rows, in any order."""
-        left: list[int] = []
-        groups: dict[str | None, list[int]] = {}
-        service, output = batch.service, batch.output
-        for row in rows.tolist():
-            if type(output[row]) is bytes:
-                groups.setdefault(service[row], []).append(row)
-            else:
-                left.append(row)
-        for name, group in groups.items():
-            if name is None or len(group) < _FEW:
-                left += group
+        left: list[Int64] = []
+        output = batch.output
+        is_text = np.fromiter((type(one) is bytes for one in output), bool, len(output))
+        services, names = coded(batch.service)
+        codes = np.where(is_text[rows], services[rows], -1)
+        order = np.argsort(codes, kind="stable")
+        edges = np.searchsorted(codes[order], np.arange(-1, len(names) + 1))
+        for code, (start, end) in enumerate(itertools.pairwise(edges.tolist()), -1):
+            group = rows[order[start:end]]
+            if code < 0 or len(group) < _FEW:
+                left.append(group)
                 continue
+            name = names[code]
             reader = self._columns.get(name)
             if reader is None:
                 reader = self._columns[name] = OutputColumns(self.kinds, name)
-            found = reader.find([output[row] for row in group])
+            found = reader.find([output[row] for row in group.tolist()])
             totals.previews += found.previews
             totals.same_file += found.same_file
-            places = np.array(group, np.int64)
-            files.extend(places[found.rows], found.kinds, found.ordinals, found.urls)
-            left += places[found.left].tolist()
-        return left
+            files.extend(group[found.rows], found.kinds, found.ordinals, found.urls)
+            left.append(group[found.left])
+        return np.concatenate(left).tolist()
 
     def _points(self, batch: Batch, totals: TaskTotals) -> Int64:
         """Points per task: what completed tasks consumed, in units that have a dollar value."""
         count = len(batch)
         units: list[str | None] = batch.unit
-        if any(share is not None for share in batch.share):
+        if batch.share.count(None) != count:
             stated = list(zip(batch.consume, batch.share, units, strict=True))
             amounts = np.array([(share if one is None else one) or 0 for one, share, _ in stated], np.int64)
             units = [unit or "point" if one is None and share is not None else unit for one, share, unit in stated]
         else:
-            amounts = np.fromiter((one or 0 for one in batch.consume), np.int64, count)
+            amounts = np.array([one or 0 for one in batch.consume], np.int64)
         amounts[np.array(batch.state) != _COMPLETED] = 0
-        priced = np.fromiter((unit in self._priced for unit in units), bool, count)
+        codes, words = coded(units)
+        priced = np.array([*(word in self._priced for word in words), False], bool)[codes]
         for row in np.flatnonzero(~priced & (amounts > 0)).tolist():
             name = units[row] or "not stated"
             amount, tasks = totals.other_units.get(name, (0, 0))
@@ -234,7 +241,8 @@ class AssetMaker:
             points = np.zeros(0, np.int64)
         rows = index.tolist()
         task_id, service = batch.task_id, batch.service
-        hosts, owners = self._owners.of_urls(urls)
+        sites, owned = self._owners.of_urls(urls)
+        site = np.array(sites, np.intp)
         links = [link_expiry(url) if url is not None and "?" in url else None for url in urls]
         link_expires = np.array([NAT if link is None else link for link in links], np.int64)
         facts = self.kinds.kinds
@@ -246,18 +254,18 @@ class AssetMaker:
             "model": category_of(batch.model, index),
             "task_type": category_of(batch.task_type, index),
             "account": _accounts(batch, index),
-            "media": _by_kind([one.media for one in facts], kind),
-            "role": _by_kind([one.role for one in facts], kind),
-            "watermarked": _by_kind([one.watermarked for one in facts], kind),
+            "media": _by_place([one.media for one in facts], kind),
+            "role": _by_place([one.role for one in facts], kind),
+            "watermarked": _by_place([one.watermarked for one in facts], kind),
             "url": texts(urls),
-            "url_host": category_of(hosts),
-            "host_owner": category_of(owners),
+            "url_host": _by_place([host for host, _ in owned], site),
+            "host_owner": _by_place([owner for _, owner in owned], site),
             "status": category_of(batch.status, index),
             "created_at": utc_times(batch.created[index]),
             "completed_at": utc_times(batch.ended[index]),
             "completion_bound": utc_times(batch.bound[index]),
             "link_expires_at": utc_times(link_expires),
-            "expected": np.array([url is None for url in urls], bool),
+            "expected": site < 0,
             "facts_conflict": np.array([one.is_conflicting for one in facts], bool)[kind],
             "points": pd.array(points, dtype="Int64"),
             "cost_usd": pd.array(points / rate, dtype="Float64"),
@@ -270,19 +278,14 @@ class AssetMaker:
     def _asset_ids(self, batch: Batch, files: _Files) -> list[str]:
         """service/task_id/output name/ordinal of each file."""
         names = [one.name for one in self.kinds.kinds]
-        endings: dict[tuple[int, int], str] = {}
-        for kind, ordinal in set(zip(files.kinds.tolist(), files.ordinals.tolist(), strict=True)):
-            endings[kind, ordinal] = f"/{names[kind]}/{ordinal}"
+        width = int(files.ordinals.max(initial=0)) + 1
+        which, distinct = pd.factorize(files.kinds * width + files.ordinals)
+        endings = [f"/{names[code // width]}/{code % width}" for code in distinct.tolist()]
         keys = [
             f"{service_key(batch, row) if name is None else name}/{task_id}"
             for row, (name, task_id) in enumerate(zip(batch.service, batch.task_id, strict=True))
         ]
-        return [
-            keys[row] + endings[which]
-            for row, which in zip(
-                files.rows.tolist(), zip(files.kinds.tolist(), files.ordinals.tolist(), strict=True), strict=True
-            )
-        ]
+        return [keys[row] + endings[ending] for row, ending in zip(files.rows.tolist(), which.tolist(), strict=True)]
 
     def _source_texts(self, batch: Batch, rows: list[int]) -> list[str]:
         """Where the records of each asset's task stand: `file:line`, `file#record`, several joined by `; `."""
@@ -352,14 +355,15 @@ def expected_outputs(service: Service, task_type: str | None) -> ExpectedOutputs
 
 def _accounts(batch: Batch, index: npt.NDArray[np.intp]) -> Any:
     """Account per asset: the private pool decides, where it is silent the service mode, else unknown."""
-    codes = np.full(len(batch), -1, np.int8)
-    known: dict[tuple[Any, ...], int] = {}
-    for row, key in enumerate(zip(batch.account, batch.pool, batch.mode, strict=True)):
-        code = known.get(key)
-        if code is None:
-            code = known[key] = _account_code(*key)
-        codes[row] = code
-    return categorical(codes[index], list(ACCOUNTS))
+    mixed = np.zeros(len(batch), np.int64)
+    told: list[list[Any]] = []
+    for values in (batch.account, batch.pool, batch.mode):
+        codes, words = coded(values)
+        told.append([*words, None])
+        mixed = mixed * len(told[-1]) + codes % len(told[-1])
+    combined = itertools.product(*told)
+    account = np.array([_account_code(*facts) for facts in combined], np.int8)[mixed]
+    return categorical(account[index], list(ACCOUNTS))
 
 
 def _account_code(account: str | None, pool: bool | None, mode: str | None) -> int:
@@ -370,7 +374,8 @@ def _account_code(account: str | None, pool: bool | None, mode: str | None) -> i
     return {"public": 0, "private": 1}.get((mode or "").strip().lower(), -1)
 
 
-def _by_kind(values: list[str | None], kind: npt.NDArray[np.intp]) -> Any:
+def _by_place(values: Sequence[str | None], places: npt.NDArray[np.intp]) -> Any:
+    """A categorical column of the values at places; None, "" and the place -1 are missing."""
     words: dict[str, int] = {}
-    lookup = np.array([-1 if value is None else words.setdefault(value, len(words)) for value in values], np.int32)
-    return categorical(lookup[kind], list(words))
+    lookup = np.array([*(words.setdefault(value, len(words)) if value else -1 for value in values), -1], np.int32)
+    return categorical(lookup[places], list(words))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -21,12 +23,21 @@ def categorical(codes: npt.NDArray[Any], words: Sequence[str]) -> Any:
     return pd.Categorical.from_codes(codes.astype(np.int64), categories=pd.Index(list(words), dtype="object"))
 
 
+def coded(values: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
+    """Code of each value, -1 for None and "", and the distinct values in the order met."""
+    places: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
+    codes = np.fromiter(map(places.__getitem__, values), np.int64, len(values))
+    missing = [places[one] for one in (None, "") if one in places]
+    if not missing:
+        return codes, list(places)
+    lookup = np.cumsum([code not in missing for code in range(len(places))]) - 1
+    lookup[missing] = -1
+    return lookup[codes], [value for value, code in places.items() if code not in missing]
+
+
 def category_of(values: Sequence[str | None], index: npt.NDArray[Any] | None = None) -> Any:
     """A categorical column of texts of which few are distinct, taken at `index` if given; None and "" are missing."""
-    words = [word for word in dict.fromkeys(values) if word]
-    places: dict[str | None, int] = {word: code for code, word in enumerate(words)}
-    places[None] = places[""] = -1
-    codes = np.fromiter(map(places.__getitem__, values), np.int64, len(values))
+    codes, words = coded(values)
     return categorical(codes if index is None else codes[index], words)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress
 from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -100,9 +101,8 @@ class OutputColumns:
         leaf = np.repeat(np.array(found.leaves, np.int64), sizes)
         urls = list(chain.from_iterable(found.texts))
         self._mark_hidden(texts, rows, urls, odd)
-        common = np.fromiter(map(_is_common, urls), bool, len(urls))
-        if not common.all():
-            odd[rows[~common]] = True
+        if urls and not _are_common(urls):
+            odd[rows[~np.fromiter(map(_is_common, urls), bool, len(urls))]] = True
         return self._settle(rows, leaf, urls, odd)
 
     def _decode(self, texts: Sequence[bytes]) -> tuple[list[Any], list[int]]:
@@ -122,12 +122,6 @@ class OutputColumns:
 
     def _flatten(self, node: Node, values: list[Any], rows: Rows, found: _Addresses) -> None:
         """Collect the texts at the leaves below a node; `values` and `rows` are parallel."""
-        is_there = [value is not None for value in values]
-        if not all(is_there):
-            values = list(compress(values, is_there))
-            rows = rows[np.array(is_there, bool)]
-        if not values:
-            return
         for shape, here, at in _by_type(values, rows):
             if shape is str:
                 if node.leaf is not None:
@@ -156,7 +150,8 @@ class OutputColumns:
         together = b"\n".join(texts)
         if b"\\" in together and _HIDDEN.search(together):
             odd |= np.fromiter((_HIDDEN.search(text) is not None for text in texts), bool, len(texts))
-        if together.count(b"://") != "\n".join(urls).count("://"):
+        if together.count(b"://") != len(urls):
+            # More than one in some address, or one where no path is listed.
             held = np.fromiter((text.count(b"://") for text in texts), np.int64, len(texts))
             seen = np.zeros(len(texts), np.int64)
             np.add.at(seen, rows, np.fromiter((url.count("://") for url in urls), np.int64, len(urls)))
@@ -173,7 +168,7 @@ class OutputColumns:
         several = np.bincount(rows, minlength=len(odd)) > 1
         compared = np.flatnonzero(several[rows] & ~again & ~odd[rows])
         if compared.size:
-            keys = np.fromiter((_base(urls[place]) for place in compared.tolist()), np.int64, compared.size)
+            keys = _bases([urls[place] for place in compared.tolist()])
             keys ^= rows[compared] * np.int64(0x1F3D5B79)
             order = np.argsort(keys, kind="stable")
             equal = np.flatnonzero(keys[order][1:] == keys[order][:-1])
@@ -198,15 +193,17 @@ class OutputColumns:
 
 
 def _by_type(values: list[Any], rows: Rows) -> Iterator[tuple[type, list[Any], Rows]]:
-    """Values of one place by their type, nearly always one."""
+    """Values of one place by their type, nearly always one; none for those that are null or absent."""
     kinds = list(map(type, values))
     distinct = dict.fromkeys(kinds)
     if len(distinct) == 1:
-        yield kinds[0], values, rows
+        if kinds[0] is not NoneType:
+            yield kinds[0], values, rows
         return
     for kind in distinct:
-        chosen = [one is kind for one in kinds]
-        yield kind, list(compress(values, chosen)), rows[np.array(chosen, bool)]
+        if kind is not NoneType:
+            chosen = [one is kind for one in kinds]
+            yield kind, list(compress(values, chosen)), rows[np.array(chosen, bool)]
 
 
 def _shape(node: Node) -> Any:
@@ -231,9 +228,25 @@ def _is_common(text: str) -> bool:
     return text.startswith(_SCHEMES) and len(text) > 8 and " " not in text and text.isprintable()
 
 
-def _base(url: str) -> int:
-    """Equal for addresses of one file, which differ in their queries and in capitals at most."""
-    return hash(url.partition("?")[0].partition("#")[0].lower())
+def _are_common(texts: list[str]) -> bool:
+    """True when every text is common, seen from all of them together; False when some may not be."""
+    if {text[:8] for text in texts} != {"https://"} or min(map(len, texts)) <= 8:
+        return False
+    together = "".join(texts)
+    if not together.isascii():
+        return " " not in together and together.isprintable()
+    codes = np.frombuffer(together.encode("ascii"), np.uint8)
+    return int(codes.min()) > 0x20 and int(codes.max()) < 0x7F
+
+
+def _bases(urls: list[str]) -> Rows:
+    """A number per address, equal for addresses of one file, which differ in their queries and in capitals at most."""
+    together = "\n".join(urls)
+    if "#" in together:
+        urls = [url.partition("#")[0] for url in urls]
+    if "?" in together:
+        urls = [url.partition("?")[0] for url in urls]
+    return np.fromiter(map(hash, "\n".join(urls).lower().split("\n")), np.int64, len(urls))
 
 
 def _ordinals(named: Rows) -> Rows:

@@ -10,7 +10,6 @@ from msgspec import UNSET, UnsetType
 
 from policy_engine.history.decoding import STRICT_ERRORS, decode_strictly
 from policy_engine.history.names import ServiceNames
-from policy_engine.history.output_fields import MAX_DEPTH
 from policy_engine.history.records import MAX_USAGE
 
 # Why this path is exact: a block is taken only if every line decodes into the types below, in which case the general
@@ -45,6 +44,8 @@ _NO_META = _Meta()
 _NO_USAGE = _Usage()
 _PLAIN_STARTS = frozenset((b"{", b"[", b"n", b""))
 """First bytes of an output that is an object, a list, null or absent."""
+_LONG, _DEEP = 400, 200
+"""Only longer outputs can be nested so deeply that decoding them later might fail where it would not have here."""
 _LONGEST_BLANK = 4
 """Outputs this short are decoded at once, so that the common blanks (`null`, `{}`, `[]`) are none."""
 
@@ -102,24 +103,23 @@ class FastPath:
         texts = [bytes(task.output) for task in tasks]
         if not {text[:1] for text in texts} <= _PLAIN_STARTS:
             return None
-        if any(text.count(b"[") + text.count(b"{") > MAX_DEPTH for text in texts):
+        if any(len(text) > _LONG and text.count(b"[") + text.count(b"{") > _DEEP for text in texts):
             return None
         ids = [task.task_id for task in tasks]
         if any(map(str.isspace, ids)):
             return None
-        resolve, state_of = self._names.resolve, self._names.state_of
         metas = [task.meta or _NO_META for task in tasks]
         usages = [meta.usage or _NO_USAGE for meta in metas]
         models = [task.model or None for task in tasks]
         statuses = [task.status or None for task in tasks]
-        namings = list(map(resolve, models, [task.task_type or None for task in tasks]))
         nothing = [None] * count
+        namings = self._names.resolve_all(models, [task.task_type or None for task in tasks])
         return [
             list(range(first_line, first_line + count)), [0] * count, ids,
             [naming.service for naming in namings], models,
             [naming.task_type for naming in namings], [naming.is_floating for naming in namings],
             [not (task.meta is UNSET and task.config is UNSET and not text) for task, text in zip(tasks, texts, strict=True)],
-            statuses, list(map(state_of, statuses)),
+            statuses, self._names.states_of(statuses),
             [meta.created_at or None for meta in metas], [meta.ended_at or None for meta in metas], nothing, nothing,
             [meta.is_using_private_pool for meta in metas],
             [task.config.service_mode or None if task.config else None for task in tasks], nothing,

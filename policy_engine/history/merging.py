@@ -164,7 +164,7 @@ def has_url(value: object) -> bool:
     return isinstance(value, list) and any(has_url(one) for one in value)
 
 
-def find_duplicates(keys: Sequence[np.ndarray[Any, np.dtype[np.uint32]]]) -> np.ndarray[Any, np.dtype[np.uint32]]:
+def find_duplicates(keys: Sequence[np.ndarray[Any, np.dtype[np.uint64]]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Checksums that occur more than once, ascending."""
-    together = np.sort(np.concatenate(keys)) if keys else np.empty(0, np.uint32)
+    together = np.sort(np.concatenate(keys)) if keys else np.empty(0, np.uint64)
     return np.unique(together[1:][together[1:] == together[:-1]])

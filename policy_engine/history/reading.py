@@ -6,6 +6,7 @@ import itertools
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import IO, Any
 
 import msgspec
@@ -28,6 +29,10 @@ UNIT = 1 << 24
 """Bytes of JSON Lines that are handed to a process at a time."""
 _RECORDS = 20_000
 _MAX_LINE = 1 << 28
+_UUID = 36
+"""Characters of a UUID."""
+_FACTORS = np.array([0x9E3779B97F4A7C15 * (2 * place + 1) % 2**64 for place in range(_UUID // 4)], np.uint64)
+"""Odd numbers that spread the pieces of an id over 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class HistoryReader:
                 )
             ) from None
 
-    def keys(self, unit: Unit) -> tuple[npt.NDArray[np.uint32], int]:
+    def keys(self, unit: Unit) -> tuple[npt.NDArray[np.uint64], int]:
         """
         Checksums of the task ids in a unit, one per usable record in any order, and the number of lines.
 
@@ -197,12 +202,20 @@ def _take(reader: RecordReader) -> tuple[Batch, Seen]:
     return batch, seen
 
 
-def _checksums(ids: Sequence[str]) -> npt.NDArray[np.uint32]:
+def _checksums(ids: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """A number per id that depends on the id alone; ids as long as a UUID are done together, others by CRC-32."""
+    sums = np.empty(len(ids), np.uint64)
+    is_long = [len(one) == _UUID and one.isascii() for one in ids]
+    pieces = np.frombuffer("".join(compress(ids, is_long)).encode("ascii"), "<u4").reshape(-1, _UUID // 4)
+    long = np.array(is_long, bool)
+    sums[long] = (pieces * _FACTORS).sum(axis=1, dtype=np.uint64)
     crc = zlib.crc32
-    return np.fromiter((crc(one.encode("utf-8", "surrogatepass")) for one in ids), np.uint32, len(ids))
+    for row in np.flatnonzero(~long).tolist():
+        sums[row] = crc(ids[row].encode("utf-8", "surrogatepass"))
+    return sums
 
 
-def checksums(batch: Batch) -> npt.NDArray[np.uint32]:
+def checksums(batch: Batch) -> npt.NDArray[np.uint64]:
     """Checksum of each row's task id, as HistoryReader.keys gives them."""
     return _checksums(batch.task_id)
 

@@ -35,7 +35,7 @@ FIELD_PROBLEMS: dict[str, str] = {
     "unreadable_usage": "The usage is not a whole number of units from 0 to a trillion; it counts as unknown.",
     "unreadable_account": "The account is neither pay_as_you_go nor host_your_account; it counts as unknown.",
     "unreadable_watermarked": "`watermarked` is neither true nor false; it counts as unknown.",
-    "unreadable_output": "The output is text that looks like JSON and is none, or is nested too deeply.",
+    "unreadable_output": "The output is text that looks like JSON and is none.",
     "unreadable_url": "The `url` of a table is no http or https address.",
     "unreadable_part": "A part that should be an object (meta, config, detail or usage) is something else.",
 }

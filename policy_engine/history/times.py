@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from types import NoneType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,14 +36,16 @@ def read_times(values: Sequence[object]) -> tuple[Int64, dict[int, str]]:
     out = np.full(len(values), NAT, np.int64)
     if values.count(None) == len(values):
         return out, {}
-    texts = [value if type(value) is str else "" for value in values]
+    texts: Sequence[Any] = values
+    if not set(map(type, values)) <= {str, NoneType}:
+        texts = [value if type(value) is str else "" for value in values]
     try:
         # One byte more than the longest fast form, so that a longer text shows there and is not cut unseen.
         raw = np.array(texts, dtype=f"S{_LONGEST + 1}")
     except UnicodeEncodeError:
         raw = np.empty(0, "S1")
     # A NUL looks like the end of a text there.
-    is_plain = len(raw) == len(texts) and "\0" not in "".join(texts)
+    is_plain = len(raw) == len(texts) and "\0" not in "".join(filter(None, texts))
     regular = _read_regular(raw, out) if is_plain else np.zeros(len(values), bool)
     problems: dict[int, str] = {}
     for row in np.flatnonzero(~regular).tolist():
