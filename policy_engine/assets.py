@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.columns import ACCOUNTS, WITHOUT_ASSET_REASONS
-from policy_engine.frames import categorical, category_of, coded, texts, utc_times
+from policy_engine.frames import categorical, category_of, coded, joined_texts, texts, utc_times
 from policy_engine.history import STATES, Batch, Source, decode_output, service_key
 from policy_engine.history.merging import carries_output
 from policy_engine.history.names import WAITING_STATES, fold
@@ -159,7 +159,7 @@ class AssetMaker:
 
     def _plain_files(self, batch: Batch, rows: Int64, files: _Files, totals: TaskTotals) -> list[int]:
         """Take the files of plain outputs, service by service; returns the other rows, in any order."""
-        left: list[Int64] = []
+        left: list[Int64] = [np.empty(0, np.int64)]
         output = batch.output
         is_text = np.fromiter((type(one) is bytes for one in output), bool, len(output))
         services, names = coded(batch.service)
@@ -180,7 +180,8 @@ class AssetMaker:
             totals.same_file += found.same_file
             files.extend(group[found.rows], found.kinds, found.ordinals, found.urls)
             left.append(group[found.left])
-        return np.concatenate(left).tolist()
+        others: list[int] = np.concatenate(left).tolist()
+        return others
 
     def _points(self, batch: Batch, totals: TaskTotals) -> Int64:
         """Points per task: what completed tasks consumed, in units that have a dollar value."""
@@ -239,8 +240,7 @@ class AssetMaker:
         index, kind, urls = files.rows, files.kinds, files.urls
         if points is None:
             points = np.zeros(0, np.int64)
-        rows = index.tolist()
-        task_id, service = batch.task_id, batch.service
+        service = batch.service
         sites, owned = self._owners.of_urls(urls)
         site = np.array(sites, np.intp)
         links = [link_expiry(url) if url is not None and "?" in url else None for url in urls]
@@ -248,8 +248,8 @@ class AssetMaker:
         facts = self.kinds.kinds
         rate = self.pack.money.points_per_usd
         columns: dict[str, Any] = {
-            "asset_id": texts(self._asset_ids(batch, files)),
-            "task_id": texts([task_id[row] for row in rows]),
+            "asset_id": self._asset_ids(batch, files),
+            "task_id": texts(batch.task_id, index),
             "service": category_of(service, index),
             "model": category_of(batch.model, index),
             "task_type": category_of(batch.task_type, index),
@@ -271,37 +271,35 @@ class AssetMaker:
             "cost_usd": pd.array(points / rate, dtype="Float64"),
             "account_id": category_of(batch.account_id, index),
             "api_key_id": category_of(batch.api_key_id, index),
-            "source": texts(self._source_texts(batch, rows)),
+            "source": self._source_texts(batch, index),
         }
         return pd.DataFrame(columns, copy=False)
 
-    def _asset_ids(self, batch: Batch, files: _Files) -> list[str]:
+    def _asset_ids(self, batch: Batch, files: _Files) -> Any:
         """service/task_id/output name/ordinal of each file."""
         names = [one.name for one in self.kinds.kinds]
         width = int(files.ordinals.max(initial=0)) + 1
         which, distinct = pd.factorize(files.kinds * width + files.ordinals)
         endings = [f"/{names[code // width]}/{code % width}" for code in distinct.tolist()]
-        keys = [
-            f"{service_key(batch, row) if name is None else name}/{task_id}"
-            for row, (name, task_id) in enumerate(zip(batch.service, batch.task_id, strict=True))
-        ]
-        return [keys[row] + endings[ending] for row, ending in zip(files.rows.tolist(), which.tolist(), strict=True)]
+        services, words = coded(batch.service)
+        if (services < 0).any():
+            keys = [service_key(batch, row) if name is None else name for row, name in enumerate(batch.service)]
+            services, words = coded(keys)
+        beginnings = [f"{word}/" for word in words]
+        index = files.rows
+        return joined_texts((beginnings, services[index]), (batch.task_id, index), (endings, which))
 
-    def _source_texts(self, batch: Batch, rows: list[int]) -> list[str]:
+    def _source_texts(self, batch: Batch, index: Int64) -> Any:
         """Where the records of each asset's task stand: `file:line`, `file#record`, several joined by `; `."""
-        names, also, line = self._sources, batch.also, batch.line
-        if not also and len(set(batch.file)) == 1 and not any(batch.item) and all(line):
-            name = names[batch.file[0]]
-            return [f"{name}:{line[row]}" for row in rows]
-        texts = [
-            place(names[batch.file[row]], line[row], batch.item[row]) if row not in also else "" for row in rows
+        names, also = self._sources, batch.also
+        lines = np.array(batch.line, np.int64)
+        if not also and len(set(batch.file)) == 1 and not any(batch.item) and lines.all():
+            return joined_texts(([f"{names[batch.file[0]]}:"], index * 0), (list(map(str, batch.line)), index))
+        places = [
+            "; ".join(place(names[file], line, item) for file, line, item in ((file, line, item), *also.get(row, ())))
+            for row, (file, line, item) in enumerate(zip(batch.file, batch.line, batch.item, strict=True))
         ]
-        if also:
-            for asset, row in enumerate(rows):
-                if row in also:
-                    places = [(batch.file[row], line[row], batch.item[row]), *also[row]]
-                    texts[asset] = "; ".join(place(names[file], line, item) for file, line, item in places)
-        return texts
+        return texts(places, index)
 
 
 @dataclass

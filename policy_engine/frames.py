@@ -41,15 +41,34 @@ def category_of(values: Sequence[str | None], index: npt.NDArray[Any] | None = N
     return categorical(codes if index is None else codes[index], words)
 
 
-def texts(values: Sequence[str | None]) -> Any:
-    """A column of texts that hardly repeat; None is missing."""
+def texts(values: Sequence[str | None], index: npt.NDArray[Any] | None = None) -> Any:
+    """A column of texts that hardly repeat, taken at `index` if given; None is missing."""
     try:
         import pyarrow as pa
 
         # pandas would look at every value once more before it makes the same array.
-        return pd.array(pa.array(values, pa.large_string()), dtype="str")
+        column = pa.array(values, pa.large_string())
+        return pd.array(column if index is None else column.take(pa.array(index)), dtype="str")
     except (ImportError, UnicodeEncodeError):
-        return pd.array(values, dtype="str")
+        return pd.array(values if index is None else [values[row] for row in index.tolist()], dtype="str")
+
+
+def joined_texts(*parts: tuple[Sequence[str], npt.NDArray[Any]]) -> Any:
+    """
+    A column of n texts, each put together of one text per part.
+
+    A part is texts and n places in them.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        columns = [pa.array(words, pa.large_string()).take(pa.array(places)) for words, places in parts]
+        column = pc.binary_join_element_wise(*columns, pa.scalar("", pa.large_string()))
+        return pd.array(column, dtype="str")
+    except (ImportError, UnicodeEncodeError):
+        listed = [[words[place] for place in places.tolist()] for words, places in parts]
+        return pd.array(list(map("".join, zip(*listed, strict=True))), dtype="str")
 
 
 def codes_of(column: pd.Series[Any] | None, rows: int) -> tuple[npt.NDArray[np.intp], list[str]]:

@@ -114,7 +114,7 @@ class FileKinds:
 
     def files_of(self, service: str | None, output: Any) -> TaskFiles:
         """
-        The files in an output (decoded JSON or its bytes, a FlatFile, or Outputs of several records, the preferred first).
+        The files in an output: JSON as bytes or decoded, a FlatFile, or Outputs of several records, preferred first.
 
         Every address ends as an asset, as a preview, or as another address of a file that is counted.
         """

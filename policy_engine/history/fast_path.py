@@ -114,12 +114,15 @@ class FastPath:
         statuses = [task.status or None for task in tasks]
         nothing = [None] * count
         namings = self._names.resolve_all(models, [task.task_type or None for task in tasks])
+        has_parts = [
+            not (task.meta is UNSET and task.config is UNSET and not text)
+            for task, text in zip(tasks, texts, strict=True)
+        ]
         return [
             list(range(first_line, first_line + count)), [0] * count, ids,
             [naming.service for naming in namings], models,
             [naming.task_type for naming in namings], [naming.is_floating for naming in namings],
-            [not (task.meta is UNSET and task.config is UNSET and not text) for task, text in zip(tasks, texts, strict=True)],
-            statuses, self._names.states_of(statuses),
+            has_parts, statuses, self._names.states_of(statuses),
             [meta.created_at or None for meta in metas], [meta.ended_at or None for meta in metas], nothing, nothing,
             [meta.is_using_private_pool for meta in metas],
             [task.config.service_mode or None if task.config else None for task in tasks], nothing,

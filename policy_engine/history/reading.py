@@ -25,9 +25,9 @@ from policy_engine.problems import InputUnusable, Problem, SourceSpan
 
 BLOCK = 1 << 18
 """Bytes of JSON Lines that are decoded at a time; few enough for what is decoded to stay in the processor's cache."""
-UNIT = 1 << 24
+UNIT = 1 << 25
 """Bytes of JSON Lines that are handed to a process at a time."""
-_RECORDS = 20_000
+_RECORDS = 40_000
 _MAX_LINE = 1 << 28
 _UUID = 36
 """Characters of a UUID."""

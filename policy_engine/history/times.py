@@ -39,14 +39,9 @@ def read_times(values: Sequence[object]) -> tuple[Int64, dict[int, str]]:
     texts: Sequence[Any] = values
     if not set(map(type, values)) <= {str, NoneType}:
         texts = [value if type(value) is str else "" for value in values]
-    try:
-        # One byte more than the longest fast form, so that a longer text shows there and is not cut unseen.
-        raw = np.array(texts, dtype=f"S{_LONGEST + 1}")
-    except UnicodeEncodeError:
-        raw = np.empty(0, "S1")
-    # A NUL looks like the end of a text there.
-    is_plain = len(raw) == len(texts) and "\0" not in "".join(filter(None, texts))
-    regular = _read_regular(raw, out) if is_plain else np.zeros(len(values), bool)
+    regular = _read_with_arrow(texts, out)
+    if regular is None:
+        regular = _read_with_numpy(texts, out)
     problems: dict[int, str] = {}
     for row in np.flatnonzero(~regular).tolist():
         value = values[row]
@@ -84,6 +79,51 @@ def _within(instant: int) -> int:
     if not MIN_INSTANT <= instant <= MAX_INSTANT:
         raise ValueError("a time outside the years 1824 to 2116")
     return instant
+
+
+def _read_with_arrow(texts: Sequence[str | None], out: Int64) -> npt.NDArray[np.bool_] | None:
+    """Do what `_read_with_numpy` does with pyarrow, in a third of the time; None where it is missing or refuses."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        return None
+    try:
+        column = pa.array(texts, pa.string())
+        edges = np.frombuffer(column.buffers()[1], np.int32, len(column) + 1)
+        text = np.frombuffer(column.buffers()[2] or b"", np.uint8)
+        starts, ends = edges[:-1], edges[1:]
+        # Of the texts that pyarrow reads, those with these marks in these places are of the regular form.
+        regular: npt.NDArray[np.bool_] = ends - starts >= len(_ZERO)
+        rows = np.flatnonzero(regular)
+        starts, ends = starts[rows], ends[rows]
+        is_utc = (text[starts + 10] == ord("T")) & (text[ends - 1] == ord("Z"))
+        is_utc &= (text[starts + 19] == ord(".")) | (text[starts + 19] == ord("Z"))
+        century = text[starts].astype(np.int16) * 256 + text[starts + 1]
+        is_utc &= (century == ord("1") * 256 + ord("9")) | (century == ord("2") * 256 + ord("0"))
+        regular[rows[~is_utc]] = False
+        if not regular.all():
+            column = pa.array(texts, pa.string(), mask=~regular)
+        instants = column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).fill_null(0).to_numpy()
+    except (pa.ArrowException, UnicodeEncodeError):
+        # One text that looks like a time is none: the exact way finds it.
+        return None
+    out[regular] = instants[regular]
+    return regular
+
+
+def _read_with_numpy(texts: Sequence[str | None], out: Int64) -> npt.NDArray[np.bool_]:
+    """
+    Fill `out` for texts of the form `YYYY-MM-DDTHH:MM:SS[.f{1,9}]Z` in the years 1900 to 2099; returns which those are.
+    """
+    try:
+        # One byte more than the longest regular text, so that a longer one shows there and is not cut unseen.
+        raw = np.array(texts, dtype=f"S{_LONGEST + 1}")
+    except UnicodeEncodeError:
+        return np.zeros(len(texts), bool)
+    # A NUL looks like the end of a text there.
+    if "\0" in "".join(filter(None, texts)):
+        return np.zeros(len(texts), bool)
+    return _read_regular(raw, out)
 
 
 def _read_regular(raw: npt.NDArray[np.bytes_], out: Int64) -> npt.NDArray[np.bool_]:
@@ -144,14 +184,17 @@ def _read_regular(raw: npt.NDArray[np.bytes_], out: Int64) -> npt.NDArray[np.boo
 
 def _midnights(dates: npt.NDArray[np.int32]) -> Int64 | None:
     """
-    Seconds since 1970 of dates coded as ((year - 1900) * 16 + month) * 32 + day, 0 where there is none; None if any does not
-    exist. Each distinct date is looked up once.
+    Seconds since 1970 of dates coded as ((year - 1900) * 16 + month) * 32 + day; 0 where there is none.
+
+    Returns None if any does not exist. Each distinct date is looked up once.
     """
     present = np.flatnonzero(np.bincount(dates, minlength=1)).tolist()
     table = np.zeros(int(present[-1]) + 1, np.int64)
     named = [code for code in present if code]
     try:
-        found = np.array([f"{_FIRST_YEAR + (code >> 9)}-{code >> 5 & 15:02}-{code & 31:02}" for code in named], "datetime64[s]")
+        found = np.array(
+            [f"{_FIRST_YEAR + (code >> 9)}-{code >> 5 & 15:02}-{code & 31:02}" for code in named], "datetime64[s]"
+        )
     except ValueError:
         return None
     table[named] = found.astype(np.int64)
