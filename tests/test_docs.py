@@ -43,6 +43,8 @@ from policy_engine.columns import (
 from policy_engine.history import FIELD_PROBLEMS, QUARANTINE_REASONS, TABLE_COLUMNS
 from policy_engine.lint import CHECKS
 from policy_engine.packs import read_pack
+from policy_engine.problem_codes import PROBLEM_CODES
+from policy_engine.render.problem_formats import FORMATS
 from policy_engine.report_folder import REPORT_FILES
 
 ROOT = Path(__file__).parents[1]
@@ -144,6 +146,8 @@ VOCABULARY: dict[str, tuple[str, str, Iterable[str]]] = {
     "warnings": ("docs/commands.md", "Warnings of a report", sorted(notice_codes())),
     "report files": ("docs/commands.md", "What the folder holds", REPORT_FILES),
     "lint checks": ("docs/rules.md", "What validate looks for", CHECKS),
+    "formats of problems": ("docs/ci.md", "Formats", FORMATS),
+    **{f"problems: {heading}": ("docs/problems.md", heading, codes) for heading, codes in PROBLEM_CODES.items()},
 }
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from policy_engine.cli.output import show
-from policy_engine.problems import NothingToEvaluate, PackInvalid, Problem, format_problem
+from policy_engine.problems import NothingToEvaluate, PackInvalid, Problem, plain
 
+if TYPE_CHECKING:
+    from policy_engine.render.problem_formats.contents import Accepted
+
+SHAPES = ("text", "json", "github", "sarif", "markdown")
+"""Formats of problems; `problem_formats.FORMATS` has the functions, which `--help` does not need."""
 _PACKS = click.argument("packs", nargs=-1, metavar="[PACK...]")
 _FORMAT = click.option(
     "--format",
     "shape",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(SHAPES),
     default="text",
     show_default=True,
     help="How to report problems.",
@@ -53,9 +59,7 @@ def validate(packs: tuple[str, ...], shape: str) -> int:
             f"{location}: {'valid' if is_valid else 'invalid'}; {len(pack.rules)} rules, {versions} versions, "
             f"{len(pack.catalog.services)} services, sha256 {pack.digest[:12]}"
         )
-    _report(problems, sources, shape)
-    if shape == "text":
-        show("\n".join(lines) + "\n")
+    _report(problems, sources, shape, covered=lines)
     return 3 if any(problem.severity == "error" for problem in problems) else 0
 
 
@@ -91,36 +95,33 @@ def test(packs: tuple[str, ...], shape: str) -> int:
         problems += outcome.problems
         sources |= outcome.texts
         lines.append(f"{location}: {outcome.passed} of {outcome.total} cases passed")
-    _report([*invalid, *problems, *empty], sources, shape)
-    if shape == "text":
-        show("\n".join(lines) + "\n")
+    _report([*invalid, *problems, *empty], sources, shape, covered=lines)
     return 3 if invalid else 5 if problems else 7 if empty else 0
 
 
 COMMANDS = (validate, test)
 
 
-def _report(problems: Sequence[Problem], sources: Mapping[str, str], shape: str) -> None:
-    """Text goes to stderr, where people and logs look for it; JSON is the result and goes to stdout."""
-    ordered = sorted(problems, key=Problem.sort_key)
-    if shape == "json":
-        problems_json = {"schema": "policy-engine/problems/v1", "problems": [_as_json(one) for one in ordered]}
-        show(json.dumps(problems_json, indent=2) + "\n")
+def _report(
+    problems: Sequence[Problem],
+    sources: Mapping[str, str],
+    shape: str,
+    more: Mapping[str, object] | None = None,
+    *,
+    covered: Sequence[str] = (),
+    accepted: Sequence[Accepted] = (),
+) -> None:
+    """
+    Text goes to stderr, where people and logs look for it; the other formats are the result and go to stdout.
+
+    `covered` says what was looked at: in text the result, in the other formats a part of it. `more` is for JSON alone.
+    """
+    from policy_engine.render.problem_formats import write_problems
+
+    docs = os.environ.get("POLICY_ENGINE_DOCS") or None
+    written = write_problems(problems, sources, shape, covered=covered, accepted=accepted, docs=docs, more=more)
+    if shape != "text":
+        show(written)
         return
-    for problem in ordered:
-        click.echo(format_problem(problem, sources), err=True)
-
-
-def _as_json(problem: Problem) -> dict[str, object]:
-    places = [
-        {"file": span.file, "line": span.line, "column": span.column, "length": span.length}
-        for span in ((problem.span,) if problem.span else ()) + problem.related
-    ]
-    return {
-        "code": problem.code,
-        "severity": problem.severity,
-        "message": problem.message,
-        "help": problem.help,
-        "place": places[0] if problem.span else None,
-        "related": places[1:] if problem.span else places,
-    }
+    click.echo(written, nl=False, err=True)
+    show("".join(f"{plain(line, 2_000)}\n" for line in covered))
