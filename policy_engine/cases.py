@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from policy_engine.history import Batch, ServiceNames, Source, merge_records
 from policy_engine.history.batch import join
 from policy_engine.history.records import RecordReader
 from policy_engine.model import RulePack
-from policy_engine.packs.case_reading import Case, CaseFiles, Expectation, is_table_row, read_cases
+from policy_engine.packs.case_reading import Case, CaseFiles, Expectation, Record, is_table_row, read_cases
 from policy_engine.packs.loading import BUNDLED
 from policy_engine.periods import MAX_INSTANT, format_instant
 from policy_engine.problems import NothingToEvaluate, Problem, SourceSpan, plain
@@ -103,7 +104,7 @@ def report_cases(bench: CaseBench) -> CaseReport:
     """Run every case of a bench by the pack it was made with."""
     every = range(len(bench.files.cases))
     failures = []
-    for place, rows in zip(every, bench.judge(bench.pack, every), strict=True):
+    for place, rows in zip(every, bench.answers, strict=True):
         problems = tuple(bench.differences(place, rows))
         if problems:
             case = bench.files.cases[place]
@@ -126,17 +127,16 @@ class CaseBench:
         """Read the records of all cases and make their assets, in one go."""
         self.pack = pack
         self.files = files
-        names = ServiceNames(pack.catalog)
-        self._set_aside: list[tuple[Problem, ...]] = []
-        batches = [self._read(case, names) for case in files.cases]
+        tasks_of, every = self._read(ServiceNames(pack.catalog))
         # Whether a task exists yet is a question of the case's `as_of`; what does is then asked for no instant.
+        latest = np.maximum(every.created, every.ended).tolist()
         existing = [
-            batch.take(np.flatnonzero(np.maximum(batch.created, batch.ended) <= case.as_of).tolist())
-            for batch, case in zip(batches, files.cases, strict=True)
+            [task for task in tasks if latest[task] <= case.as_of]
+            for tasks, case in zip(tasks_of, files.cases, strict=True)
         ]
         maker = AssetMaker(pack, (Source("", "", "json", "", 0),), MAX_INSTANT)
-        tasks = join(existing)
-        owner = np.repeat(np.arange(len(existing)), [len(batch) for batch in existing])
+        tasks = every.take([task for some in existing for task in some])
+        owner = np.repeat(np.arange(len(existing)), [len(some) for some in existing])
         tasks = replace(tasks, line=list(range(1, len(tasks) + 1)), item=[0] * len(tasks), also={})
         self.assets, _ = maker.make(tasks)
         """One row per asset of all cases, in the order of the cases."""
@@ -146,9 +146,9 @@ class CaseBench:
         with_assets = np.bincount(task_of, minlength=len(tasks)) > 0
         without = set(owner[~with_assets].tolist())
         self._without: list[set[str]] = [
-            ({"not_yet_created"} if len(batch) < len(every) else set())
-            | (set(maker.make(batch)[1].without_assets) if place in without else set())
-            for place, (batch, every) in enumerate(zip(existing, batches, strict=True))
+            ({"not_yet_created"} if len(some) < len(tasks_of[place]) else set())
+            | (set(maker.make(every.take(some))[1].without_assets) if place in without else set())
+            for place, some in enumerate(existing)
         ]
         self._rows: dict[int, npt.NDArray[np.intp]] = {}
         ends = np.searchsorted(self.case_of, np.arange(len(files.cases) + 1))
@@ -197,22 +197,57 @@ class CaseBench:
                 message = f"no_asset: expected `{case.no_asset}`, found `{reason}`"
                 yield _failure(case, message, case.expect_span)
 
-    def _read(self, case: Case, names: ServiceNames) -> Batch:
-        """The tasks of a case; records that cannot be used are noted."""
-        batches = []
-        away = []
-        for record in case.records:
-            reader = RecordReader(names, self.pack.catalog.legacy_outputs, 0)
-            if is_table_row(record.value):
-                reader.read_flat(record.value, record.span.line)
-            else:
-                reader.read(record.value, record.span.line)
-            batches.append(reader.finish())
-            for one in reader.seen.quarantine:
-                message = f"a record is set aside ({one.reason}): found {one.found}, expected {one.expected}"
-                away.append(_failure(case, message, record.span))
-        self._set_aside.append(tuple(away))
-        return merge_records(batches, names)[0]
+    @cached_property
+    def answers(self) -> list[list[Row]]:
+        """The findings of every case by the bench's own pack."""
+        return self.judge(self.pack, range(len(self.files.cases)))
+
+    def _read(self, names: ServiceNames) -> tuple[list[list[int]], Batch]:
+        """
+        The tasks of every case, as places in one batch; records that cannot be used are noted.
+
+        A record is read once however many cases share it, and merged only where a case has several.
+        """
+        reader = RecordReader(names, self.pack.catalog.legacy_outputs, 0)
+        number: dict[int, int] = {}
+        records: list[Record] = []
+        for case in self.files.cases:
+            for record in case.records:
+                if id(record.value) not in number:
+                    number[id(record.value)] = len(records)
+                    records.append(record)
+                    if is_table_row(record.value):
+                        reader.read_flat(record.value, len(records))
+                    else:
+                        reader.read(record.value, len(records))
+        every = reader.finish()
+        rows_of: list[list[int]] = [[] for _ in records]
+        for row, line in enumerate(every.line):
+            rows_of[line - 1].append(row)
+        away: dict[int, list[str]] = {}
+        for one in reader.seen.quarantine:
+            message = f"a record is set aside ({one.reason}): found {one.found}, expected {one.expected}"
+            away.setdefault(one.line - 1, []).append(message)
+        batches = [every]
+        count = len(every)
+        tasks_of: list[list[int]] = []
+        self._set_aside: list[tuple[Problem, ...]] = []
+        for case in self.files.cases:
+            places = [number[id(record.value)] for record in case.records]
+            rows = [row for place in places for row in rows_of[place]]
+            if len(rows) > 1:
+                merged, _ = merge_records([every.take(rows)], names)
+                batches.append(merged)
+                rows = list(range(count, count + len(merged)))
+                count += len(merged)
+            tasks_of.append(rows)
+            problems = [
+                _failure(case, message, record.span)
+                for place, record in zip(places, case.records, strict=True)
+                for message in away.get(place, ())
+            ]
+            self._set_aside.append(tuple(problems))
+        return tasks_of, join(batches)
 
 
 def matched(case: Case, rows: Sequence[Row]) -> Iterator[tuple[Expectation, Row | None]]:

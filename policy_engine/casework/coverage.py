@@ -151,8 +151,7 @@ class _Facts:
         self._by_key = {(rule.id, version.number): version for rule in bench.pack.rules for version in rule.versions}
         self._readings = [instants_of(bench.assets, name) for name in ("created_at", "completed_at")]
         row = 0
-        every = range(len(bench.files.cases))
-        for place, rows in zip(every, bench.judge(bench.pack, every), strict=True):
+        for place, rows in enumerate(bench.answers):
             stated = {id(found): one for one, found in matched(bench.files.cases[place], rows) if found is not None}
             for found in rows:
                 self._take(place, row, found, stated.get(id(found)))
@@ -214,11 +213,15 @@ class _Facts:
             readings = {int(one[at]) for one in self._readings if one[at] != NAT}
             for rule, version, about in (*dated.get(profile[0], ()), *dated.get(None, ())):
                 start = version.effective_from
-                if start is None or not self._begins(rule, start, known_on):
+                near = {
+                    one for one in readings
+                    if start is not None and start - JUST_BEFORE <= one and (one <= start or version.withdrawn)
+                }  # fmt: skip
+                if start is None or not near or not self._begins(rule, start, known_on):
                     continue
                 if not _is_about(about, dict(zip(facts, profile, strict=True))):
                     continue
-                for reading in readings:
+                for reading in near:
                     self._side((rule.id, version.number), "effective_from", reading, start)
                     if version.withdrawn and reading >= start and _silent_at(rule, version, reading, known_on):
                         self.versions.add((rule.id, version.number))

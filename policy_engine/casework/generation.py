@@ -76,9 +76,10 @@ class _Drafts:
 def generate_cases(pack: RulePack) -> str:
     """Return a case file for a pack as YAML text; the same pack gives the same text, and its cases pass."""
     drafts = _Drafts()
+    about = _RulesByService(pack)
     for rule in pack.rules:
         for version in rule.versions:
-            for draft in _of_version(pack, rule, version):
+            for draft in _of_version(pack, about, rule, version):
                 drafts.add(draft)
     for service in pack.catalog.services:
         drafts.add(_Draft(f"{service.id}, nothing else known", {"service": service.id}, *_run(_SOME_DAY, None)))
@@ -91,7 +92,7 @@ def _run(created: int, period: int | None) -> tuple[int, int, int]:
     return created, created + length, created + length
 
 
-def _of_version(pack: RulePack, rule: Rule, version: RuleVersion) -> Iterator[_Draft]:
+def _of_version(pack: RulePack, by_service: _RulesByService, rule: Rule, version: RuleVersion) -> Iterator[_Draft]:
     """The cases of one version: its dates, its deadlines, its facts."""
     about = version if not version.withdrawn else _before(rule, version)
     found = _stretch(rule, version)
@@ -99,7 +100,7 @@ def _of_version(pack: RulePack, rule: Rule, version: RuleVersion) -> Iterator[_D
         return
     (start, end), known_on = found
     label = f"{rule.id} v{version.number}"
-    profiles = list(_profiles(pack, about))
+    profiles = list(_profiles(pack, by_service, about))
     if not profiles:
         return
     service, facts = profiles[0]
@@ -116,7 +117,7 @@ def _of_version(pack: RulePack, rule: Rule, version: RuleVersion) -> Iterator[_D
         completed = after = created
     for name, as_of, horizons in _instants(pack, version, created, completed):
         yield _Draft(f"{label}, {name}", facts, created, completed, as_of, known_on, **horizons)
-    for words, varied in _varied(pack, service, facts):
+    for words, varied in _varied(by_service.of(service), service, facts):
         yield _Draft(f"{label}, {words}", varied, created, completed, after, known_on)
 
 
@@ -147,27 +148,34 @@ def _beginning(end: int | None) -> int:
     return _SOME_DAY if end is None or _SOME_DAY + _LONGEST_RUN < end else end - DAY
 
 
-def _profiles(pack: RulePack, version: RuleVersion) -> Iterator[tuple[Service, Facts]]:
+def _profiles(pack: RulePack, by_service: _RulesByService, version: RuleVersion) -> Iterator[tuple[Service, Facts]]:
     """The profiles that a version is about, in the order of the catalog."""
     for service in pack.catalog.services:
         named = version.selector.conditions.get("service")
         if named is None or service.id in named:
-            relevant = _relevant(pack, service)
-            for _, pairs in profiles_of(service, (relevant,)):
+            for _, pairs in profiles_of(service, (by_service.of(service),)):
                 facts = dict(pairs)
                 if all(facts.get(fact) in allowed for fact, allowed in version.selector.conditions.items()):
                     yield service, facts
                     break
 
 
-def _relevant(pack: RulePack, service: Service) -> RulePack:
-    """The pack with the rules alone that may speak about a service."""
+class _RulesByService:
+    """For each service, the pack with those rules alone that may speak about it."""
 
-    def speaks(rule: Rule) -> bool:
-        conditions = [version.selector.conditions for version in rule.versions if not version.withdrawn]
-        return any("service" not in one or service.id in one["service"] for one in conditions)
+    def __init__(self, pack: RulePack) -> None:
+        self._pack = pack
+        self._rules: dict[str, list[Rule]] = {service.id: [] for service in pack.catalog.services}
+        for rule in pack.rules:
+            conditions = [version.selector.conditions for version in rule.versions if not version.withdrawn]
+            is_about_all = any("service" not in one for one in conditions)
+            named = set().union(*(one.get("service", ()) for one in conditions))
+            for service in self._rules if is_about_all else self._rules.keys() & named:
+                self._rules[service].append(rule)
 
-    return replace(pack, rules=tuple(rule for rule in pack.rules if speaks(rule)))
+    def of(self, service: Service) -> RulePack:
+        """The pack of a service."""
+        return replace(self._pack, rules=tuple(self._rules[service.id]))
 
 
 def _instants(
@@ -206,7 +214,7 @@ def _horizon(name: str, usual: int, period: int, run: int) -> tuple[int, dict[st
 def _varied(pack: RulePack, service: Service, facts: Facts) -> Iterator[tuple[str, Facts]]:
     """The facts with each fact that rules name at each of its values, and unknown."""
     named: dict[str, set[str]] = {}
-    for rule in _relevant(pack, service).rules:
+    for rule in pack.rules:
         for version in rule.versions:
             for fact, values in version.selector.conditions.items():
                 named.setdefault(fact, set()).update(values)

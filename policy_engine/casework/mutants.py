@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from policy_engine.columns import ACCOUNTS, MEDIA, UNLISTED_ROLE, StorageLocation
@@ -25,7 +26,7 @@ KINDS = {
     "duration": "A period twice or half as long, or one unit longer or shorter.",
     "unit": "A period in the next unit: days for hours, hours for days or minutes, minutes for seconds.",
     "comparison": "A period one nanosecond longer or shorter, which is what `>` in place of `>=` comes to.",
-    "date": "`effective_from` one day or one nanosecond earlier or later, or left out.",
+    "date": "`effective_from` one day or one nanosecond earlier or later, or left out; `recorded_on` by one day.",
     "selector": "A condition or one of its values left out, turned round, or another value in place of one.",
     "storage": "The other place of storage; vendor's terms for a period; nothing said of storage, or of operations.",
     "clock": "A period counted from the submission alone, or from the completion alone.",
@@ -63,11 +64,17 @@ class Mutant:
     """SUBMITTED or COMPLETED for a mutant of the clock."""
 
 
-def make_mutants(rule: Rule, catalog: Catalog) -> Iterator[Mutant]:
-    """Yield every mutant of every version of a rule, in the order of KINDS; no two of a version are alike."""
+def make_mutants(rule: Rule, catalog: Catalog, is_replayed: bool = False) -> Iterator[Mutant]:
+    """
+    Yield every mutant of every version of a rule; no two of a version are alike.
+
+    When a version was recorded matters to replays of past days alone, so it is changed only for rules that some case
+    replays.
+    """
     for place, version in enumerate(rule.versions):
         seen = {_content(version)}
-        for kind, change, changed in _changes(version, catalog):
+        recorded = _recorded(version) if is_replayed else ()
+        for kind, change, changed in (*_changes(version, catalog), *recorded):
             if _content(changed) in seen:
                 continue
             seen.add(_content(changed))
@@ -75,10 +82,10 @@ def make_mutants(rule: Rule, catalog: Catalog) -> Iterator[Mutant]:
             yield Mutant(rule, version, kind, change, replace(rule, versions=versions))
         if version.withdrawn:
             rest = (*rule.versions[:place], *rule.versions[place + 1 :])
-            yield Mutant(rule, version, "withdrawn", "the rule does not end", replace(rule, versions=rest))
+            yield Mutant(rule, version, "withdrawn", "the rule does not end here", replace(rule, versions=rest))
         elif version.retention is not None or version.operation_window is not None:
-            yield Mutant(rule, version, "clock", "counted from the submission alone", rule, SUBMITTED)
-            yield Mutant(rule, version, "clock", "counted from the completion alone", rule, COMPLETED)
+            yield Mutant(rule, version, "clock", "the period is counted from the submission alone", rule, SUBMITTED)
+            yield Mutant(rule, version, "clock", "the period is counted from the completion alone", rule, COMPLETED)
 
 
 def _changes(version: RuleVersion, catalog: Catalog) -> Iterator[tuple[str, str, RuleVersion]]:
@@ -143,6 +150,12 @@ def _dates(version: RuleVersion) -> Iterator[tuple[str, str, RuleVersion]]:
     yield "date", f"effective_from {format_instant(start)} is left out", replace(version, effective_from=None)
 
 
+def _recorded(version: RuleVersion) -> Iterator[tuple[str, str, RuleVersion]]:
+    for days, words in ((1, "one day later"), (-1, "one day earlier")):
+        changed = replace(version, recorded_on=version.recorded_on + timedelta(days=days))
+        yield "date", f"recorded_on {version.recorded_on} becomes {words}", changed
+
+
 def _selectors(version: RuleVersion, catalog: Catalog) -> Iterator[tuple[str, dict[str, frozenset[str]]]]:
     conditions = dict(version.selector.conditions)
     for fact, values in conditions.items():
@@ -200,6 +213,7 @@ def _content(version: RuleVersion) -> tuple[object, ...]:
     """What of a version decides answers."""
     return (
         version.effective_from,
+        version.recorded_on,
         version.withdrawn,
         tuple(sorted((fact, tuple(sorted(values))) for fact, values in version.selector.conditions.items())),
         version.storage,

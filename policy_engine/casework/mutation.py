@@ -71,10 +71,10 @@ class MutationReport:
         return tuple(
             Problem(
                 "not-noticed",
-                f"no case notices when of `{one.mutant.rule.id}` v{one.mutant.version.number} {one.mutant.change}",
+                f"`{one.mutant.rule.id}` v{one.mutant.version.number}: no case would notice that {one.mutant.change}",
                 one.mutant.version.span,
                 severity="warning",
-                help=f"add a case: {one.detail}",
+                help=f"add a case of {one.detail}",
             )
             for one in self.of(NOT_NOTICED)
         )
@@ -95,12 +95,15 @@ class _Trial:
     def __init__(self, bench: CaseBench) -> None:
         self.bench = bench
         self.pack = bench.pack
-        every = range(len(bench.files.cases))
-        self.findings: list[Row] = [row for rows in bench.judge(self.pack, every) for row in rows]
+        self.findings: list[Row] = [row for rows in bench.answers for row in rows]
         self.cases_of: dict[str, set[int]] = {}
         for service, place in zip(bench.assets["service"].tolist(), bench.case_of.tolist(), strict=True):
             self.cases_of.setdefault(service, set()).add(place)
         self.services_of = {rule.id: _services(rule) for rule in self.pack.rules}
+        days = [case.known_on for case in bench.files.cases]
+        self.replayed = frozenset(
+            service for service, places in self.cases_of.items() if any(days[place] is not None for place in places)
+        )
         self.telling: dict[tuple[str, int], list[int]] = {}
         for place, row in zip(bench.case_of.tolist(), self.findings, strict=True):
             for key in _versions_of(row):
@@ -108,7 +111,8 @@ class _Trial:
 
     def outcomes(self) -> Iterator[Outcome]:
         for rule in self.pack.rules:
-            for mutant in make_mutants(rule, self.pack.catalog):
+            is_replayed = _meets(self.services_of[rule.id], self.replayed)
+            for mutant in make_mutants(rule, self.pack.catalog, is_replayed):
                 yield self._try(mutant)
 
     def _try(self, mutant: Mutant) -> Outcome:
@@ -123,12 +127,12 @@ class _Trial:
             return Outcome(mutant, NOTICED, by)
         if mutant.clock is not None:
             if answers_anywhere(before, mutant.rule.id, mutant.version.number, touched):
-                return Outcome(mutant, NOT_NOTICED, "one with two instants of creation and both deadlines of each")
+                return Outcome(mutant, NOT_NOTICED, "a file with two instants of creation, and state both deadlines")
             return Outcome(mutant, EQUIVALENT, "")
         witness = find_difference(before, after, touched)
         if witness is None:
             return Outcome(mutant, EQUIVALENT, "")
-        return Outcome(mutant, NOT_NOTICED, str(witness))
+        return Outcome(mutant, NOT_NOTICED, f"a file with {witness}, and state what changes")
 
     def _part(self, rule: Rule, services: frozenset[str] | None) -> RulePack:
         """The pack with a rule in its place, and of the others those that can speak about the services."""

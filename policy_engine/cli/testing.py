@@ -1,4 +1,4 @@
-"""What `test` does: run the cases of packs, count what they exercise and notice, write cases for what they leave out."""
+"""What `test` does: runs the cases of packs, counts what they exercise and notice, writes cases for the rest."""
 
 from __future__ import annotations
 
