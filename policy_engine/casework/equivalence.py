@@ -42,20 +42,26 @@ def find_difference(before: RulePack, after: RulePack, services: Collection[str]
     """
     Return a file about which the packs differ, or None when there is none: then they answer alike always.
 
-    `services` are those whose rules may differ (None = all). Only files whose facts are all known are tried, with
-    one value for all that no rule names: an answer about unknown facts is made of the answers about known ones.
+    `services` are those whose rules may differ (None = all). Files whose facts are all known are tried, with one value
+    for all that no rule names: an answer about unknown facts is made of the answers about known ones. Where several
+    windows may hold for one file, they hide each other, so that files with unknown facts are tried as well.
     """
+    windows = max(_rules_with_windows(before), _rules_with_windows(after))
     days = {version.recorded_on for pack in (before, after) for rule in pack.rules for version in rule.versions}
     for day in (None, *sorted(days)):
         one, other = DecisionTable(before, day), DecisionTable(after, day)
         for service in before.catalog.services:
             if services is not None and service.id not in services:
                 continue
-            for profile, facts in profiles_of(service, (before, after)):
+            for profile, facts in profiles_of(service, (before, after), with_unknown=windows > 1):
                 first, second = _line(one, profile), _line(other, profile)
                 if first != second:
                     return Witness(facts, _where(first, second), day)
     return None
+
+
+def _rules_with_windows(pack: RulePack) -> int:
+    return sum(any(version.operation_window is not None for version in rule.versions) for rule in pack.rules)
 
 
 def answers_anywhere(pack: RulePack, rule: str, number: int, services: Collection[str] | None) -> bool:
@@ -78,11 +84,14 @@ _FIELDS = tuple(one.name for one in fields(Cells))
 _RULE, _WINDOW_RULE = _FIELDS.index("rule"), _FIELDS.index("window_rule")
 
 
-def profiles_of(service: Service, packs: Iterable[RulePack]) -> Iterator[tuple[Profile, tuple[tuple[str, str], ...]]]:
+def profiles_of(
+    service: Service, packs: Iterable[RulePack], with_unknown: bool = False
+) -> Iterator[tuple[Profile, tuple[tuple[str, str], ...]]]:
     """
     Yield every distinct profile of a service with known facts, as the table takes it and as pairs of fact and value.
 
     A fact that no rule names is left open; all values that no rule names are one, the first that the catalog lists.
+    `with_unknown` adds every profile in which facts that rules name are unknown, after those with other values.
     """
     named: dict[str, set[str]] = {}
     for pack in packs:
@@ -92,10 +101,11 @@ def profiles_of(service: Service, packs: Iterable[RulePack]) -> Iterator[tuple[P
                     named.setdefault(fact, set()).update(allowed)
     domains: list[list[str | None]] = [[service.id]]
     for fact in FACTS[1:]:
-        domains.append(list(domain_of(fact, service, named[fact])) if fact in named else [None])
-    for values in product(*domains):
-        facts = tuple((fact, value) for fact, value in zip(FACTS, values, strict=True) if value is not None)
-        yield values, facts
+        values: list[str | None] = list(domain_of(fact, service, named[fact])) if fact in named else [None]
+        domains.append([*values, None] if with_unknown and fact in named else values)
+    for profile in product(*domains):
+        facts = ((fact, value) for fact, value in zip(FACTS, profile, strict=True) if value is not None)
+        yield profile, tuple(facts)
 
 
 def domain_of(fact: str, service: Service, named: Collection[str]) -> Iterator[str]:
