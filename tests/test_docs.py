@@ -29,6 +29,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from policy_engine.casework.coverage import BOUNDARIES
+from policy_engine.casework.mutants import KINDS
+from policy_engine.casework.mutation import STATES
 from policy_engine.cli import EXIT_CODES, cli, run
 from policy_engine.columns import (
     BASES,
@@ -145,6 +148,8 @@ VOCABULARY: dict[str, tuple[str, str, Iterable[str]]] = {
     "exit codes": ("docs/commands.md", "Exit codes", map(str, EXIT_CODES)),
     "warnings": ("docs/commands.md", "Warnings of a report", sorted(notice_codes())),
     "report files": ("docs/commands.md", "What the folder holds", REPORT_FILES),
+    "boundaries": ("docs/testing-rules.md", "Coverage", BOUNDARIES),
+    "kinds of mutants": ("docs/testing-rules.md", "Mutants", (*KINDS, *STATES)),
     "lint checks": ("docs/rules.md", "What validate looks for", CHECKS),
     "formats of problems": ("docs/ci.md", "Formats", FORMATS),
     **{f"problems: {heading}": ("docs/problems.md", heading, codes) for heading, codes in PROBLEM_CODES.items()},

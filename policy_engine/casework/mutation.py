@@ -19,7 +19,8 @@ from policy_engine.periods import NAT
 from policy_engine.problems import PackInvalid, Problem, plain
 from policy_engine.timelines import in_force
 
-NOTICED, NOT_NOTICED, EQUIVALENT, REFUSED = "noticed", "not_noticed", "equivalent", "refused"
+STATES = NOTICED, NOT_NOTICED, EQUIVALENT, REFUSED = "noticed", "not_noticed", "equivalent", "refused"
+"""What may become of a mutant."""
 _AT_ONCE = 100
 """Cases judged together, most telling first; the first that fails settles a mutant."""
 
