@@ -9,7 +9,7 @@ from itertools import product
 
 from policy_engine.columns import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE
 from policy_engine.decision_table import DecisionTable, Profile
-from policy_engine.kernel import Cells
+from policy_engine.kernel import NO_RULE, Cells
 from policy_engine.model import RulePack, Service
 from policy_engine.periods import format_instant
 from policy_engine.problems import PackInvalid
@@ -17,7 +17,9 @@ from policy_engine.problems import PackInvalid
 ANY_OTHER = "any_other"
 """Stands for every value that the catalog does not list; no condition names it."""
 
-_Line = list[tuple[int | None, tuple[int, ...]]]
+_Answer = tuple[object, ...]
+"""A cell of a decision table with its versions by name: their places differ between packs."""
+_Line = list[tuple[int | None, _Answer]]
 """Answers over time: from when on (None = since ever), and the answer."""
 
 
@@ -69,13 +71,13 @@ def answers_anywhere(pack: RulePack, rule: str, number: int, services: Collectio
     days = {version.recorded_on for one in pack.rules for version in one.versions}
     for day in (None, *sorted(days)):
         table = DecisionTable(pack, day)
-        index = [(ref.rule_id, ref.number) for ref in table.versions].index((rule, number))
+        version = (rule, number)
         for service in pack.catalog.services:
             if services is not None and service.id not in services:
                 continue
             for profile, _ in profiles_of(service, (pack,)):
                 line = _line(table, profile)
-                if line is not None and any(index in (answer[_RULE], answer[_WINDOW_RULE]) for _, answer in line):
+                if line is not None and any(version in (answer[_RULE], answer[_WINDOW_RULE]) for _, answer in line):
                     return True
     return False
 
@@ -137,10 +139,20 @@ def _line(table: DecisionTable, profile: Profile) -> _Line | None:
     columns = [getattr(answers, name) for name in _FIELDS]
     line: _Line = []
     for start, cell in zip((None, *cuts.tolist()), cells[row].tolist(), strict=True):
-        answer = tuple(int(column[cell]) for column in columns)
+        answer = tuple(
+            _named(table, int(column[cell])) if place in (_RULE, _WINDOW_RULE) else int(column[cell])
+            for place, column in enumerate(columns)
+        )
         if not line or line[-1][1] != answer:
             line.append((start, answer))
     return line
+
+
+def _named(table: DecisionTable, index: int) -> tuple[str, int] | None:
+    if index == NO_RULE:
+        return None
+    ref = table.versions[index]
+    return ref.rule_id, ref.number
 
 
 def _where(first: _Line | None, second: _Line | None) -> int | None:
@@ -154,7 +166,7 @@ def _where(first: _Line | None, second: _Line | None) -> int | None:
     return None
 
 
-def _at(line: _Line, instant: int | None) -> tuple[int, ...]:
+def _at(line: _Line, instant: int | None) -> _Answer:
     return next(
         answer for start, answer in reversed(line) if start is None or (instant is not None and start <= instant)
     )

@@ -93,3 +93,17 @@ def test_a_version_that_never_answers() -> None:
     made = pack(services=(film,), rules=(rule("one", hidden, later),))
     assert not answers_anywhere(made, "one", 1, None)
     assert answers_anywhere(made, "one", 2, None)
+
+
+def test_versions_are_compared_by_name() -> None:
+    """
+    A version left out that changed no answer is no difference, though it moves the places of all after it.
+    """
+    film = service("film", output("file"))
+    kept = version(1, {"service": ["film"]}, **KEPT)
+    ended = rule("a", replace(kept, effective_from=APRIL), version(2, withdrawn=True), version(3, withdrawn=True))
+    old = pack(services=(film,), rules=(ended, rule("b", kept)))
+    new = replace(old, rules=(replace(ended, versions=ended.versions[:2]), old.rules[1]))
+    days = {one.recorded_on for each in old.rules for one in each.versions}
+    assert len(days) == 1
+    assert find_difference(old, new, None) is None
