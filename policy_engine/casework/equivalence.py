@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from itertools import product
@@ -55,8 +55,9 @@ def find_difference(before: RulePack, after: RulePack, services: Collection[str]
         for service in before.catalog.services:
             if services is not None and service.id not in services:
                 continue
-            for profile, facts in profiles_of(service, (before, after), with_unknown=windows > 1):
-                first, second = _line(one, profile), _line(other, profile)
+            profiles = list(profiles_of(service, (before, after), with_unknown=windows > 1))
+            lines = (_lines(table, [profile for profile, _ in profiles]) for table in (one, other))
+            for (_, facts), first, second in zip(profiles, *lines, strict=True):
                 if first != second:
                     return Witness(facts, _where(first, second), day)
     return None
@@ -75,8 +76,7 @@ def answers_anywhere(pack: RulePack, rule: str, number: int, services: Collectio
         for service in pack.catalog.services:
             if services is not None and service.id not in services:
                 continue
-            for profile, _ in profiles_of(service, (pack,)):
-                line = _line(table, profile)
+            for line in _lines(table, [profile for profile, _ in profiles_of(service, (pack,))]):
                 if line is not None and any(version in (answer[_RULE], answer[_WINDOW_RULE]) for _, answer in line):
                     return True
     return False
@@ -129,23 +129,35 @@ def _listed(fact: str, service: Service) -> list[str]:
     return list({"account": ACCOUNTS, "media": MEDIA, "watermarked": ("true", "false")}[fact])
 
 
-def _line(table: DecisionTable, profile: Profile) -> _Line | None:
-    """The answers about a profile over time; None when two rules contradict each other."""
-    try:
-        row = int(table.bind([profile])[0])
-    except PackInvalid:
-        return None
+def _lines(table: DecisionTable, profiles: Sequence[Profile]) -> list[_Line | None]:
+    """The answers about each profile over time; None when two rules contradict each other about it."""
+    rows: list[int | None] = []
+    for profile in profiles:
+        try:
+            rows.append(int(table.bind([profile])[0]))
+        except PackInvalid:
+            rows.append(None)
+    # Only when all are bound: every new profile makes the arrays anew.
     cuts, cells, _, answers = table.arrays()
-    columns = [getattr(answers, name) for name in _FIELDS]
-    line: _Line = []
-    for start, cell in zip((None, *cuts.tolist()), cells[row].tolist(), strict=True):
-        answer = tuple(
-            _named(table, int(column[cell])) if place in (_RULE, _WINDOW_RULE) else int(column[cell])
+    starts = (None, *cuts.tolist())
+    columns = [getattr(answers, name).tolist() for name in _FIELDS]
+    named = {
+        cell: tuple(
+            _named(table, column[cell]) if place in (_RULE, _WINDOW_RULE) else column[cell]
             for place, column in enumerate(columns)
         )
-        if not line or line[-1][1] != answer:
-            line.append((start, answer))
-    return line
+        for cell in range(len(columns[0]))
+    }
+    lines: list[_Line | None] = []
+    for row in rows:
+        line: _Line | None = None
+        if row is not None:
+            line = []
+            for start, cell in zip(starts, cells[row].tolist(), strict=True):
+                if not line or line[-1][1] != named[cell]:
+                    line.append((start, named[cell]))
+        lines.append(line)
+    return lines
 
 
 def _named(table: DecisionTable, index: int) -> tuple[str, int] | None:
