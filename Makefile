@@ -31,7 +31,7 @@ lint: $(VENV)/.test ## Check format, lints, types, import layers and the bundled
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --strict --no-error-summary policy_engine
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/policy-engine validate
+	@$(BIN)/policy-engine check --strict
 	@$(BIN)/policy-engine test --min-coverage 100 --min-mutation 100
 
 bench: $(VENV)/.test ## Time the whole way from history to report

@@ -66,6 +66,12 @@ class RuleVersion:
     """Source of the version; None only when withdrawn without one."""
     span: SourceSpan | None = None
     """Where the version starts in its file."""
+    places: Mapping[str, SourceSpan] = field(default_factory=dict, repr=False, compare=False)
+    """Key of the version (`retention`, `recorded_on`, ...) -> where it stands, for those that the file gives."""
+
+    def place(self, key: str) -> SourceSpan | None:
+        """Where a key of the version stands, or else where the version starts."""
+        return self.places.get(key, self.span)
 
 
 @dataclass(frozen=True)
@@ -166,6 +172,8 @@ class Source:
     title: str
     url: str
     retrieved_on: date
+    span: SourceSpan | None = field(default=None, compare=False)
+    """Where the source starts in `pack.yaml`."""
 
 
 @dataclass(frozen=True)

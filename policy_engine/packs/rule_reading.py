@@ -103,6 +103,7 @@ class _RuleReader:
             operation_window=window,
             citation=read_citation(citation) if citation is not None else None,
             span=self.document.span(*here),
+            places={key: self.document.key_span(*here, key) for key in entry},
         )
 
     def check_order(self, versions: tuple[RuleVersion, ...]) -> None:
