@@ -154,31 +154,42 @@ def _lint(location: str, asked: _Asked, outcome: _Outcome) -> RulePack | None:
 
     try:
         pack = read_pack(location)
-        cases = read_cases(pack, location)
         earlier = read_pack_at(location, asked.against) if asked.against is not None else None
     except PackInvalid as error:
         outcome.problems += error.problems
         outcome.sources |= error.sources
         outcome.lines.append(f"{location}: invalid, so nothing was looked at any further")
         return None
-    options = LintOptions(earlier, asked.against, asked.as_of, asked.review_after, cases.cases, asked.baseline)
+    cases = None
+    try:
+        files = read_cases(pack, location)
+    except PackInvalid as error:
+        outcome.problems += error.problems
+        outcome.sources |= error.sources
+    else:
+        cases = files.cases
+        outcome.sources |= files.texts
+    options = LintOptions(earlier, asked.against, asked.as_of, asked.review_after, cases, asked.baseline)
     result = lint_pack(pack, options)
     outcome.problems += result.problems
-    outcome.sources |= {**pack.texts, **cases.texts, **(earlier.texts if earlier is not None else {})}
+    outcome.sources |= {**pack.texts, **(earlier.texts if earlier is not None else {})}
     if asked.baseline is not None:
         outcome.sources[asked.baseline.file] = asked.baseline.text
     outcome.lines += _lines(location, pack, result)
     # Two answers for one file cannot be tested: the engine refuses such a pack.
     is_usable = not any(problem.severity == "error" and problem.code == "overlap" for problem in result.problems)
-    return pack if is_usable else None
+    return pack if is_usable and cases is not None else None
 
 
 def _lines(location: str, pack: RulePack, result: LintResult) -> list[str]:
     """Totals, the domain, what each check looked at, and what is accepted."""
+    from policy_engine.lint_question import count
+
     versions = sum(len(rule.versions) for rule in pack.rules)
     lines = [
-        f"{location}: {result.errors} errors, {result.warnings} warnings, {len(result.accepted)} accepted; "
-        f"{len(pack.rules)} rules, {versions} versions, sha256 {pack.digest[:12]}",
+        f"{location}: {count(result.errors, 'error')}, {count(result.warnings, 'warning')}, "
+        f"{len(result.accepted)} accepted; {count(len(pack.rules), 'rule')}, {count(versions, 'version')}, "
+        f"sha256 {pack.digest[:12]}",
         f"  domain: {result.extent}",
         *(f"  {check}: {covered}" for check, covered in result.covered.items()),
     ]

@@ -22,7 +22,7 @@ from policy_engine.rule_space import RuleSpace, kind_of_file, some_instant, vers
 def check(question: LintQuestion) -> Found:
     """Find each rule and version without a case; says so when the cases are not given."""
     if question.cases is None:
-        return Found((), "not looked at: the cases of the pack are not given")
+        return Found((), "not looked at: no cases are given, or their files are invalid")
     space = question.space
     rules, versions = _named(question.cases)
     problems: list[Problem] = []
@@ -31,7 +31,7 @@ def check(question: LintQuestion) -> Found:
             problems.append(_rule(space, rule))
             continue
         needing = [version for version in rule.versions if version.storage is not None]
-        if len(rule.versions) > 1:
+        if sum(not version.withdrawn for version in rule.versions) > 1:
             problems += [_version(space, rule, each) for each in needing if (rule.id, each.number) not in versions]
     covered = f"{count(len(space.pack.rules), 'rule')}, {count(space.versions, 'version')}, "
     covered += count(len(question.cases), "case")
