@@ -97,7 +97,7 @@ class _Git:
             input=given,
             capture_output=True,
             check=False,
-            env={**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+            env=_environment(),
         )
         return done.stdout if done.returncode == 0 else None
 
@@ -112,6 +112,13 @@ class _Git:
             found.append(answer[end + 1 : end + 1 + size])
             at = end + 1 + size + 1
         return found
+
+
+def _environment() -> dict[str, str]:
+    """The environment without what a hook of git says of another folder: the repository is that of the pack."""
+    local = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
+    kept = {name: value for name, value in os.environ.items() if name not in local}
+    return {**kept, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
 
 
 def _no_revision(revision: str, location: str) -> UsageProblem:

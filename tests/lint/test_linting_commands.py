@@ -319,6 +319,15 @@ def test_a_folder_without_version_control_is_a_usage_problem(desk: Path, monkeyp
     assert (done.code, "git is not installed" in done.err) == (2, True)
 
 
+def test_a_hook_of_git_may_ask(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Inside a hook, where git names its own folder in the environment, the repository of the pack is found all the same.
+    """
+    monkeypatch.setenv("GIT_DIR", ".git")
+    monkeypatch.setenv("GIT_INDEX_FILE", str(repository / "nowhere"))
+    assert policy_engine("lint", "clean", "--against", "main", "--as-of", AS_OF).code == 0
+
+
 def test_a_pack_at_the_top_of_its_repository(desk: Path) -> None:
     """
     A pack that is the whole repository is read as well, and names with spaces and other letters are no matter.
