@@ -9,7 +9,7 @@ from itertools import pairwise
 from hypothesis import given
 from lint.asking import ask, matching, stretches
 from oracle import complete_profiles, in_force, matches, service_of
-from strategies import RECORDED, packs
+from strategies import EFFECTIVE, RECORDED, packs
 
 from policy_engine.columns import FACTS
 from policy_engine.model import Rule, RulePack, RuleVersion
@@ -143,6 +143,25 @@ def test_duplicate_versions_agree_with_brute_force(made: RulePack) -> None:
     """
     A version is a duplicate when it stands somewhere, and without it every file would have the same answer and basis.
     """
+    assert_duplicates(made)
+    assert_duplicates(repeating(made))
+
+
+def repeating(made: RulePack) -> RulePack:
+    """The pack with every version said a second time, recorded on the same day and in force from another instant."""
+    rules = []
+    for rule in made.rules:
+        versions = []
+        for version in rule.versions:
+            again = replace(version, effective_from=EFFECTIVE[version.number % len(EFFECTIVE)])
+            versions += [version, again]
+        numbered = tuple(replace(version, number=at) for at, version in enumerate(versions, start=1))
+        rules.append(replace(rule, versions=numbered))
+    return replace(made, rules=tuple(rules))
+
+
+def assert_duplicates(made: RulePack) -> None:
+    """The check finds what leaving out one version at a time finds."""
     expected = set()
     for rule in made.rules:
         for version in rule.versions:

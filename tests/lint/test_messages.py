@@ -20,6 +20,7 @@ from policy_engine.lint import AT_VALIDATION, CHECKS, LintOptions, LintResult, l
 from policy_engine.model import OperationWindow, RulePack, Selector
 from policy_engine.packs import read_pack
 from policy_engine.packs.case_reading import read_cases
+from policy_engine.packs.schema_check import load_schema
 from policy_engine.periods import DAY, parse_instant
 from policy_engine.problems import format_problem
 
@@ -137,6 +138,27 @@ def test_every_check_is_listed_under_its_code(code: str) -> None:
     assert explained.startswith(f"`{code}`: ")
     text = (ROOT / page(code)).read_text(encoding="utf-8")
     assert text.startswith(f"# {code}\n")
+
+
+@pytest.mark.parametrize("code", CHECKS)
+def test_pages_show_a_real_message(code: str) -> None:
+    """
+    The page of a check shows a message that its broken pack gives, to the letter.
+    """
+    shown = re.findall(
+        r"^```text\n(.*?)^```$", (ROOT / page(code)).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    expected = (PACKS / "lint" / code / "expected.txt").read_text(encoding="utf-8")
+    assert len(shown) == 1
+    assert f"[{code}]: " in shown[0].splitlines()[0]
+    assert shown[0] in expected
+
+
+def test_a_baseline_can_name_every_check() -> None:
+    """
+    The schema of baselines lists the checks, all of them and no other.
+    """
+    assert load_schema("baseline")["$defs"]["acceptance"]["properties"]["check"]["enum"] == list(CHECKS)
 
 
 def test_every_broken_pack_is_used() -> None:
