@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 from policy_engine.columns import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE
@@ -209,17 +209,16 @@ class RuleSpace:
         """
         Every pair of boxes of different rules, one of each kind, that share a profile and a point of both times.
 
-        A pair may come more than once. Boxes are told apart by fact, then by time; pairs that cannot meet are not
-        formed.
+        A pair may come more than once. Selectors are looked up by the values of the fact that tells most of them apart,
+        and only boxes of selectors that can agree are compared in time.
         """
         for service, facts in self.domains.items():
             held = [box for box in self.by_service[service] if first(box) or second(box)]
-            for _, group in leaves(held, facts):
-                for one, two in _sharing_time(group):
-                    if first(one) and second(two):
-                        yield one, two
-                    elif first(two) and second(one):
-                        yield two, one
+            for one, two in _sharing_profiles(held, facts):
+                if first(one) and second(two):
+                    yield one, two
+                elif first(two) and second(one):
+                    yield two, one
 
     def profile(self, *versions: RuleVersion, services: Collection[str] | None = None) -> dict[str, str] | None:
         """
@@ -270,20 +269,28 @@ def matches_some(conditions: Mapping[str, frozenset[str]], facts: Mapping[str, t
 
 
 def leaves(
-    boxes: Sequence[Box], facts: Mapping[str, tuple[str, ...]]
+    boxes: Sequence[Box],
+    facts: Mapping[str, tuple[str, ...]],
+    settles: Callable[[Sequence[Box]], bool],
 ) -> Iterator[tuple[dict[str, str], tuple[Box, ...]]]:
     """
     Split the profiles of a service until, within a part, all boxes left are about every profile.
 
     Gives for each part the values it was split by, the first listed ones first, and its boxes; parts that hold the
-    same boxes come once where one split makes them, and a part may hold none.
+    same boxes come once where one split makes them, and a part may hold none. A part whose boxes about every profile
+    of it already settle the question is not given.
     """
-    yield from _split(tuple(boxes), facts, tuple(fact for fact in FACTS if fact != "service"))
+    yield from _split(tuple(boxes), facts, tuple(fact for fact in FACTS if fact != "service"), settles)
 
 
 def _split(
-    boxes: tuple[Box, ...], facts: Mapping[str, tuple[str, ...]], left: tuple[str, ...]
+    boxes: tuple[Box, ...],
+    facts: Mapping[str, tuple[str, ...]],
+    left: tuple[str, ...],
+    settles: Callable[[Sequence[Box]], bool],
 ) -> Iterator[tuple[dict[str, str], tuple[Box, ...]]]:
+    if settles([box for box in boxes if all(fact not in box.version.selector.conditions for fact in left)]):
+        return
     counts = {fact: sum(fact in box.version.selector.conditions for box in boxes) for fact in left}
     fact = max(left, key=lambda each: counts[each], default=None)
     if fact is None or not counts[fact]:
@@ -304,21 +311,70 @@ def _split(
         part = tuple(sorted((*named[value], *free))) if value in named else tuple(free)
         if part not in seen:
             seen.add(part)
-            for path, group in _split(tuple(boxes[at] for at in part), facts, rest):
+            for path, group in _split(tuple(boxes[at] for at in part), facts, rest, settles):
                 yield {fact: value, **path}, group
 
 
-def _sharing_time(boxes: Sequence[Box]) -> Iterator[tuple[Box, Box]]:
-    """Pairs of boxes of different rules that share a point of both times, swept along creation."""
-    if all(box.rule is boxes[0].rule for box in boxes):
+def _sharing_profiles(boxes: Sequence[Box], facts: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[Box, Box]]:
+    """Pairs of boxes of different rules whose selectors agree on some profile of a service, and whose times meet."""
+    groups: dict[tuple[tuple[str, frozenset[str]], ...], list[Box]] = {}
+    for box in boxes:
+        conditions = box.version.selector.conditions
+        named = tuple(
+            (fact, conditions[fact].intersection(facts[fact]))
+            for fact in FACTS
+            if fact != "service" and fact in conditions
+        )
+        groups.setdefault(named, []).append(box)
+    parts = [(dict(named), held) for named, held in groups.items()]
+    hulls = [(min(box.since for box in held), max(box.until for box in held)) for _, held in parts]
+    for _, held in parts:
+        yield from _sharing_time(held)
+    for one, two in _candidates([named for named, _ in parts], FACTS):
+        if hulls[one][0] < hulls[two][1] and hulls[two][0] < hulls[one][1]:
+            ours, theirs = parts[one][0], parts[two][0]
+            if all(fact not in theirs or not values.isdisjoint(theirs[fact]) for fact, values in ours.items()):
+                yield from _sharing_time(parts[one][1], parts[two][1])
+
+
+def _candidates(selectors: Sequence[Mapping[str, frozenset[str]]], left: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Pairs of places, each once, of selectors that some one fact does not tell apart."""
+    places = list(range(len(selectors)))
+    while places:
+        fact = max(left, key=lambda each: sum(each in selectors[at] for at in places))
+        holders: dict[str, list[int]] = {}
+        free = [at for at in places if fact not in selectors[at]]
+        if len(free) == len(places):
+            yield from combinations(places, 2)
+            return
+        for at in places:
+            if fact in selectors[at]:
+                near = {other for value in selectors[at][fact] for other in holders.get(value, ())}
+                yield from ((other, at) for other in sorted(near))
+                yield from ((other, at) for other in free)
+                for value in selectors[at][fact]:
+                    holders.setdefault(value, []).append(at)
+        places, left = free, [each for each in left if each != fact]
+
+
+def _sharing_time(boxes: Sequence[Box], others: Sequence[Box] = ()) -> Iterator[tuple[Box, Box]]:
+    """
+    Pairs of boxes of different rules that share a point of both times, swept along creation.
+
+    With `others`, one of each kind; without, any two.
+    """
+    if all(box.rule is boxes[0].rule for box in (*boxes, *others)):
         return
-    open_boxes: list[Box] = []
-    for box in sorted(boxes, key=lambda each: (each.since, *each.key, each.known_from)):
-        open_boxes = [other for other in open_boxes if other.until > box.since]
-        for other in open_boxes:
+    open_boxes: tuple[list[Box], list[Box]] = ([], [])
+    tagged = [*((box, 0) for box in boxes), *((box, 1) for box in others)]
+    for box, kind in sorted(tagged, key=lambda each: (each[0].since, *each[0].key, each[0].known_from)):
+        facing = (1 - kind) if others else 0
+        still = [other for other in open_boxes[facing] if other.until > box.since]
+        open_boxes[facing][:] = still
+        for other in still:
             if other.rule is not box.rule and other.known_from < box.known_until and box.known_from < other.known_until:
                 yield other, box
-        open_boxes.append(box)
+        open_boxes[kind].append(box)
 
 
 # --- in words --------------------------------------------------------------------------------------------------------

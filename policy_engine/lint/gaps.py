@@ -62,7 +62,7 @@ def _never(service: Service) -> Problem:
 def _in_time(space: RuleSpace, service: Service, boxes: Sequence[Box]) -> list[Problem]:
     """Intervals without a rule for a kind of file that has one at other instants; one for each border they share."""
     found: dict[tuple[int, int, str], Problem] = {}
-    for path, group in leaves(boxes, space.domains[service.id]):
+    for path, group in leaves(boxes, space.domains[service.id], _cover):
         for start, end, before, after in _holes(group):
             border = before or after
             assert border is not None
@@ -70,6 +70,11 @@ def _in_time(space: RuleSpace, service: Service, boxes: Sequence[Box]) -> list[P
             if key not in found:
                 found[key] = _between(service, path, start, end, (before, after))
     return list(found.values())
+
+
+def _cover(group: Sequence[Box]) -> bool:
+    """True when the boxes leave no instant out, whatever others there may be."""
+    return bool(group) and not _holes(group)
 
 
 def _holes(group: Sequence[Box]) -> list[tuple[int, int, Box | None, Box | None]]:

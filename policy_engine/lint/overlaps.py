@@ -6,8 +6,7 @@ used. Both rules must say something of storage, or both must give a window for t
 the selectors, or let one rule begin where the other ends. A contradiction that stood only in what was known on a
 past day is a warning, since versions are append-only; a replay of that day still meets it.
 
-The check is exact: rules are told apart fact by fact and then by both times, and only pairs that share a profile and
-an instant are formed.
+The check is exact: selectors are looked up by the values they name, and only those that can agree are compared in time.
 """
 
 from __future__ import annotations
