@@ -37,6 +37,7 @@ from policy_engine.kernel import (
     judge,
     read_creation,
 )
+from policy_engine.marks import Marker
 from policy_engine.model import RulePack
 from policy_engine.periods import NAT, parse_duration
 from policy_engine.urls import HostOwners, is_url, link_expiry
@@ -323,7 +324,8 @@ def evaluate(
     as_of: zone-aware time, RFC 3339 text or ns since 1970. Horizons: ISO 8601 text or ns; default the pack's.
     Raises ValueError for a missing `service` column, naive times and unreadable text.
     """
-    return Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)
+    findings = Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)
+    return Marker().mark(findings)[0]
 
 
 def make_question(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -12,6 +13,7 @@ from policy_engine.history import FIELD_PROBLEMS
 from policy_engine.model import RulePack, RuleVersion
 from policy_engine.notices import collect_warnings, page_totals
 from policy_engine.periods import HOUR, NAT, describe_duration, format_duration, format_instant
+from policy_engine.report_marks import make_local, make_marks
 from policy_engine.report_model import (
     Amount,
     CountLine,
@@ -71,6 +73,8 @@ class Provenance:
     findings_digest: str
     parameters: tuple[tuple[str, str], ...]
     show_urls: bool = False
+    zone: ZoneInfo | None = None
+    """Zone of a second reading of times."""
 
 
 def build_report(run: EvaluationRun, top: TopRows, provenance: Provenance) -> ReportModel:
@@ -160,6 +164,10 @@ def build_report(run: EvaluationRun, top: TopRows, provenance: Provenance) -> Re
         parameters=provenance.parameters,
         findings_digest=provenance.findings_digest,
         show_urls=provenance.show_urls,
+        marks=make_marks(options.marker, totals.marks, as_of, money.amount),
+        local=None
+        if provenance.zone is None
+        else make_local(provenance.zone, as_of, findings.next_deadline.instant, findings.next_window.instant),
     )
 
 
@@ -318,7 +326,7 @@ def _quarantine(quarantine: pd.DataFrame) -> tuple[QuarantineLine, ...]:
     return tuple(QuarantineLine(*map(str, row)) for row in quarantine.head(_QUARANTINE_ROWS).itertuples(index=False))
 
 
-def describe_parameters(options: RunOptions) -> tuple[tuple[str, str], ...]:
+def describe_parameters(options: RunOptions, zone: ZoneInfo | None = None) -> tuple[tuple[str, str], ...]:
     """The options of a run that decide its answers, as name and value."""
     question, period = options.question, options.period
     rows = [
@@ -332,5 +340,15 @@ def describe_parameters(options: RunOptions) -> tuple[tuple[str, str], ...]:
         rows.append(("created_until", format_instant(period.created_until)))
     if options.known_on is not None:
         rows.append(("known_on", options.known_on.isoformat()))
+    if options.every is not None:
+        rows.append(("every", format_duration(options.every)))
+    marker = options.marker
+    for name, file in (
+        ("archived", marker.inventory), ("exemptions", marker.exemptions), ("house_rules", marker.house_rules)
+    ):  # fmt: skip
+        if file is not None:
+            rows.append((name, f"{file.name} (sha256 {file.sha256})"))
+    if zone is not None:
+        rows.append(("tz", zone.key))
     rows += [(f"column {ours}", theirs) for ours, theirs in sorted(options.columns.items())]
     return tuple(rows)

@@ -136,4 +136,7 @@ def make_row(record: dict[str, Any], as_of: int) -> Row:
         source=text("source"),
         watermarked=text("watermarked").lower(),
         operation_rule=rule("operation_rule"),
+        archived=text("archived").lower(),
+        exempted_by=text("exempted_by"),
+        save_by=instant_text(instant("save_by")),
     )

@@ -48,7 +48,8 @@ from policy_engine.lint import AT_VALIDATION, CHECKS
 from policy_engine.packs import read_pack
 from policy_engine.problem_codes import PROBLEM_CODES
 from policy_engine.render.problem_formats import FORMATS
-from policy_engine.report_folder import REPORT_FILES
+from policy_engine.marks import INVENTORY_COLUMNS
+from policy_engine.report_folder import EXTRA_FILES, REPORT_FILES
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "policy_engine"
@@ -124,7 +125,8 @@ def notice_codes() -> set[str]:
     """Codes of warnings, collected from the source."""
     return {
         ast.literal_eval(node.args[0])
-        for node in _nodes(SOURCE / "notices.py")
+        for name in ("notices.py", "mark_notices.py")
+        for node in _nodes(SOURCE / name)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Notice"
     }
 
@@ -147,13 +149,14 @@ VOCABULARY: dict[str, tuple[str, str, Iterable[str]]] = {
     "field problems": ("docs/inputs.md", "Fields that cannot be read", FIELD_PROBLEMS),
     "exit codes": ("docs/commands.md", "Exit codes", map(str, EXIT_CODES)),
     "warnings": ("docs/commands.md", "Warnings of a report", sorted(notice_codes())),
-    "report files": ("docs/commands.md", "What the folder holds", REPORT_FILES),
     "boundaries": ("docs/testing-rules.md", "Coverage", BOUNDARIES),
     "kinds of mutants": ("docs/testing-rules.md", "Mutants", (*KINDS, *STATES)),
     "formats of problems": ("docs/ci.md", "Formats", FORMATS),
     **{f"problems: {heading}": ("docs/problems.md", heading, codes) for heading, codes in PROBLEM_CODES.items()},
     "lint checks": ("docs/lint.md", "Checks", CHECKS),
     "checks of validate": ("docs/rules.md", "What validate looks for", AT_VALIDATION),
+    "report files": ("docs/commands.md", "What the folder holds", (*REPORT_FILES, *EXTRA_FILES)),
+    "inventory columns": ("docs/acting.md", "What you hold already", INVENTORY_COLUMNS),
 }
 
 

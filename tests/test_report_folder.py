@@ -127,7 +127,7 @@ def test_folder_holds_what_is_promised(report: Path) -> None:
     """
     assert sorted(content(report)) == sorted(REPORT_FILES) == sorted([
         "report.html", "findings.csv", "at_risk.csv", "expired.csv", "vendor_cdn.csv", "ungoverned.csv",
-        "undetermined.csv", "quarantine.csv", "summary.json", "manifest.json",
+        "undetermined.csv", "save_now.csv", "quarantine.csv", "summary.json", "manifest.json",
     ])  # fmt: skip
 
 
@@ -423,7 +423,7 @@ def _breaking_the_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
     "break_it",
     [
         _breaking(TopRows, "take"),
-        _breaking(report_folder, "_write_chunk"),
+        _breaking(report_folder.Tables, "write"),
         _breaking(report_folder, "input_lines"),
         _breaking(report_folder, "build_report"),
         _breaking_a_renderer,

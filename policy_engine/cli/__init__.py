@@ -14,7 +14,7 @@ import click
 
 from policy_engine import __version__
 from policy_engine.cli import checking, evaluating, linting, showing
-from policy_engine.cli.output import silence
+from policy_engine.cli.output import paint, silence
 from policy_engine.problems import (
     InputUnusable,
     NothingToEvaluate,
@@ -157,7 +157,7 @@ def _report_os_error(error: OSError) -> int:
 def _say(text: str) -> None:
     """Print a diagnostic, if anybody still listens."""
     with suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(paint(text, sys.stderr), err=True)
 
 
 def _flush(is_said: bool) -> int:

@@ -60,6 +60,13 @@ def read_period(text: str, document: YamlDocument, path: ValuePath, problems: Pr
     return length
 
 
+def read_selector(
+    entry: Mapping[str, Any], catalog: Catalog, document: YamlDocument, path: ValuePath, problems: ProblemList
+) -> Selector:
+    """Build a selector from a map that fits its schema, in the catalog's spelling; `path` is its place."""
+    return _RuleReader(document, catalog, None, problems)._selector(entry, path)
+
+
 class _RuleReader:
     """One reading of a rule document."""
 

@@ -16,7 +16,7 @@ from policy_engine.periods import MAX_INSTANT, MIN_INSTANT, parse_date, parse_du
 from policy_engine.problems import Problem, plain, suggest
 from policy_engine.resources import bundled
 
-SCHEMAS = ("pack", "catalog", "rule", "cases", "baseline")
+SCHEMAS = ("pack", "catalog", "rule", "cases", "baseline", "house-rules", "exemptions")
 """Names of the schemas of files that people write."""
 
 MAX_PROBLEMS = 1000

@@ -5,10 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from policy_engine.columns import VERDICTS
-from policy_engine.report_model import Amount, CountLine, ReadingTotals, ReportModel, RuleLine, Section, ServiceLine
+from policy_engine.report_model import (
+    Amount,
+    CountLine,
+    MarksReport,
+    ReadingTotals,
+    ReportModel,
+    RuleLine,
+    Section,
+    ServiceLine,
+)
 
 SCHEMA = "policy-engine/summary/v1"
 """Name and version of the form; described by schemas/summary.v1.schema.json."""
@@ -49,6 +59,8 @@ def _summary(model: ReportModel) -> dict[str, Any]:
             "deadline": _moment(model.next_deadline, model.next_deadline_words),
             "window": _moment(model.next_window, model.next_window_words),
         },
+        "marks": _marks(model.marks),
+        "local": None if model.local is None else asdict(model.local),
         "operation_windows": _counts(model.windows),
         "not_known": _counts(model.not_known),
         "rests_on": {
@@ -81,6 +93,37 @@ def _summary(model: ReportModel) -> dict[str, Any]:
         ],
         "parameters": [{"name": name, "value": value} for name, value in model.parameters],
         "findings_digest": model.findings_digest,
+    }
+
+
+def _marks(marks: MarksReport) -> dict[str, Any]:
+    return {
+        "inventory": None if marks.inventory is None else asdict(marks.inventory),
+        "archived": _amount(marks.archived),
+        "exempted": _amount(marks.exempted),
+        "archived_and_exempted": _amount(marks.archived_and_exempted),
+        "standing": _amount(marks.standing),
+        "save_now": {
+            **_amount(marks.save_now),
+            "csv": "save_now.csv",
+            "without_url": marks.save_now_without_url,
+            "verdicts": [
+                {"verdict": line.code, "assets": line.count, "points": line.points}
+                for line in marks.save_now_by_verdict
+            ],
+        },
+        "exemptions": [
+            {
+                "id": line.id,
+                "owner": line.owner,
+                "reason": line.reason,
+                "until": line.until,
+                "is_over": line.is_over,
+                **_amount(line.amount),
+            }
+            for line in marks.exemptions
+        ],
+        "house_rules": [asdict(line) for line in marks.house_rules],
     }
 
 
