@@ -29,7 +29,7 @@ rules:
 """
 EXEMPTIONS = """\
 exemptions:
-  - {id: given-up, owner: ops, reason: Gone long ago., until: "2026-02-01", covers: {verdict: [expired]}}
+  - {id: given-up, owner: ops, reason: Given up long ago., until: "2026-02-01", covers: {verdict: [expired]}}
   - {id: songs, owner: "<b>Ann|Bob</b>", reason: Demo., until: "2026-01-07", covers: {service: [suno]}}
 """
 
