@@ -45,10 +45,10 @@ from policy_engine.columns import (
 )
 from policy_engine.history import FIELD_PROBLEMS, QUARANTINE_REASONS, TABLE_COLUMNS
 from policy_engine.lint import AT_VALIDATION, CHECKS
+from policy_engine.marks import INVENTORY_COLUMNS
 from policy_engine.packs import read_pack
 from policy_engine.problem_codes import PROBLEM_CODES
 from policy_engine.render.problem_formats import FORMATS
-from policy_engine.marks import INVENTORY_COLUMNS
 from policy_engine.report_folder import EXTRA_FILES, REPORT_FILES
 
 ROOT = Path(__file__).parents[1]
