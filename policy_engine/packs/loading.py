@@ -34,7 +34,11 @@ def read_pack(location: str | Path) -> RulePack:
 
     Raises PackInvalid with the problems of all files, each with its place.
     """
-    folder = find_pack(location)
+    return read_folder(find_pack(location))
+
+
+def read_folder(folder: PackFolder) -> RulePack:
+    """Read the rule pack in a folder; raises PackInvalid with the problems of all files, each with its place."""
     problems = ProblemList()
     files = _read_files(folder, problems)
     pack = files.documents.get("pack.yaml")
