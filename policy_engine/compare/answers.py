@@ -219,16 +219,15 @@ def _split(entries: Iterable[tuple[Box, Answer, Labels]], done: Partition) -> Pa
     """Enter boxes that may meet each other, those that meet being cut to pieces."""
     for box, answer, labels in entries:
         rest = [box]
-        for facts in [facts for facts in done if shared(facts, box.facts) is not None]:
-            for held in list(done[facts]):
-                inside = meet(held[0], box)
-                if inside is None:
-                    continue
-                done[facts].remove(held)
-                for piece in subtract(held[0], box):
-                    _put(done, piece, held[1], held[2])
-                _put(done, inside, tuple(sorted((*held[1], *answer))), held[2] | labels)
-                rest = [piece for one in rest for piece in subtract(one, inside)]
+        # Found before anything is cut: what is put back must not be met again.
+        for held in [held for known in done.values() for held in known if meet(held[0], box) is not None]:
+            inside = meet(held[0], box)
+            assert inside is not None
+            done[held[0].facts].remove(held)
+            for piece in subtract(held[0], box):
+                _put(done, piece, held[1], held[2])
+            _put(done, inside, tuple(sorted((*held[1], *answer))), held[2] | labels)
+            rest = [piece for one in rest for piece in subtract(one, inside)]
         for piece in rest:
             _put(done, piece, answer, labels)
     return {facts: held for facts, held in done.items() if held}

@@ -35,11 +35,11 @@ def resolve_pack(text: str, path: str | None = None) -> RulePack:
     if text in bundled_pack_names():
         return read_pack(text)
     folder = Path(text)
-    if folder.is_dir():
+    if text and folder.is_dir():
         if not any((folder / head).exists() for head in (*_HEADS, "rules")):
             raise _usage("no-pack", f"the folder `{plain(text)}` holds no rule pack", _SHAPE)
         return read_pack(folder)
-    if folder.exists():
+    if text and folder.exists():
         raise _usage("no-pack", f"`{plain(text)}` is a file, not a rule pack", _SHAPE)
     revision, colon, inside = text.partition(":")
     repository = _Repository.around(Path.cwd(), text)
