@@ -15,7 +15,7 @@ from datetime import date
 from functools import cached_property
 
 from policy_engine.columns import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE
-from policy_engine.compare.boxes import FOR_EVER, SINCE_EVER, Box, Labels, Span, meet, shared, subtract
+from policy_engine.compare.boxes import FOR_EVER, SINCE_EVER, Box, Labels, Span, meet, subtract
 from policy_engine.model import Rule, RulePack, RuleVersion, Service
 from policy_engine.timelines import in_force
 

@@ -42,7 +42,7 @@ def append(path: Path, text: str) -> None:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with three packs beside the bundled one: Flux kept shorter, no Flux any more, and a broken one."""
+    """A working folder with three packs beside the bundled one: shorter Flux, no Flux, and a broken one."""
     monkeypatch.chdir(tmp_path)
     append(lay(tmp_path / "shorter") / "rules" / "flux.yaml", SHORTER)
     gone = lay(tmp_path / "gone")
