@@ -83,6 +83,22 @@ def test_a_pack_is_named_by_its_place(repository: Path, monkeypatch: pytest.Monk
     assert read_pack_at("other", "trunk").digest == digest
 
 
+def test_a_bundled_name_is_looked_for_in_the_repository(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    `piapi` at a revision is rules/piapi of the repository one is in, also from within a hook of git.
+    """
+    shutil.copytree(MINIMAL, repository / "rules" / "piapi")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "fourth")
+    (repository / "below").mkdir()
+    monkeypatch.chdir(repository / "below")
+    monkeypatch.setenv("GIT_DIR", ".git")
+    monkeypatch.setenv("GIT_INDEX_FILE", ".git/index")
+    assert read_pack_at("piapi", "trunk").location == "trunk:rules/piapi"
+    with pytest.raises(UsageProblem, match="there is no rule pack at `rules/piapi` in `v1`"):
+        read_pack_at("piapi", "v1")
+
+
 def test_folders_and_bundled_packs_come_first(repository: Path) -> None:
     """
     A name that is a bundled pack or a folder means that, and not a branch of the same name.

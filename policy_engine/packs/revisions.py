@@ -15,13 +15,14 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from policy_engine.model import RulePack
-from policy_engine.packs.loading import PackFolder, bundled_pack_names, find_pack, read_folder, read_pack
+from policy_engine.packs.loading import PackFolder, bundled_pack_names, read_folder, read_pack
 from policy_engine.problems import Problem, UsageProblem, plain, suggest
 
 _HEADS = ("pack.yaml", "catalog.yaml")
 _MAX_FILES = 20_000
-"""Most files of one pack; a tree with more is none."""
+"""Most files of one pack; a folder with more is refused."""
 _FILE_MODES = ("100644", "100755")
+_OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 _SHAPE = "a pack is a folder with pack.yaml, catalog.yaml and rules/*.yaml"
 
 
@@ -53,15 +54,19 @@ def resolve_pack(text: str, path: str | None = None) -> RulePack:
 
 def read_pack_at(location: str, revision: str) -> RulePack:
     """
-    Read the pack of a bundled name or folder as it stood at a git revision of the repository around it.
+    Read the pack of a folder as it stood at a git revision of the repository around it; a bundled name means the
+    folder of that name in `rules` of the repository around the present folder.
 
     The folder need not exist any more. Raises UsageProblem without git, repository, revision or pack there,
     PackInvalid when the pack of that day is broken.
     """
-    folder = find_pack(location).path if location in bundled_pack_names() else Path(location)
-    start = folder if folder.is_dir() else Path.cwd()
-    repository = _Repository.around(start, revision)
+    is_bundled = location in bundled_pack_names()
+    # The bundled packs of an installed program lie in no repository; those of the present one are in its `rules`.
+    folder = Path(location)
+    repository = _Repository.around(folder if folder.is_dir() and not is_bundled else Path.cwd(), revision)
     commit = repository.commit(revision, revision)
+    if is_bundled:
+        return repository.read(commit, revision, f"rules/{location}")
     place = os.path.relpath(folder.resolve(), repository.top)
     if place.startswith(".."):
         raise _usage(
@@ -179,7 +184,9 @@ class _Repository:
             is_plain = "\\" not in name and not {"", ".", ".."} & set(name.split("/"))
             if is_part and is_plain and facts.split(" ")[0] in _FILE_MODES and name.endswith((".yaml", ".yml")):
                 entries.append((name, facts.split(" ")[2]))
-        return entries[:_MAX_FILES]
+        if len(entries) > _MAX_FILES:
+            raise _usage("no-pack-at-revision", f"`{plain(place)}` holds more than {_MAX_FILES:,} rule files", _SHAPE)
+        return entries
 
     def _blobs(self, ids: list[str]) -> Iterable[bytes]:
         """The contents of blobs, as git stores them."""
@@ -207,8 +214,10 @@ class _Repository:
 
 def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run git to read something; it asks nobody, locks nothing and fetches nothing."""
+    # A hook runs with these set for itself; here the folder decides which repository is meant.
+    inherited = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
     environment = {
-        **os.environ,
+        **inherited,
         "LC_ALL": "C",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_LAZY_FETCH": "1",
@@ -216,7 +225,7 @@ def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> subprocess.Comple
     }
     try:
         return subprocess.run(  # noqa: S603 (a list of arguments, and revisions stand behind --end-of-options)
-            ["git", "-C", str(folder), "--no-pager", *arguments],  # noqa: S607 (the user's own git)
+            ["git", "-C", str(folder), "--no-pager", "-c", "protocol.allow=never", *arguments],  # noqa: S607 (the user's own git)
             input=stdin,
             capture_output=True,
             check=False,

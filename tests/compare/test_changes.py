@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from commands import ROOT, policy_engine
+from commands import ROOT, in_own_process, policy_engine
 from strategies import BASE, RECORDED, ten_rules, version
 from strategies import output as output_spec
 from strategies import pack as make_pack
@@ -311,6 +311,17 @@ def test_hostile_words_stay_words() -> None:
                 piece.endswith("\\") for line in text.splitlines() for piece in line.split("|")[:-1] if "script" in line
             )
     assert json.loads(FORMATS["json"](found, (name, name)))["old"]["name"] == name
+
+
+def test_no_frames_are_needed_to_compare_rules() -> None:
+    """
+    `diff` is quick to start: it loads no library for frames of data.
+    """
+    code = (
+        "import sys; from policy_engine.cli import run; code = run(['diff', 'piapi', 'piapi']); "
+        "sys.exit(code or 9 * bool({'pandas', 'numpy'} & sys.modules.keys()))"
+    )
+    assert in_own_process(code=code).code == 0
 
 
 def test_many_changes_are_cut_in_text_and_whole_in_json() -> None:
