@@ -157,9 +157,11 @@ def domain_of(service: str, sides: Iterable[PackSide]) -> Domain:
     for fact in OTHER_FACTS:
         known = {value for side in present for value in listed_values(fact, side.services[service])}
         told_apart = tuple(sorted(known & named.get(fact, set())))
+        if fact == "watermarked" and told_apart:
+            told_apart = tuple(sorted(known))
         listed.append(told_apart)
         # A record may carry a value that nobody lists; only truth has no third one.
-        others.append(fact != "watermarked" or bool(known - set(told_apart)))
+        others.append(fact != "watermarked" or not told_apart)
     return Domain(tuple(listed), tuple(others))
 
 

@@ -5,6 +5,7 @@ The comparison of two packs is exact: what it reports differs, and what differs 
 |---|---|
 | reported boxes and the oracle's answers | random points of random pairs of packs, near every date |
 | each witness and the oracle | every reported change |
+| the finding of each witness under both packs | every reported change of storage |
 | findings of the oracle and reported boxes | random assets with unknown facts and unknown clocks |
 """
 
@@ -16,6 +17,7 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any
 
+import pandas as pd
 from hypothesis import Phase, assume, event, given, settings
 from hypothesis import strategies as st
 from oracle import (
@@ -47,8 +49,10 @@ from strategies import (
 from policy_engine.columns import FACTS, StorageLocation
 from policy_engine.compare.answers import Absent, Accepted, Kept, recorded_days
 from policy_engine.compare.changes import Change, PackDiff, compare_packs
+from policy_engine.evaluation import evaluate
 from policy_engine.lint import run_checks
 from policy_engine.model import RulePack, RuleVersion
+from policy_engine.periods import format_instant
 
 POINTS = 150
 PAIRS = settings(
@@ -218,6 +222,26 @@ def test_every_witness_differs(pair: tuple[World, RulePack, Random]) -> None:
             before = answers(world.pack, facts, witness.created, witness.known_on)
             after = answers(other, facts, witness.created, witness.known_on)
             assert (before.get(aspect, ()), after.get(aspect, ())) == (change.before, change.after)
+
+
+@PAIRS
+@given(pairs())
+def test_the_program_judges_witnesses_otherwise(pair: tuple[World, RulePack, Random]) -> None:
+    """
+    A witness of changed storage, given to the program as a row of a table, has another finding under each pack.
+    """
+    world, other, _ = pair
+    for change in compare_packs(world.pack, other).changes:
+        if change.operations:
+            continue
+        at, known_on = change.witness.created, change.witness.known_on
+        row = {**change.witness.facts, "created_at": format_instant(at), "completed_at": format_instant(at)}
+        findings = [
+            evaluate(pd.DataFrame([row]), pack, as_of=at, known_on=known_on).iloc[0] for pack in (world.pack, other)
+        ]
+        compared = ("verdict", "storage", "basis", "expires_earliest")
+        before, after = ([str(finding[name]) for name in compared] for finding in findings)
+        assert before != after, change
 
 
 @PAIRS
