@@ -31,8 +31,8 @@ lint: $(VENV)/.test ## Check format, lints, types, import layers and the bundled
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --strict --no-error-summary policy_engine
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/policy-engine validate
-	@$(BIN)/policy-engine test
+	@$(BIN)/policy-engine check --strict
+	@$(BIN)/policy-engine test --min-coverage 100 --min-mutation 100
 
 bench: $(VENV)/.test ## Time the whole way from history to report
 	@$(BIN)/python tests/bench/end_to_end.py

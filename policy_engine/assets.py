@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,18 +11,27 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from policy_engine.columns import ACCOUNTS
-from policy_engine.frames import categorical, category_of, utc_times
-from policy_engine.history import STATES, Batch, Source, service_key
+from policy_engine.columns import ACCOUNTS, WITHOUT_ASSET_REASONS
+from policy_engine.frames import categorical, category_of, coded, joined_texts, texts, utc_times
+from policy_engine.history import STATES, Batch, Source, decode_output, service_key
 from policy_engine.history.merging import carries_output
-from policy_engine.history.names import fold
+from policy_engine.history.names import WAITING_STATES, fold
 from policy_engine.model import ExpectedOutputs, RulePack, Service
+from policy_engine.output_columns import OutputColumns
 from policy_engine.outputs import FileKinds
 from policy_engine.periods import NAT
 from policy_engine.urls import HostOwners, link_expiry
 
 Int64 = npt.NDArray[np.int64]
 _COMPLETED = STATES.index("completed")
+_REASONS = tuple(WITHOUT_ASSET_REASONS)
+_NOT_YET_CREATED, _OUTSIDE_PERIOD = _REASONS.index("not_yet_created"), _REASONS.index("outside_period")
+_STATE_REASONS = tuple(
+    -1 if state == "completed" else _REASONS.index("unknown_status" if state == "unknown" else state)
+    for state in STATES
+)
+_FEW = 24
+"""Outputs of one service that are not worth looking at together."""
 
 
 @dataclass
@@ -78,6 +89,7 @@ class AssetMaker:
         self.kinds = FileKinds(pack.catalog)
         self._owners = HostOwners(pack.host_owners)
         self._services = {service.id: service for service in pack.catalog.services}
+        self._columns: dict[str, OutputColumns] = {}
         self._expected: dict[tuple[str, str | None], tuple[int, ...]] = {}
         self._sources = [source.name for source in sources]
         self._as_of = as_of
@@ -88,92 +100,107 @@ class AssetMaker:
         """One row per asset of the tasks of a batch, in the order of the tasks, and the totals of the tasks."""
         totals = TaskTotals(tasks=len(batch))
         if not len(batch):
-            return self._frame(batch, [], [], [], [], np.zeros(0, np.int64)), totals
+            return self._frame(batch, _Files()), totals
         totals.newest = int(batch.newest.max())
         points = self._points(batch, totals)
         for row, name in enumerate(batch.service):
             if name is None:
                 model = batch.model[row] or "no model"
                 totals.unknown_models[model] = totals.unknown_models.get(model, 0) + 1
-        rows: list[int] = []
-        kinds: list[int] = []
-        ordinals: list[int] = []
-        urls: list[str | None] = []
-        created, ended = batch.created, batch.ended
-        latest = np.maximum(created, ended)
-        excluded = self._excluded(created, latest)
-        shares = points.copy()
-        split: list[tuple[int, int]] = []
-        files_of = self.kinds.files_of
-        output, service = batch.output, batch.service
-        for row in range(len(batch)):
-            if excluded[row]:
-                self._without(
-                    totals, "not_yet_created" if latest[row] > self._as_of else "outside_period", int(points[row])
-                )
-                continue
+        files, reasons = self._files(batch, totals)
+        counts = np.bincount(files.rows, minlength=len(batch))
+        totals.with_assets = int((counts > 0).sum())
+        for reason in np.unique(reasons[reasons >= 0]).tolist():
+            rows = reasons == reason
+            totals.without_assets[_REASONS[reason]] = (int(rows.sum()), int(points[rows].sum()))
+        # Divided equally; what does not divide goes to the first file of the task.
+        shares = points // np.maximum(counts, 1)
+        asset_points = shares[files.rows]
+        first = np.flatnonzero(np.diff(files.rows, prepend=-1))
+        asset_points[first] += (points - shares * counts)[files.rows[first]]
+        return self._frame(batch, files, asset_points), totals
+
+    def _files(self, batch: Batch, totals: TaskTotals) -> tuple[_Files, npt.NDArray[np.int8]]:
+        """The files of all tasks, and per task the place in _REASONS of why it has none (-1 = it has some)."""
+        reasons = np.full(len(batch), -1, np.int8)
+        latest = np.maximum(batch.created, batch.ended)
+        excluded = self._excluded(batch.created, latest)
+        reasons[excluded] = np.where(latest[excluded] > self._as_of, _NOT_YET_CREATED, _OUTSIDE_PERIOD)
+        files = _Files()
+        left = self._plain_files(batch, np.flatnonzero(~excluded), files, totals)
+        service, output = batch.service, batch.output
+        for row in left:
             value = output[row]
-            if value:
-                found = files_of(service[row], value)
+            if type(value) is bytes and b"://" not in value and b"\\" not in value:
+                # The blanks of a task without a file, which are alike for many tasks.
+                if batch.state[row] not in WAITING_STATES and decode_output(value):
+                    reasons[row] = _REASONS.index(self._why_no_url(batch, row, 0))
+                    continue
+            elif value:
+                found = self.kinds.files_of(service[row], value)
                 totals.previews += found.previews
                 totals.same_file += found.same_file
-                files = found.files
-                if files:
-                    for kind, ordinal, url in files:
-                        rows.append(row)
-                        kinds.append(kind)
-                        ordinals.append(ordinal)
-                        urls.append(url)
-                    if len(files) > 1:
-                        split.append((row, len(files)))
+                if found.files:
+                    for kind, ordinal, url in found.files:
+                        files.add(row, kind, ordinal, url)
                     continue
                 if carries_output(batch, row):
-                    self._without(totals, self._why_no_url(batch, row, found.previews), int(points[row]))
+                    reasons[row] = _REASONS.index(self._why_no_url(batch, row, found.previews))
                     continue
             if batch.state[row] != _COMPLETED:
-                state = STATES[batch.state[row]]
-                self._without(totals, "unknown_status" if state == "unknown" else state, int(points[row]))
+                reasons[row] = _STATE_REASONS[batch.state[row]]
                 continue
             expected = self._expected_kinds(batch, row)
             if not expected:
-                self._without(totals, "unknown_service" if service[row] is None else "no_file_output", int(points[row]))
-                continue
+                reasons[row] = _REASONS.index("unknown_service" if service[row] is None else "no_file_output")
             for kind in expected:
-                rows.append(row)
-                kinds.append(kind)
-                ordinals.append(1)
-                urls.append(None)
-            if len(expected) > 1:
-                split.append((row, len(expected)))
-        for row, count in split:
-            shares[row] //= count
-        totals.with_assets = totals.tasks - sum(tasks for tasks, _ in totals.without_assets.values())
-        index = np.array(rows, np.int64)
-        asset_points = shares[index] if len(rows) else np.zeros(0, np.int64)
-        if split:
-            first = np.flatnonzero(np.diff(index, prepend=-1) != 0)
-            rest = {row: int(points[row]) - int(shares[row]) * count for row, count in split}
-            asset_points[first] += np.array([rest.get(row, 0) for row in index[first].tolist()], np.int64)
-        return self._frame(batch, rows, kinds, ordinals, urls, asset_points), totals
+                files.add(row, kind, 1, None)
+        return files.settle(), reasons
+
+    def _plain_files(self, batch: Batch, rows: Int64, files: _Files, totals: TaskTotals) -> list[int]:
+        """Take the files of plain outputs, service by service; returns the other rows, in any order."""
+        left: list[Int64] = [np.empty(0, np.int64)]
+        output = batch.output
+        is_text = np.fromiter((type(one) is bytes for one in output), bool, len(output))
+        services, names = coded(batch.service)
+        codes = np.where(is_text[rows], services[rows], -1)
+        order = np.argsort(codes, kind="stable")
+        edges = np.searchsorted(codes[order], np.arange(-1, len(names) + 1))
+        for code, (start, end) in enumerate(itertools.pairwise(edges.tolist()), -1):
+            group = rows[order[start:end]]
+            if code < 0 or len(group) < _FEW:
+                left.append(group)
+                continue
+            name = names[code]
+            reader = self._columns.get(name)
+            if reader is None:
+                reader = self._columns[name] = OutputColumns(self.kinds, name)
+            found = reader.find([output[row] for row in group.tolist()])
+            totals.previews += found.previews
+            totals.same_file += found.same_file
+            files.extend(group[found.rows], found.kinds, found.ordinals, found.urls)
+            left.append(group[found.left])
+        others: list[int] = np.concatenate(left).tolist()
+        return others
 
     def _points(self, batch: Batch, totals: TaskTotals) -> Int64:
         """Points per task: what completed tasks consumed, in units that have a dollar value."""
-        points = np.zeros(len(batch), np.int64)
-        for row, (state, consume, share, unit) in enumerate(
-            zip(batch.state, batch.consume, batch.share, batch.unit, strict=True)
-        ):
-            if state != _COMPLETED:
-                continue
-            if consume is None and share is not None:
-                consume, unit = share, unit or "point"
-            if not consume:
-                continue
-            if unit in self._priced:
-                points[row] = consume
-            else:
-                name = unit or "not stated"
-                amount, tasks = totals.other_units.get(name, (0, 0))
-                totals.other_units[name] = (amount + consume, tasks + 1)
+        count = len(batch)
+        units: list[str | None] = batch.unit
+        if batch.share.count(None) != count:
+            stated = list(zip(batch.consume, batch.share, units, strict=True))
+            amounts = np.array([(share if one is None else one) or 0 for one, share, _ in stated], np.int64)
+            units = [unit or "point" if one is None and share is not None else unit for one, share, unit in stated]
+        else:
+            amounts = np.array([one or 0 for one in batch.consume], np.int64)
+        amounts[np.array(batch.state) != _COMPLETED] = 0
+        codes, words = coded(units)
+        priced = np.array([*(word in self._priced for word in words), False], bool)[codes]
+        for row in np.flatnonzero(~priced & (amounts > 0)).tolist():
+            name = units[row] or "not stated"
+            amount, tasks = totals.other_units.get(name, (0, 0))
+            totals.other_units[name] = (amount + int(amounts[row]), tasks + 1)
+        points: Int64 = np.where(priced, amounts, 0)
         totals.points = int(points.sum())
         return points
 
@@ -185,10 +212,6 @@ class AssetMaker:
         if self._period.created_until is not None:
             excluded = excluded | (known & (created >= self._period.created_until))
         return excluded
-
-    def _without(self, totals: TaskTotals, reason: str, points: int) -> None:
-        tasks, before = totals.without_assets.get(reason, (0, 0))
-        totals.without_assets[reason] = (tasks + 1, before + points)
 
     def _why_no_url(self, batch: Batch, row: int, previews: int) -> str:
         state = STATES[batch.state[row]]
@@ -212,70 +235,103 @@ class AssetMaker:
             self._expected[service, task_type] = known
         return known
 
-    def _frame(
-        self,
-        batch: Batch,
-        rows: list[int],
-        kinds: list[int],
-        ordinals: list[int],
-        urls: list[str | None],
-        points: Int64,
-    ) -> pd.DataFrame:
+    def _frame(self, batch: Batch, files: _Files, points: Int64 | None = None) -> pd.DataFrame:
         """The assets as columns; `completion_bound`, `expected` and `facts_conflict` are for the evaluation only."""
-        index = np.array(rows, np.intp)
-        kind = np.array(kinds, np.intp)
-        task_id, service = batch.task_id, batch.service
-        names = [one.name for one in self.kinds.kinds]
-        keys = [service_key(batch, row) if service[row] is None else service[row] for row in range(len(batch))]
-        asset_ids = [
-            f"{keys[row]}/{task_id[row]}/{names[which]}/{ordinal}"
-            for row, which, ordinal in zip(rows, kinds, ordinals, strict=True)
-        ]
-        hosts, owners = self._owners.of_urls(urls)
+        index, kind, urls = files.rows, files.kinds, files.urls
+        if points is None:
+            points = np.zeros(0, np.int64)
+        service = batch.service
+        sites, owned = self._owners.of_urls(urls)
+        site = np.array(sites, np.intp)
         links = [link_expiry(url) if url is not None and "?" in url else None for url in urls]
         link_expires = np.array([NAT if link is None else link for link in links], np.int64)
         facts = self.kinds.kinds
         rate = self.pack.money.points_per_usd
         columns: dict[str, Any] = {
-            "asset_id": pd.array(asset_ids, dtype="str"),
-            "task_id": pd.array([task_id[row] for row in rows], dtype="str"),
+            "asset_id": self._asset_ids(batch, files),
+            "task_id": texts(batch.task_id, index),
             "service": category_of(service, index),
             "model": category_of(batch.model, index),
             "task_type": category_of(batch.task_type, index),
             "account": _accounts(batch, index),
-            "media": _by_kind([one.media for one in facts], kind),
-            "role": _by_kind([one.role for one in facts], kind),
-            "watermarked": _by_kind([one.watermarked for one in facts], kind),
-            "url": pd.array(urls, dtype="str"),
-            "url_host": category_of(hosts),
-            "host_owner": category_of(owners),
+            "media": _by_place([one.media for one in facts], kind),
+            "role": _by_place([one.role for one in facts], kind),
+            "watermarked": _by_place([one.watermarked for one in facts], kind),
+            "url": texts(urls),
+            "url_host": _by_place([host for host, _ in owned], site),
+            "host_owner": _by_place([owner for _, owner in owned], site),
             "status": category_of(batch.status, index),
             "created_at": utc_times(batch.created[index]),
             "completed_at": utc_times(batch.ended[index]),
             "completion_bound": utc_times(batch.bound[index]),
             "link_expires_at": utc_times(link_expires),
-            "expected": np.array([url is None for url in urls], bool),
+            "expected": site < 0,
             "facts_conflict": np.array([one.is_conflicting for one in facts], bool)[kind],
             "points": pd.array(points, dtype="Int64"),
             "cost_usd": pd.array(points / rate, dtype="Float64"),
             "account_id": category_of(batch.account_id, index),
             "api_key_id": category_of(batch.api_key_id, index),
-            "source": pd.array(self._source_texts(batch, rows), dtype="str"),
+            "source": self._source_texts(batch, index),
         }
         return pd.DataFrame(columns, copy=False)
 
-    def _source_texts(self, batch: Batch, rows: list[int]) -> list[str]:
+    def _asset_ids(self, batch: Batch, files: _Files) -> Any:
+        """service/task_id/output name/ordinal of each file."""
+        names = [one.name for one in self.kinds.kinds]
+        width = int(files.ordinals.max(initial=0)) + 1
+        which, distinct = pd.factorize(files.kinds * width + files.ordinals)
+        endings = [f"/{names[code // width]}/{code % width}" for code in distinct.tolist()]
+        services, words = coded(batch.service)
+        if (services < 0).any():
+            keys = [service_key(batch, row) if name is None else name for row, name in enumerate(batch.service)]
+            services, words = coded(keys)
+        beginnings = [f"{word}/" for word in words]
+        index = files.rows
+        return joined_texts((beginnings, services[index]), (batch.task_id, index), (endings, which))
+
+    def _source_texts(self, batch: Batch, index: Int64) -> Any:
         """Where the records of each asset's task stand: `file:line`, `file#record`, several joined by `; `."""
         names, also = self._sources, batch.also
-        texts = [
-            place(names[batch.file[row]], batch.line[row], batch.item[row]) if row not in also else "" for row in rows
+        lines = np.array(batch.line, np.int64)
+        if not also and len(set(batch.file)) == 1 and not any(batch.item) and lines.all():
+            return joined_texts(([f"{names[batch.file[0]]}:"], index * 0), (list(map(str, batch.line)), index))
+        places = [
+            "; ".join(place(names[file], line, item) for file, line, item in ((file, line, item), *also.get(row, ())))
+            for row, (file, line, item) in enumerate(zip(batch.file, batch.line, batch.item, strict=True))
         ]
-        if also:
-            for asset, row in enumerate(rows):
-                if row in also:
-                    places = [(batch.file[row], batch.line[row], batch.item[row]), *also[row]]
-                    texts[asset] = "; ".join(place(names[file], line, item) for file, line, item in places)
-        return texts
+        return texts(places, index)
+
+
+@dataclass
+class _Files:
+    """Files of tasks as they are found; parallel columns once settled."""
+
+    rows: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """Row of the task in its batch."""
+    kinds: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    ordinals: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    urls: list[str | None] = field(default_factory=list)
+    _parts: list[tuple[Int64, Int64, Int64]] = field(default_factory=list)
+    _single: list[tuple[int, int, int]] = field(default_factory=list)
+    _single_urls: list[str | None] = field(default_factory=list)
+
+    def add(self, row: int, kind: int, ordinal: int, url: str | None) -> None:
+        """Take one file; those of one task come one after another."""
+        self._single.append((row, kind, ordinal))
+        self._single_urls.append(url)
+
+    def extend(self, rows: Int64, kinds: Int64, ordinals: Int64, urls: Sequence[str]) -> None:
+        """Take many files of tasks that bring no other ones."""
+        self._parts.append((rows, kinds, ordinals))
+        self.urls.extend(urls)
+
+    def settle(self) -> _Files:
+        """All files in the order of their tasks."""
+        single = np.array(self._single, np.int64).reshape(-1, 3).T
+        rows, kinds, ordinals = (np.concatenate(columns) for columns in zip(*self._parts, tuple(single), strict=True))
+        urls = self.urls + self._single_urls
+        order = np.argsort(rows, kind="stable")
+        return _Files(rows[order], kinds[order], ordinals[order], [urls[place] for place in order.tolist()])
 
 
 def place(name: str, line: int, item: int) -> str:
@@ -297,14 +353,15 @@ def expected_outputs(service: Service, task_type: str | None) -> ExpectedOutputs
 
 def _accounts(batch: Batch, index: npt.NDArray[np.intp]) -> Any:
     """Account per asset: the private pool decides, where it is silent the service mode, else unknown."""
-    codes = np.full(len(batch), -1, np.int8)
-    known: dict[tuple[Any, ...], int] = {}
-    for row, key in enumerate(zip(batch.account, batch.pool, batch.mode, strict=True)):
-        code = known.get(key)
-        if code is None:
-            code = known[key] = _account_code(*key)
-        codes[row] = code
-    return categorical(codes[index], list(ACCOUNTS))
+    mixed = np.zeros(len(batch), np.int64)
+    told: list[list[Any]] = []
+    for values in (batch.account, batch.pool, batch.mode):
+        codes, words = coded(values)
+        told.append([*words, None])
+        mixed = mixed * len(told[-1]) + codes % len(told[-1])
+    combined = itertools.product(*told)
+    account = np.array([_account_code(*facts) for facts in combined], np.int8)[mixed]
+    return categorical(account[index], list(ACCOUNTS))
 
 
 def _account_code(account: str | None, pool: bool | None, mode: str | None) -> int:
@@ -315,7 +372,8 @@ def _account_code(account: str | None, pool: bool | None, mode: str | None) -> i
     return {"public": 0, "private": 1}.get((mode or "").strip().lower(), -1)
 
 
-def _by_kind(values: list[str | None], kind: npt.NDArray[np.intp]) -> Any:
+def _by_place(values: Sequence[str | None], places: npt.NDArray[np.intp]) -> Any:
+    """A categorical column of the values at places; None, "" and the place -1 are missing."""
     words: dict[str, int] = {}
-    lookup = np.array([-1 if value is None else words.setdefault(value, len(words)) for value in values], np.int32)
-    return categorical(lookup[kind], list(words))
+    lookup = np.array([*(words.setdefault(value, len(words)) if value else -1 for value in values), -1], np.int32)
+    return categorical(lookup[places], list(words))

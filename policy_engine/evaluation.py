@@ -64,6 +64,18 @@ class Question:
     """How far ahead "closing" looks, ns."""
 
 
+@dataclass(frozen=True)
+class RowQuestions:
+    """A question for each row of a frame, where the rows are asked about at instants of their own (n elements)."""
+
+    as_of: Int64
+    """As in Question, ns."""
+    horizon: Int64
+    """As in Question, ns."""
+    operation_horizon: Int64
+    """As in Question, ns."""
+
+
 class Evaluator:
     """Judges chunks of assets by one pack; holds the decision table and nothing of the data."""
 
@@ -84,13 +96,15 @@ class Evaluator:
         self._bases = [ref.basis for ref in self.table.versions]
         self._numbers = np.array([ref.number for ref in self.table.versions] or [0], np.int64)
 
-    def judge_chunk(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def judge_chunk(self, frame: pd.DataFrame, questions: RowQuestions | None = None) -> pd.DataFrame:
         """
         Judge assets, one row each; returns findings with the columns of DESIGN's table, same index and order.
 
         Facts are text (`watermarked`: `true` or `false`), missing = unknown; `created_at`, `completed_at` and
         `completion_bound` are zone-aware times or RFC 3339 text. Only `service` is required. Pure.
+        `questions` asks each row a question of its own instead of the evaluator's.
         """
+        asked: Question | RowQuestions = self.question if questions is None else questions
         if "service" not in frame.columns:
             raise ValueError("the frame has no column `service`; it needs one row per asset with at least the service")
         rows = len(frame)
@@ -109,9 +123,9 @@ class Evaluator:
             table,
             always,
             cells,
-            as_of=self.question.as_of,
-            horizon=self.question.horizon,
-            operation_horizon=self.question.operation_horizon,
+            as_of=asked.as_of,
+            horizon=asked.horizon,
+            operation_horizon=asked.operation_horizon,
         )
         verdict = np.where(known, judged.verdict, np.int8(_UNDETERMINED))
         window = np.where(known, judged.window_verdict, np.int8(_WINDOW_UNDETERMINED))
@@ -124,7 +138,7 @@ class Evaluator:
         for name in ("created_at", "completed_at"):
             if name in frame.columns:
                 out[name] = utc_times(instants_of(frame, name))
-        out["as_of"] = utc_times(np.full(rows, self.question.as_of, np.int64))
+        out["as_of"] = utc_times(np.full(rows, asked.as_of, np.int64))
         out["verdict"] = categorical(verdict, [str(word) for word in VERDICTS])
         out["possibly_past"] = judged.possibly_past & known
         out["reason"] = _joined(reasons)
@@ -239,15 +253,16 @@ class Evaluator:
         words: dict[str, int] = {}
         codes = np.full(len(profile), -1, np.int32)
         width = len(per.service)
-        bits = judged.operations
         # Few distinct pairs of service and operations exist, so names are made per pair.
-        distinct_bits, which = np.unique(bits, return_inverse=True)
-        pairs = np.where(shown, profile.astype(np.int64) + which.astype(np.int64) * width, -1)
-        for pair in np.unique(pairs[pairs >= 0]):
-            names = self.table.services[per.service[int(pair) % width]].operations
-            mask = int(distinct_bits[int(pair) // width])
-            text = ";".join(name for place, name in enumerate(names) if not mask or mask >> place & 1)
-            codes[pairs == pair] = words.setdefault(text, len(words))
+        which, distinct_bits = pd.factorize(judged.operations)
+        pairs, distinct = pd.factorize(profile[shown] + which[shown] * width)
+        lookup = np.empty(len(distinct), np.int32)
+        for place, pair in enumerate(distinct.tolist()):
+            names = self.table.services[per.service[pair % width]].operations
+            mask = int(distinct_bits[pair // width])
+            text = ";".join(name for bit, name in enumerate(names) if not mask or mask >> bit & 1)
+            lookup[place] = words.setdefault(text, len(words))
+        codes[shown] = lookup[pairs]
         return categorical(codes, list(words))
 
     def _add_link_columns(self, out: dict[str, Any], frame: pd.DataFrame) -> None:
@@ -257,11 +272,12 @@ class Evaluator:
         if {"url_host", "host_owner", "link_expires_at"} <= out.keys():
             return
         urls = [url if isinstance(url, str) and is_url(url) else None for url in frame["url"].tolist()]
-        hosts, owners = self._owners.of_urls(urls)
+        places, owned = self._owners.of_urls(urls)
+        sites = [(None, None) if place < 0 else owned[place] for place in places]
         if "url_host" not in out:
-            out["url_host"] = pd.Series(hosts, index=frame.index, dtype="str")
+            out["url_host"] = pd.Series([host for host, _ in sites], index=frame.index, dtype="str")
         if "host_owner" not in out:
-            out["host_owner"] = pd.Series(owners, index=frame.index, dtype="str")
+            out["host_owner"] = pd.Series([owner for _, owner in sites], index=frame.index, dtype="str")
         if "link_expires_at" not in out:
             ends = [link_expiry(url) if url is not None and "?" in url else None for url in urls]
             out["link_expires_at"] = utc_times(np.array([NAT if end is None else end for end in ends], np.int64))
@@ -343,7 +359,7 @@ def _named_codes(index: Int32, names: Sequence[str]) -> Any:
 
 
 def _joined(reasons: Int32) -> Any:
-    distinct, codes = np.unique(reasons, return_inverse=True)
+    codes, distinct = pd.factorize(reasons)
     texts = [";".join(code for code, bit in _REASON_BIT.items() if mask & bit) for mask in distinct.tolist()]
     return categorical(codes, texts)
 

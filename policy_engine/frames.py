@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -21,13 +23,54 @@ def categorical(codes: npt.NDArray[Any], words: Sequence[str]) -> Any:
     return pd.Categorical.from_codes(codes.astype(np.int64), categories=pd.Index(list(words), dtype="object"))
 
 
+def coded(values: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
+    """Code of each value, -1 for None and "", and the distinct values in the order met."""
+    if values.count(None) == len(values):
+        return np.full(len(values), -1, np.int64), []
+    places: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
+    codes = np.fromiter(map(places.__getitem__, values), np.int64, len(values))
+    missing = [places[one] for one in (None, "") if one in places]
+    if not missing:
+        return codes, list(places)
+    lookup = np.cumsum([code not in missing for code in range(len(places))]) - 1
+    lookup[missing] = -1
+    return lookup[codes], [value for value, code in places.items() if code not in missing]
+
+
 def category_of(values: Sequence[str | None], index: npt.NDArray[Any] | None = None) -> Any:
     """A categorical column of texts of which few are distinct, taken at `index` if given; None and "" are missing."""
-    words = [word for word in dict.fromkeys(values) if word]
-    places: dict[str | None, int] = {word: code for code, word in enumerate(words)}
-    places[None] = places[""] = -1
-    codes = np.fromiter(map(places.__getitem__, values), np.int64, len(values))
+    codes, words = coded(values)
     return categorical(codes if index is None else codes[index], words)
+
+
+def texts(values: Sequence[str | None], index: npt.NDArray[Any] | None = None) -> Any:
+    """A column of texts that hardly repeat, taken at `index` if given; None is missing."""
+    try:
+        import pyarrow as pa
+
+        # pandas would look at every value once more before it makes the same array.
+        column = pa.array(values, pa.large_string())
+        return pd.array(column if index is None else column.take(pa.array(index)), dtype="str")
+    except (ImportError, UnicodeEncodeError):
+        return pd.array(values if index is None else [values[row] for row in index.tolist()], dtype="str")
+
+
+def joined_texts(*parts: tuple[Sequence[str], npt.NDArray[Any]]) -> Any:
+    """
+    A column of n texts, each put together of one text per part.
+
+    A part is texts and n places in them.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        columns = [pa.array(words, pa.large_string()).take(pa.array(places)) for words, places in parts]
+        column = pc.binary_join_element_wise(*columns, pa.scalar("", pa.large_string()))
+        return pd.array(column, dtype="str")
+    except (ImportError, UnicodeEncodeError):
+        listed = [[words[place] for place in places.tolist()] for words, places in parts]
+        return pd.array(list(map("".join, zip(*listed, strict=True))), dtype="str")
 
 
 def codes_of(column: pd.Series[Any] | None, rows: int) -> tuple[npt.NDArray[np.intp], list[str]]:

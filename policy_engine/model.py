@@ -97,6 +97,12 @@ class RuleVersion:
     """Where the version starts in its file."""
     expected_impact: ExpectedImpact | None = field(default=None, compare=False)
     """What whoever wrote the version expects it to do; no part of what it says."""
+    places: Mapping[str, SourceSpan] = field(default_factory=dict, repr=False, compare=False)
+    """Key of the version (`retention`, `recorded_on`, ...) -> where it stands, for those that the file gives."""
+
+    def place(self, key: str) -> SourceSpan | None:
+        """Where a key of the version stands, or else where the version starts."""
+        return self.places.get(key, self.span)
 
 
 @dataclass(frozen=True)
@@ -197,6 +203,8 @@ class Source:
     title: str
     url: str
     retrieved_on: date
+    span: SourceSpan | None = field(default=None, compare=False)
+    """Where the source starts in `pack.yaml`."""
 
 
 @dataclass(frozen=True)

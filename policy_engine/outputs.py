@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from policy_engine.columns import MEDIA, UNLISTED_ROLE
-from policy_engine.history import FlatFile, Outputs
+from policy_engine.history import FlatFile, Outputs, decode_output
 from policy_engine.model import Catalog, Service
 from policy_engine.urls import file_identity, urls_in
 
@@ -45,18 +45,21 @@ class TaskFiles:
     same_file: int = 0
 
 
-_FILE, _SAME_FILE, _PREVIEW = range(3)
+FILE, SAME_FILE, PREVIEW = range(3)
+"""What an address at a listed path is."""
 _Leaf = tuple[int, int, str]
-"""(_FILE, _SAME_FILE or _PREVIEW; place in FileKinds.kinds; output name): what an address at a path is."""
+"""(FILE, SAME_FILE or PREVIEW; place in FileKinds.kinds; output name): what an address at a path is."""
 _Found = list[tuple[_Leaf | None, str]]
 """Addresses in the order met, with the leaf of their path; None = at no path that the catalog lists."""
 
 
 @dataclass
-class _Node:
-    keys: dict[str, _Node] = field(default_factory=dict)
-    any_key: _Node | None = None
-    element: _Node | None = None
+class Node:
+    """What the catalog lists at a place in an output and below it."""
+
+    keys: dict[str, Node] = field(default_factory=dict)
+    any_key: Node | None = None
+    element: Node | None = None
     leaf: _Leaf | None = None
 
 
@@ -67,35 +70,35 @@ class FileKinds:
         """Build one tree of paths per service."""
         self.kinds: list[FileKind] = [FileKind("unlisted", None, UNLISTED_ROLE, None)]
         self._ids: dict[tuple[object, ...], int] = {}
-        self._trees: dict[str, _Node] = {}
+        self._trees: dict[str, Node] = {}
         self._by_name: dict[str, dict[str, int]] = {}
         self._leaves: dict[str, dict[str, _Leaf]] = {}
         for service in catalog.services:
             self._add(service)
 
     def _add(self, service: Service) -> None:
-        root = _Node()
+        root = Node()
         names: dict[str, int] = {}
         leaves: dict[str, _Leaf] = {}
         for rank, spec in enumerate(service.outputs):
             node = root
             for step in _steps(spec.path):
                 if step == "[]":
-                    node.element = node.element or _Node()
+                    node.element = node.element or Node()
                     node = node.element
                 elif step == "{}":
-                    node.any_key = node.any_key or _Node()
+                    node.any_key = node.any_key or Node()
                     node = node.any_key
                 else:
-                    node = node.keys.setdefault(step, _Node())
+                    node = node.keys.setdefault(step, Node())
             kind = self._kind(FileKind(spec.name, spec.media, spec.role, _mark(spec.watermarked), rank=rank))
             if spec.kind == "file":
                 names.setdefault(spec.name, kind)
-                node.leaf = (_FILE, kind, spec.name)
+                node.leaf = (FILE, kind, spec.name)
             elif spec.kind == "same_file":
-                node.leaf = (_SAME_FILE, kind, spec.name)
+                node.leaf = (SAME_FILE, kind, spec.name)
             else:
-                node.leaf = (_PREVIEW, kind, "")
+                node.leaf = (PREVIEW, kind, "")
             leaves[spec.path] = node.leaf
         self._trees[service.id] = root
         self._by_name[service.id] = names
@@ -105,14 +108,20 @@ class FileKinds:
         """Place of the kind of a service's output by its name."""
         return self._by_name[service][name]
 
+    def tree(self, service: str) -> Node:
+        """The listed paths of a service."""
+        return self._trees[service]
+
     def files_of(self, service: str | None, output: Any) -> TaskFiles:
         """
-        The files in an output (decoded JSON, a FlatFile, or Outputs of several records, the preferred first).
+        The files in an output: JSON as bytes or decoded, a FlatFile, or Outputs of several records, preferred first.
 
         Every address ends as an asset, as a preview, or as another address of a file that is counted.
         """
         if isinstance(output, FlatFile):
             return self._settle(service, [self._flat(service, output)])
+        if type(output) is bytes:
+            output = decode_output(output)
         found: _Found = []
         tree = self._trees.get(service) if service is not None else None
         if isinstance(output, Outputs):
@@ -131,7 +140,7 @@ class FileKinds:
             leaf, url = found[0]
             if leaf is None:
                 return TaskFiles([(UNLISTED, 1, url)])
-            if leaf[0] == _FILE:
+            if leaf[0] == FILE:
                 return TaskFiles([(leaf[1], 1, url)])
         result = TaskFiles([])
         files: dict[str, list[Any]] = {}  # identity -> [kind, url]
@@ -139,9 +148,9 @@ class FileKinds:
         names: set[str] = set()
         needs_order = False
         for leaf, url in found:
-            if leaf is None or leaf[0] != _FILE:
+            if leaf is None or leaf[0] != FILE:
                 later.append((leaf, url))
-                needs_order = needs_order or leaf is None or leaf[0] != _SAME_FILE
+                needs_order = needs_order or leaf is None or leaf[0] != SAME_FILE
                 continue
             identity = file_identity(url)
             present = files.get(identity)
@@ -154,7 +163,7 @@ class FileKinds:
                     present[0] = self._merge(present[0], leaf[1])
         # What is only another address of a file, or at no listed path, counts when no listed file has it.
         for leaf, url in sorted(later, key=_lateness) if needs_order else later:
-            if leaf is not None and leaf[0] == _SAME_FILE and leaf[2] in names:
+            if leaf is not None and leaf[0] == SAME_FILE and leaf[2] in names:
                 result.same_file += 1
                 continue
             identity = file_identity(url)
@@ -162,7 +171,7 @@ class FileKinds:
                 result.same_file += 1
             elif leaf is None:
                 files[identity] = [UNLISTED, url]
-            elif leaf[0] == _SAME_FILE and service is not None:
+            elif leaf[0] == SAME_FILE and service is not None:
                 files[identity] = [self._by_name[service][leaf[2]], url]
                 names.add(leaf[2])
             else:
@@ -214,9 +223,9 @@ class FileKinds:
             leaf = leaves.get(file.output)
             named = self._by_name.get(service or "", {}).get(file.output)
             if leaf is None and named is not None:
-                leaf = (_FILE, named, file.output)
+                leaf = (FILE, named, file.output)
         stated = (file.media, file.role, file.watermarked)
-        if stated == (None, None, None) or (leaf is not None and leaf[0] != _FILE):
+        if stated == (None, None, None) or (leaf is not None and leaf[0] != FILE):
             return leaf, file.url
         media = file.media if file.media in MEDIA else None
         if leaf is None:
@@ -225,7 +234,7 @@ class FileKinds:
         else:
             name = leaf[2]
             kind = _unite(self.kinds[leaf[1]], FileKind(name, media, file.role, file.watermarked))
-        return (_FILE, self._kind(kind), name), file.url
+        return (FILE, self._kind(kind), name), file.url
 
 
 def _unite(one: FileKind, other: FileKind) -> FileKind:
@@ -269,10 +278,10 @@ def _mark(watermarked: bool | None) -> str | None:
 def _lateness(one: tuple[_Leaf | None, str]) -> int:
     """Repeats of listed files come before addresses at no listed path, and these before previews."""
     leaf = one[0]
-    return 1 if leaf is None else 0 if leaf[0] == _SAME_FILE else 2
+    return 1 if leaf is None else 0 if leaf[0] == SAME_FILE else 2
 
 
-def _walk(node: _Node | None, value: Any, found: _Found) -> None:
+def _walk(node: Node | None, value: Any, found: _Found) -> None:
     """Collect every address in a decoded value, with the leaf of its path."""
     kind = type(value)
     if kind is dict:
@@ -309,7 +318,7 @@ def _key_of(pair: tuple[str, Any]) -> str:
     return pair[0]
 
 
-_NO_KEYS: dict[str, _Node] = {}
+_NO_KEYS: dict[str, Node] = {}
 _SCHEMES = ("https://", "http://")
 
 

@@ -174,7 +174,7 @@ class _Work:
 
     def __init__(self, reader: HistoryReader, pack: RulePack, sources: tuple[Source, ...], options: RunOptions) -> None:
         self.reader = reader
-        self.duplicates: np.ndarray[Any, np.dtype[np.uint32]] = np.empty(0, np.uint32)
+        self.duplicates: np.ndarray[Any, np.dtype[np.uint64]] = np.empty(0, np.uint64)
         self.assets_only = False
         self._evaluator = Evaluator(pack, options.question, options.known_on)
         self._maker = AssetMaker(pack, sources, options.question.as_of, options.period)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote
 
 from policy_engine.periods import MAX_INSTANT, MIN_INSTANT, SECOND, parse_instant
@@ -21,8 +21,13 @@ _SIGNING = frozenset({
     "q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list", "q-signature",
 })  # fmt: skip
 _SIGNING_PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-tos-")
+_MAY_DATE = re.compile(r"(?:expires|ex|se|exp)=", re.IGNORECASE)
+"""Ends of the names of parameters that date a link."""
 _SHORT_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2})Z)?")
 _BASIC_TIME = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
+
+
+_MOST_SITES = 100_000
 
 
 def is_url(text: str) -> bool:
@@ -88,13 +93,16 @@ def link_expiry(url: str) -> int | None:
     Azure's `se`, Discord's hexadecimal `ex`, and JSON-web-token-like `exp` in unix seconds.
     """
     _, mark, query = url.partition("#")[0].partition("?")
-    if not mark:
+    if not mark or not ("%" in query or _MAY_DATE.search(query)):
         return None
+    is_escaped = "%" in query
     fields: dict[str, str] = {}
     for part in query.split("&"):
         name, equals, value = part.partition("=")
         if equals:
-            fields.setdefault(unquote(name).lower(), unquote(value))
+            fields.setdefault((unquote(name) if is_escaped else name).lower(), value)
+    if is_escaped:
+        fields = {name: unquote(value) for name, value in fields.items()}
     for prefix in _SIGNING_PREFIXES:
         dated, lasts = fields.get(prefix + "date"), fields.get(prefix + "expires")
         if dated is not None and lasts is not None:
@@ -154,29 +162,40 @@ class HostOwners:
         self._hosts = _by_length((name.lower(), owner) for name, owner in owners.items() if "/" not in name)
         self._paths = _by_length((name, owner) for name, owner in owners.items() if "/" in name)
         self._known: dict[str, tuple[tuple[tuple[str, str], ...], str | None]] = {}
-        self._sites: dict[str, tuple[str, str | None, bool]] = {}
+        self._sites: dict[str | None, int] = {None: -1}
+        self._places: dict[tuple[str, str | None], int] = {}
+        self._pairs: list[tuple[str, str | None]] = []
 
-    def of_urls(self, urls: Iterable[str | None]) -> tuple[list[str | None], list[str | None]]:
-        """Host (None without a URL) and its owner (None when not known) of each URL."""
-        hosts: list[str | None] = []
-        owners: list[str | None] = []
-        sites = self._sites
-        for url in urls:
-            if url is None:
-                hosts.append(None)
-                owners.append(None)
-                continue
-            # What stands between `//` and the next `/` repeats, so it is looked at once.
-            site = url.split("/", 3)[2]
-            known = sites.get(site)
-            if known is None:
-                host = host_of(url)
-                owner = self.owner_of(host, url) if host else None
-                known = sites[site] = (host, owner, bool(host and self._known[host][0]))
-            hosts.append(known[0])
+    def of_urls(self, urls: Sequence[str | None]) -> tuple[list[int], list[tuple[str, str | None]]]:
+        """
+        Per URL the place in a list of (host, owner or None) pairs, -1 without a URL; and the list, which may name
+        one pair twice and pairs that do not occur.
+        """
+        if len(self._pairs) > _MOST_SITES:
+            self._pairs, self._places, self._sites = [], {}, {None: -1}
+        sites = [None if url is None else url.split("/", 3)[2] for url in urls]
+        places = list(map(self._sites.get, sites))
+        if None in places:
+            for row, place in enumerate(places):
+                if place is None:
+                    places[row] = self._place(sites[row] or "", urls[row] or "")
+        return places, self._pairs  # type: ignore[return-value]
+
+    def _place(self, site: str, url: str) -> int:
+        # What stands between `//` and the next `/` repeats, so it is looked at once.
+        known = self._sites.get(site)
+        if known is not None:
+            return known
+        host = host_of(url)
+        pair = (host, self.owner_of(host, url) if host else None)
+        place = self._places.get(pair)
+        if place is None:
+            place = self._places[pair] = len(self._pairs)
+            self._pairs.append(pair)
+        if not (host and self._known[host][0]) and len(self._sites) < _MOST_SITES:
             # Where paths have owners of their own, the site does not decide.
-            owners.append(self.owner_of(known[0], url) if known[2] else known[1])
-        return hosts, owners
+            self._sites[site] = place
+        return place
 
     def owner_of(self, host: str, url: str) -> str | None:
         """The owner of a host (lower case), or None when the pack does not know it."""

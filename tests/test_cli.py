@@ -19,6 +19,7 @@ from exports import history_row, kling, page, task, write, write_csv, write_json
 from render.sample_model import rich_model
 
 from policy_engine.cli import EXIT_CODES, values
+from policy_engine.cli.checking import SHAPES
 from policy_engine.problems import PackInvalid
 from policy_engine.render.text import LINES, render_text
 from policy_engine.report_model import Notice
@@ -539,16 +540,32 @@ def test_help_lists_all_exit_codes() -> None:
     assert all(f"{code:>3}  {meaning}" in done.text for code, meaning in EXIT_CODES.items())
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("pack", ["failing", "broken", "conflict", "caseless", "nosuch", "fine"])
 @pytest.mark.parametrize("command", ["validate", "test"])
-def test_json_format_changes_no_exit_code(command: str, desk: Path) -> None:
+def test_a_format_changes_no_exit_code(command: str, pack: str, shape: str, desk: Path) -> None:
     """
-    `--format json` prints the problems as JSON on stdout and ends as the text does.
+    Whatever the format, a command ends as it does without one; what it found is on stdout, and stderr says the ending.
     """
-    done = policy_engine(command, "broken", "--format", "json")
-    assert done.code == 3 == policy_engine(command, "broken").code
-    problems = json.loads(done.text)["problems"]
-    assert len(problems) == 5
-    assert {problem["place"]["file"].partition("/")[0] for problem in problems} == {"broken"}
+    lay_pack(desk / "fine")
+    plain_end, done = policy_engine(command, pack), policy_engine(command, pack, "--format", shape)
+    assert done.code == plain_end.code
+    assert done.last == plain_end.last
+    if shape != "text":
+        assert done.text
+        assert done.err.splitlines() == ([done.last] if done.code else [])
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_json_format_has_every_problem(command: str, desk: Path) -> None:
+    """
+    `--format json` prints the problems of all packs as one JSON document on stdout.
+    """
+    lay_pack(desk / "fine")
+    document = json.loads(policy_engine(command, "broken", "fine", "--format", "json").text)
+    assert len(document["problems"]) == document["errors"] == 5
+    assert {problem["place"]["file"].partition("/")[0] for problem in document["problems"]} == {"broken"}
+    assert [line.partition(":")[0] for line in document["covered"]] == ["broken", "fine"]
 
 
 # --- terminals ----------------------------------------------------------------------------------------------------

@@ -29,6 +29,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from policy_engine.casework.coverage import BOUNDARIES
+from policy_engine.casework.mutants import KINDS
+from policy_engine.casework.mutation import STATES
 from policy_engine.cli import EXIT_CODES, cli, run
 from policy_engine.columns import (
     BASES,
@@ -41,14 +44,16 @@ from policy_engine.columns import (
     WITHOUT_ASSET_REASONS,
 )
 from policy_engine.history import FIELD_PROBLEMS, QUARANTINE_REASONS, TABLE_COLUMNS
-from policy_engine.lint import CHECKS
+from policy_engine.lint import AT_VALIDATION, CHECKS
 from policy_engine.packs import read_pack
+from policy_engine.problem_codes import PROBLEM_CODES
+from policy_engine.render.problem_formats import FORMATS
 from policy_engine.report_folder import REPORT_FILES
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "policy_engine"
 PAGES = {
-    path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 }
 COMMANDS = dict(cli.commands)
 
@@ -143,7 +148,12 @@ VOCABULARY: dict[str, tuple[str, str, Iterable[str]]] = {
     "exit codes": ("docs/commands.md", "Exit codes", map(str, EXIT_CODES)),
     "warnings": ("docs/commands.md", "Warnings of a report", sorted(notice_codes())),
     "report files": ("docs/commands.md", "What the folder holds", REPORT_FILES),
-    "lint checks": ("docs/rules.md", "What validate looks for", CHECKS),
+    "boundaries": ("docs/testing-rules.md", "Coverage", BOUNDARIES),
+    "kinds of mutants": ("docs/testing-rules.md", "Mutants", (*KINDS, *STATES)),
+    "formats of problems": ("docs/ci.md", "Formats", FORMATS),
+    **{f"problems: {heading}": ("docs/problems.md", heading, codes) for heading, codes in PROBLEM_CODES.items()},
+    "lint checks": ("docs/lint.md", "Checks", CHECKS),
+    "checks of validate": ("docs/rules.md", "What validate looks for", AT_VALIDATION),
 }
 
 

@@ -95,7 +95,7 @@ def test_a_bundled_name_is_looked_for_in_the_repository(repository: Path, monkey
     monkeypatch.setenv("GIT_DIR", ".git")
     monkeypatch.setenv("GIT_INDEX_FILE", ".git/index")
     assert read_pack_at("piapi", "trunk").location == "trunk:rules/piapi"
-    with pytest.raises(UsageProblem, match="there is no rule pack at `rules/piapi` in `v1`"):
+    with pytest.raises(UsageProblem, match="there is no rule pack `rules/piapi` in revision `v1`"):
         read_pack_at("piapi", "v1")
 
 
@@ -113,7 +113,11 @@ WRONG = {
     "no revision": ("tunk", "`tunk` is no folder, no bundled rule pack and no git revision", "did you mean `trunk`?"),
     "an option": ("--help", "`--help` is no folder", "git log"),
     "nothing": ("", "is no folder", "git log"),
-    "no pack there": ("v1:rules/acne", "there is no rule pack at `rules/acne` in `v1`", "did you mean `rules/acme`?"),
+    "no pack there": (
+        "v1:rules/acne",
+        "there is no rule pack `rules/acne` in revision `v1`",
+        "did you mean `rules/acme`?",
+    ),
     "outside": ("v1:../other", "does not lie in the git repository", "give a path inside it"),
     "a file": (".gitattributes", "is a file, not a rule pack", "a pack is a folder"),
     "revision without": ("empty", "there is no rule pack in `empty`", "a pack is a folder"),

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from policy_engine import __version__
-from policy_engine.cli import checking, comparing, evaluating, showing
+from policy_engine.cli import checking, comparing, evaluating, linting, showing
 from policy_engine.cli.output import silence
 from policy_engine.problems import (
     InputUnusable,
@@ -94,7 +94,13 @@ def cli() -> None:
     """
 
 
-for _command in (*evaluating.COMMANDS, *checking.COMMANDS, *comparing.COMMANDS, *showing.COMMANDS):
+for _command in (
+    *evaluating.COMMANDS,
+    *checking.COMMANDS,
+    *linting.COMMANDS,
+    *comparing.COMMANDS,
+    *showing.COMMANDS,
+):
     cli.add_command(_command)
 
 

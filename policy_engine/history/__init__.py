@@ -3,6 +3,7 @@
 from policy_engine.history.batch import Batch, FlatFile, Outputs
 from policy_engine.history.merging import find_duplicates, merge_records, service_key
 from policy_engine.history.names import STATES, ServiceNames
+from policy_engine.history.output_fields import decode_output
 from policy_engine.history.reading import HistoryReader, Unit, checksums, plan_units
 from policy_engine.history.records import FIELD_PROBLEMS, QUARANTINE_REASONS, PageSeen, Seen, SetAside
 from policy_engine.history.sources import Found, Source, find_sources
@@ -25,6 +26,7 @@ __all__ = [
     "Source",
     "Unit",
     "checksums",
+    "decode_output",
     "find_duplicates",
     "find_sources",
     "merge_records",

@@ -68,7 +68,10 @@ class Batch:
     account_id: list[str | None]
     api_key_id: list[str | None]
     output: list[Any]
-    """Output as decoded, Outputs after merging, a FlatFile, or None when the record carries none."""
+    """
+    The output as bytes of JSON (of a plain record), as decoded, Outputs after merging, a FlatFile, or None when the
+    record carries none.
+    """
     also: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
     """Row -> further sources (file, line, item) that were merged into it."""
 

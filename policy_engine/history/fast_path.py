@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from policy_engine.history.decoding import STRICT_ERRORS
+from policy_engine.history.decoding import STRICT_ERRORS, check_utf8, count_lines, decode_strictly
 from policy_engine.history.names import ServiceNames
 from policy_engine.history.records import MAX_USAGE
 
@@ -18,13 +18,6 @@ from policy_engine.history.records import MAX_USAGE
 # named here are those that the general reader does not look at either. tests/history/test_fast_path.py compares both.
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_USAGE)]
-
-
-_Scalar = str | int | float | bool | None
-_Value: Any = _Scalar
-for _ in range(6):
-    # Outputs nested more deeply are a matter for the general reader, which knows what is too deep.
-    _Value = _Scalar | list[_Value] | dict[str, _Value]
 
 
 class _Usage(msgspec.Struct, gc=False):
@@ -47,6 +40,16 @@ class _Config(msgspec.Struct, gc=False):
     service_mode: str | None = None
 
 
+_NO_META = _Meta()
+_NO_USAGE = _Usage()
+_PLAIN_STARTS = frozenset((b"{", b"[", b"n", b""))
+"""First bytes of an output that is an object, a list, null or absent."""
+_LONG, _DEEP = 1_000, 500
+"""Only longer outputs can be nested so deeply that decoding them later might fail where it would not have here."""
+_LONGEST_BLANK = 4
+"""Outputs this short are decoded at once, so that the common blanks (`null`, `{}`, `[]`) are none."""
+
+
 _FIELDS: list[tuple[str, Any, Any]] = [
     ("task_id", Annotated[str, msgspec.Meta(min_length=1)]),  # type: ignore[list-item]
     ("model", str | None, None),
@@ -54,7 +57,7 @@ _FIELDS: list[tuple[str, Any, Any]] = [
     ("status", str | None, None),
     ("config", _Config | UnsetType | None, UNSET),
     ("meta", _Meta | UnsetType | None, UNSET),
-    ("output", dict[str, _Value] | list[_Value] | UnsetType | None, UNSET),
+    ("output", msgspec.Raw, msgspec.Raw(b"")),
     ("detail", None, None),
 ]
 _ABSENT = (
@@ -84,33 +87,44 @@ class FastPath:
         """Travel to a worker process, where the decoder is built again."""
         return FastPath, (self._names, self._legacy_outputs)
 
-    def rows(self, block: bytes, first_line: int) -> list[tuple[Any, ...]] | None:
-        """The rows of RecordReader for a block of lines, or None when any line is something else."""
-        lines = block.count(b"\n") + (not block.endswith(b"\n"))
+    def columns(self, block: bytes, first_line: int) -> list[list[Any]] | None:
+        """The columns of RecordReader for a block of lines, or None when any line is something else."""
         try:
+            # What is skipped is not looked at for its encoding.
+            check_utf8(block)
             tasks: list[Any] = self._decoder.decode_lines(block)
         except STRICT_ERRORS:
             return None
-        if len(tasks) != lines:
+        count = len(tasks)
+        if count != count_lines(block) + (not block.endswith(b"\n")):
             # Blank lines were skipped, and with them the numbering.
             return None
-        resolve, state_of = self._names.resolve, self._names.state_of
-        rows = []
-        for line, task in enumerate(tasks, first_line):
-            if task.task_id.isspace():
-                return None
-            meta, config, model, status = task.meta, task.config, task.model or None, task.status or None
-            naming = resolve(model, task.task_type or None)
-            is_object = not (meta is UNSET and config is UNSET and task.output is UNSET)
-            if not meta:
-                created = ended = pool = consume = unit = None
-            else:
-                created, ended, pool, usage = meta.created_at, meta.ended_at, meta.is_using_private_pool, meta.usage
-                consume, unit = (None, None) if usage is None else (usage.consume, usage.type or None)
-            rows.append((
-                line, 0, task.task_id, naming.service, model, naming.task_type, naming.is_floating, is_object,
-                status, state_of(status), created or None, ended or None, None, None, pool,
-                config.service_mode or None if config else None, None, consume, None, unit,
-                None, None, task.output or None,
-            ))  # fmt: skip
-        return rows
+        texts = [bytes(task.output) for task in tasks]
+        if not {text[:1] for text in texts} <= _PLAIN_STARTS:
+            return None
+        if any(len(text) > _LONG and text.count(b"[") + text.count(b"{") > _DEEP for text in texts):
+            return None
+        ids = [task.task_id for task in tasks]
+        if any(map(str.isspace, ids)):
+            return None
+        metas = [task.meta or _NO_META for task in tasks]
+        usages = [meta.usage or _NO_USAGE for meta in metas]
+        models = [task.model or None for task in tasks]
+        statuses = [task.status or None for task in tasks]
+        nothing = [None] * count
+        namings = self._names.resolve_all(models, [task.task_type or None for task in tasks])
+        has_parts = [
+            not (task.meta is UNSET and task.config is UNSET and not text)
+            for task, text in zip(tasks, texts, strict=True)
+        ]
+        return [
+            list(range(first_line, first_line + count)), [0] * count, ids,
+            [naming.service for naming in namings], models,
+            [naming.task_type for naming in namings], [naming.is_floating for naming in namings],
+            has_parts, statuses, self._names.states_of(statuses),
+            [meta.created_at or None for meta in metas], [meta.ended_at or None for meta in metas], nothing, nothing,
+            [meta.is_using_private_pool for meta in metas],
+            [task.config.service_mode or None if task.config else None for task in tasks], nothing,
+            [usage.consume for usage in usages], nothing, [usage.type or None for usage in usages], nothing, nothing,
+            [text if len(text) > _LONGEST_BLANK else decode_strictly(text or b"null") or None for text in texts],
+        ]  # fmt: skip

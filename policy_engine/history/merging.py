@@ -10,6 +10,7 @@ import numpy as np
 
 from policy_engine.history.batch import Batch, FlatFile, Outputs, join
 from policy_engine.history.names import FINAL_STATES, STATES, UNKNOWN_STATE, ServiceNames
+from policy_engine.history.output_fields import decode_output
 from policy_engine.periods import NAT
 from policy_engine.urls import file_identity, urls_in
 
@@ -27,6 +28,7 @@ def merge_records(batches: Sequence[Batch], names: ServiceNames) -> tuple[Batch,
     instant, then the record's canonical form. Outputs are united.
     """
     records = join(batches)
+    records.output = [decode_output(one) if type(one) is bytes else one for one in records.output]
     by_id: dict[str, list[int]] = {}
     for row, task_id in enumerate(records.task_id):
         by_id.setdefault(task_id, []).append(row)
@@ -143,6 +145,8 @@ def carries_output(batch: Batch, row: int) -> bool:
     A record of a task that still waits has blanks for what is to come; those do not count as an output.
     """
     output = batch.output[row]
+    if type(output) is bytes:
+        output = decode_output(output)
     if not output:
         return False
     waiting = STATES[batch.state[row]] in ("pending", "processing", "staged")
@@ -160,7 +164,7 @@ def has_url(value: object) -> bool:
     return isinstance(value, list) and any(has_url(one) for one in value)
 
 
-def find_duplicates(keys: Sequence[np.ndarray[Any, np.dtype[np.uint32]]]) -> np.ndarray[Any, np.dtype[np.uint32]]:
+def find_duplicates(keys: Sequence[np.ndarray[Any, np.dtype[np.uint64]]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Checksums that occur more than once, ascending."""
-    together = np.sort(np.concatenate(keys)) if keys else np.empty(0, np.uint32)
+    together = np.sort(np.concatenate(keys)) if keys else np.empty(0, np.uint64)
     return np.unique(together[1:][together[1:] == together[:-1]])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from policy_engine.model import Catalog
 
@@ -66,6 +69,16 @@ class ServiceNames:
             known = self._statuses.get((status or "").strip().lower(), UNKNOWN_STATE)
             self._states[status] = known
         return known
+
+    def resolve_all(self, models: Sequence[str | None], task_types: Sequence[str | None]) -> list[Naming]:
+        """`resolve` for parallel columns."""
+        known: list[Any] = list(map(self._resolved.get, zip(models, task_types, itertools.repeat(None), strict=False)))
+        return list(map(self.resolve, models, task_types)) if None in known else known
+
+    def states_of(self, statuses: Sequence[str | None]) -> list[int]:
+        """`state_of` for a column."""
+        known: list[Any] = list(map(self._states.get, statuses))
+        return list(map(self.state_of, statuses)) if None in known else known
 
     def _resolve(self, model: str | None, task_type: str | None, service: str | None) -> Naming:
         found: str | None = None

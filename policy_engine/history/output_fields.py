@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from policy_engine.history.batch import FlatFile, Outputs
-from policy_engine.history.decoding import NotJson, decode_values
+from policy_engine.history.decoding import STRICT_ERRORS, NotJson, decode_strictly, decode_values
 from policy_engine.urls import is_url, urls_in
 
 Report = Callable[[str, str, str], None]
 """Takes the code, the field and what was found there, of a field that could not be read."""
 
-_MAX_DEPTH = 64
+MAX_DEPTH = 64
+_LONGEST_BLANK = 1_000
 _BOOLEANS = {"true": True, "false": False, "t": True, "f": False, "1": True, "0": False, "yes": True, "no": False}
 _MARKS = {True: "true", False: "false"}
 
@@ -36,20 +38,39 @@ def read_output(record: Mapping[str, Any], legacy: tuple[str, ...], report: Repo
     if type(output) is str:
         output = _decode_text(output, report)
     elif output:
-        output = _flatten_deep(output, report)
+        output = _without_depths(output)
     url = record.get("url")
     parts: list[Any] = [output] if output else []
     beside = None
     for name in legacy:
         if record.get(name):
             value = record[name]
-            value = _decode_text(value, report) if type(value) is str else _flatten_deep(value, report)
+            value = _decode_text(value, report) if type(value) is str else _without_depths(value)
             beside = {**(beside or {}), name: value}
     if beside is not None:
         parts.append(beside)
     if type(url) is str and is_url(url):
         parts.append(FlatFile(url, None, None, None, None))
     return None if not parts else parts[0] if len(parts) == 1 else Outputs(parts)
+
+
+def decode_output(text: bytes) -> Any:
+    """An output as a plain record holds it: bytes of an object, a list or null that are known to be JSON."""
+    if len(text) <= _LONGEST_BLANK and b"://" not in text:
+        return _decode_blank(text)
+    return _decode_plain(text)
+
+
+def _decode_plain(text: bytes) -> Any:
+    try:
+        return _without_depths(decode_strictly(text))
+    except STRICT_ERRORS:
+        # Numbers beyond what the strict decoder takes.
+        return _without_depths(decode_values(text)[0][1])
+
+
+# Services write the same blanks for every task that has no file.
+_decode_blank = lru_cache(maxsize=1024)(_decode_plain)
 
 
 def read_flat_output(row: Mapping[str, Any], report: Report) -> object:
@@ -67,7 +88,7 @@ def read_flat_output(row: Mapping[str, Any], report: Report) -> object:
         else:
             name = text or None
     elif isinstance(output, (dict, list)) and output:
-        parts.append(_flatten_deep(output, report))
+        parts.append(_without_depths(output))
     if urls:
         marked = _mark(row.get("watermarked"), report)
         facts = (_word(row.get("media")), _word(row.get("role")), marked)
@@ -111,13 +132,13 @@ def _decode_text(text: str, report: Report) -> Any:
         report("unreadable_output", "output", kind_of(text))
         return text
     value = values[0][1] if len(values) == 1 else [one for _, one in values]
-    return _flatten_deep(value, report)
+    return _without_depths(value)
 
 
 def is_too_deep(value: Any) -> bool:
     """True for objects and lists nested beyond all reason, which no later step should have to walk down."""
     level = [value]
-    for _ in range(_MAX_DEPTH):
+    for _ in range(MAX_DEPTH):
         below = []
         for one in level:
             for child in one.values() if type(one) is dict else one if type(one) is list else ():
@@ -130,12 +151,17 @@ def is_too_deep(value: Any) -> bool:
     return True
 
 
-def _flatten_deep(value: Any, report: Report) -> Any:
-    """The value itself; of one nested too deeply, the list of its addresses."""
-    if not is_too_deep(value):
-        return value
-    report("unreadable_output", "output", "nesting that is too deep")
-    return _all_urls(value)
+def _without_depths(value: Any) -> Any:
+    """The value itself; where it is nested too deeply, each part below the limit as the list of its addresses."""
+    return _cut(value, MAX_DEPTH) if is_too_deep(value) else value
+
+
+def _cut(value: Any, depth: int) -> Any:
+    if type(value) is dict:
+        return {key: _cut(one, depth - 1) for key, one in value.items()} if depth else _all_urls(value)
+    if type(value) is list:
+        return [_cut(one, depth - 1) for one in value] if depth else _all_urls(value)
+    return value
 
 
 def _all_urls(value: Any) -> list[str]:

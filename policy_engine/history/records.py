@@ -18,6 +18,8 @@ from policy_engine.periods import NAT
 _IS_COMPLETED = np.array([state == "completed" for state in STATES])
 _IS_WAITING = np.array([place in WAITING_STATES for place in range(len(STATES))])
 _MAX_EXAMPLES = 200
+_WIDTH = 23
+"""Columns in which records wait for `finish`."""
 MAX_USAGE = 10**12
 """A task that cost more says something else; sums over a chunk stay inside int64."""
 _WHOLE_FLOATS = 2**53
@@ -33,7 +35,7 @@ FIELD_PROBLEMS: dict[str, str] = {
     "unreadable_usage": "The usage is not a whole number of units from 0 to a trillion; it counts as unknown.",
     "unreadable_account": "The account is neither pay_as_you_go nor host_your_account; it counts as unknown.",
     "unreadable_watermarked": "`watermarked` is neither true nor false; it counts as unknown.",
-    "unreadable_output": "The output is text that looks like JSON and is none, or is nested too deeply.",
+    "unreadable_output": "The output is text that looks like JSON and is none.",
     "unreadable_url": "The `url` of a table is no http or https address.",
     "unreadable_part": "A part that should be an object (meta, config, detail or usage) is something else.",
 }
@@ -123,10 +125,12 @@ class RecordReader:
         self.seen = Seen()
         self._legacy = legacy_outputs
         self._rows: list[tuple[Any, ...]] = []
+        """Records read one by one that wait to become columns."""
+        self._columns: list[list[Any]] = [[] for _ in range(_WIDTH)]
         self._item = 0
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._columns[0]) + len(self._rows)
 
     def read(self, value: object, line: int) -> None:
         """Take a JSON value apart into records: bare tasks, envelopes, webhooks, pages, arrays of any of these."""
@@ -144,17 +148,25 @@ class RecordReader:
             return
         for element in value:
             self._take(element, line, is_one_of_many=True)
-            if len(self._rows) >= size:
+            if len(self) >= size:
                 yield
 
     def read_flat(self, row: Mapping[str, Any], line: int) -> None:
         """Take a row of a table: the columns documented for tables, by name."""
         self._read_record(row, line, 0, None, is_flat=True)
 
-    def take_rows(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Take records that the fast path has read."""
-        self.seen.records += len(rows)
-        self._rows.extend(rows)
+    def take_columns(self, columns: Sequence[Sequence[Any]]) -> None:
+        """Take records that the fast path has read, as the columns of `finish`."""
+        self._flush()
+        self.seen.records += len(columns[0])
+        for column, values in zip(self._columns, columns, strict=True):
+            column.extend(values)
+
+    def _flush(self) -> None:
+        if self._rows:
+            for column, values in zip(self._columns, zip(*self._rows, strict=True), strict=True):
+                column.extend(values)
+            self._rows = []
 
     def set_aside(self, line: int, item: int, reason: str, found: str, expected: str) -> None:
         """Quarantine a record."""
@@ -163,7 +175,8 @@ class RecordReader:
 
     def finish(self) -> Batch:
         """The records read so far, as columns; starts the next batch."""
-        columns = list(zip(*self._rows, strict=True)) if self._rows else [()] * 23
+        self._flush()
+        columns, self._columns = self._columns, [[] for _ in range(_WIDTH)]
         (line, item, task_id, service, model, task_type, floating, is_object, status, state, created, ended, updated,
          webhook, pool, mode, account, consume, share, unit, account_id, api_key_id, output) = columns  # fmt: skip
         times = {}
@@ -182,13 +195,10 @@ class RecordReader:
         bound = _least(webhook_bound, np.where(_IS_COMPLETED[states], times["updated_at"], NAT))
         newest = np.maximum.reduce(list(times.values()))
         batch = Batch(
-            [self.file] * len(line), list(line), list(item), list(task_id), list(service), list(model),
-            list(task_type), list(floating), list(is_object), list(status), list(state),
+            [self.file] * len(line), line, item, task_id, service, model, task_type, floating, is_object, status, state,
             times["created_at"], times["ended_at"], bound, newest,
-            list(pool), list(mode), list(account), list(consume), list(share), list(unit),
-            list(account_id), list(api_key_id), list(output),
+            pool, mode, account, consume, share, unit, account_id, api_key_id, output,
         )  # fmt: skip
-        self._rows = []
         return batch
 
     def _take(self, value: object, line: int, is_one_of_many: bool = False) -> None:

@@ -252,8 +252,14 @@ def _assemble(pack: YamlDocument, catalog: Catalog, rules: list[Rule], folder: P
             value["money"]["evidence"],
         ),
         sources=tuple(
-            Source(entry["id"], entry["title"], entry["url"], parse_date(entry["retrieved_on"]))
-            for entry in value["sources"]
+            Source(
+                entry["id"],
+                entry["title"],
+                entry["url"],
+                parse_date(entry["retrieved_on"]),
+                pack.span("sources", index, "id"),
+            )
+            for index, entry in enumerate(value["sources"])
         ),
         no_published_rule=tuple(
             NoPublishedRule(tuple(entry["services"]), entry["reason"], read_citation(entry["citation"]))

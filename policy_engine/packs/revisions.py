@@ -38,10 +38,10 @@ def resolve_pack(text: str, path: str | None = None) -> RulePack:
     folder = Path(text)
     if text and folder.is_dir():
         if not any((folder / head).exists() for head in (*_HEADS, "rules")):
-            raise _usage("no-pack", f"the folder `{plain(text)}` holds no rule pack", _SHAPE)
+            raise _usage("not-a-pack", f"the folder `{plain(text)}` holds no rule pack", _SHAPE)
         return read_pack(folder)
     if text and folder.exists():
-        raise _usage("no-pack", f"`{plain(text)}` is a file, not a rule pack", _SHAPE)
+        raise _usage("not-a-pack", f"`{plain(text)}` is a file, not a rule pack", _SHAPE)
     revision, colon, inside = text.partition(":")
     repository = _Repository.around(Path.cwd(), text)
     commit = repository.commit(revision, text)
@@ -64,17 +64,23 @@ def read_pack_at(location: str, revision: str) -> RulePack:
     # The bundled packs of an installed program lie in no repository; those of the present one are in its `rules`.
     folder = Path(location)
     repository = _Repository.around(folder if folder.is_dir() and not is_bundled else Path.cwd(), revision)
-    commit = repository.commit(revision, revision)
+    found = repository.find(revision)
+    if found is None:
+        raise _usage(
+            "unknown-revision",
+            f"there is no revision `{plain(revision)}` in the git repository of `{plain(location)}`",
+            "name a branch, a tag or a commit; a shallow clone may lack it: `git fetch --unshallow`",
+        )
     if is_bundled:
-        return repository.read(commit, revision, f"rules/{location}")
+        return repository.read(found, revision, f"rules/{location}")
     place = os.path.relpath(folder.resolve(), repository.top)
     if place.startswith(".."):
         raise _usage(
-            "no-pack-at-revision",
+            "no-pack-in-revision",
             f"`{plain(location)}` does not lie in the git repository `{plain(repository.top)}`",
             "give a folder inside the repository",
         )
-    return repository.read(commit, revision, PurePosixPath(Path(place).as_posix()).as_posix())
+    return repository.read(found, revision, PurePosixPath(Path(place).as_posix()).as_posix())
 
 
 class _Repository:
@@ -92,7 +98,7 @@ class _Repository:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             why = said[0] if said and "not a git repository" not in said[0] else "this folder lies in no git repository"
             raise _usage(
-                "no-such-pack",
+                "unknown-pack",
                 f"there is no folder and no bundled rule pack called `{plain(wanted)}`, and no git revision can be "
                 f"looked up: {plain(why.removeprefix('fatal: '), 300)}",
                 f"bundled packs: {', '.join(f'`{name}`' for name in bundled_pack_names())}; give a folder, or run this "
@@ -102,16 +108,21 @@ class _Repository:
 
     def commit(self, revision: str, wanted: str) -> str:
         """The commit that a revision names, as git's own id."""
-        done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        if done.returncode or not revision:
+        found = self.find(revision)
+        if found is None:
             names = [*self._names("refs/heads"), *self._names("refs/tags"), *bundled_pack_names()]
             near = suggest(revision, names)
             raise _usage(
-                "no-such-revision",
+                "unknown-revision",
                 f"`{plain(wanted)}` is no folder, no bundled rule pack and no git revision",
                 f"did you mean `{plain(near)}`?" if near else "look at `git log`, or check the spelling of the folder",
             )
-        return done.stdout.decode().strip()
+        return found
+
+    def find(self, revision: str) -> str | None:
+        """The commit that a revision names, or None when it names none."""
+        done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        return done.stdout.decode().strip() if revision and not done.returncode else None
 
     def within(self, path: str) -> str:
         """A path as git has it: from the top of the repository, or from here where it starts with `./`."""
@@ -120,7 +131,7 @@ class _Repository:
         parts = PurePosixPath(path.replace("\\", "/")).parts
         if ".." in parts or path.startswith("/"):
             raise _usage(
-                "no-pack-at-revision", f"`{plain(path)}` does not lie in the git repository", "give a path inside it"
+                "no-pack-in-revision", f"`{plain(path)}` does not lie in the git repository", "give a path inside it"
             )
         return "/".join(parts) or "."
 
@@ -132,7 +143,7 @@ class _Repository:
         if len(chosen) == 1:
             return chosen[0]
         if not chosen:
-            raise _usage("no-pack-at-revision", f"there is no rule pack in `{plain(revision)}`", _SHAPE)
+            raise _usage("no-pack-in-revision", f"there is no rule pack in `{plain(revision)}`", _SHAPE)
         raise _usage(
             "several-packs",
             f"`{plain(revision)}` holds {len(chosen)} rule packs: {_listing(chosen)}",
@@ -159,7 +170,7 @@ class _Repository:
             else:
                 advice = f"it holds packs at {_listing(others)}" if others else _SHAPE
             raise _usage(
-                "no-pack-at-revision", f"there is no rule pack at `{plain(place)}` in `{plain(revision)}`", advice
+                "no-pack-in-revision", f"there is no rule pack `{plain(place)}` in revision `{plain(revision)}`", advice
             )
         shown_as = f"{revision}:{place}"
         with tempfile.TemporaryDirectory(prefix="policy-engine-") as spool:
@@ -185,7 +196,7 @@ class _Repository:
             if is_part and is_plain and facts.split(" ")[0] in _FILE_MODES and name.endswith((".yaml", ".yml")):
                 entries.append((name, facts.split(" ")[2]))
         if len(entries) > _MAX_FILES:
-            raise _usage("no-pack-at-revision", f"`{plain(place)}` holds more than {_MAX_FILES:,} rule files", _SHAPE)
+            raise _usage("no-pack-in-revision", f"`{plain(place)}` holds more than {_MAX_FILES:,} rule files", _SHAPE)
         return entries
 
     def _blobs(self, ids: list[str]) -> Iterable[bytes]:
@@ -197,7 +208,7 @@ class _Repository:
             head = data[at:end].split(b" ")
             if end < 0 or len(head) != 3 or head[1] != b"blob":
                 raise _usage(
-                    "no-such-revision", f"git does not have the file {plain(blob, 12)} of that revision",
+                    "unknown-revision", f"git does not have the file {plain(blob, 12)} of that revision",
                     "is this a partial copy of the repository? fetch the rest of it",
                 )  # fmt: skip
             size = int(head[2])

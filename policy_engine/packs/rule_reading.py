@@ -115,6 +115,7 @@ class _RuleReader:
             citation=read_citation(citation) if citation is not None else None,
             span=self.document.span(*here),
             expected_impact=self._expected(entry, here),
+            places={key: self.document.key_span(*here, key) for key in entry},
         )
 
     def check_order(self, versions: tuple[RuleVersion, ...]) -> None:

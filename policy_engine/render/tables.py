@@ -16,6 +16,8 @@ from policy_engine.csv_text import format_times, header_line, to_bytes, to_csv_l
 from policy_engine.frames import nanoseconds
 from policy_engine.problems import Problem, UsageProblem
 
+_IDS = ("asset_id", "task_id", "url", "source")
+"""Columns whose values hardly repeat and have no order that a reader could use."""
 # Characters that some readers take for the end of a line.
 _LINE_BREAKS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
 
@@ -80,7 +82,7 @@ class ParquetTable:
             )) from None  # fmt: skip
         self._pa = pa
         time, word = pa.timestamp("ns", "UTC"), pa.dictionary(pa.int32(), pa.string())
-        kinds: dict[str, Any] = dict.fromkeys(("asset_id", "task_id", "url", "source"), pa.string())
+        kinds: dict[str, Any] = dict.fromkeys(_IDS, pa.string())
         kinds |= dict.fromkeys(TIME_COLUMNS, time)
         kinds |= dict.fromkeys(("rule_version", "operation_rule_version", "seconds_left", "points"), pa.int64())
         kinds |= {"cost_usd": pa.float64(), "possibly_past": pa.bool_(), "archived": pa.bool_()}
@@ -88,8 +90,9 @@ class ParquetTable:
         # Ids and addresses hardly repeat: a dictionary of them costs time and saves nothing.
         words = [name for name in FINDING_COLUMNS if name not in kinds]
         self._writer = pq.ParquetWriter(
-            stream, self._schema, compression="zstd", compression_level=1, use_dictionary=words
-        )
+            stream, self._schema, compression="zstd", compression_level=1, use_dictionary=words,
+            write_statistics=[name for name in FINDING_COLUMNS if name not in _IDS],
+        )  # fmt: skip
 
     def write(self, findings: pd.DataFrame) -> None:
         """Write a chunk as a row group."""
@@ -109,7 +112,9 @@ class ParquetTable:
             if not isinstance(column.dtype, pd.CategoricalDtype):
                 column = column.astype("category")
             codes, words = _sorted_words(column)
-            return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(words, pa.string()))
+            missing = codes < 0
+            indices = pa.array(codes, mask=missing) if missing.any() else pa.array(codes)
+            return pa.DictionaryArray.from_arrays(indices, pa.array(words, pa.string()))
         if pa.types.is_timestamp(kind):
             return pa.array(column.dt.as_unit("ns").to_numpy("datetime64[ns]"), kind)
         if column.isna().all():
@@ -147,8 +152,8 @@ def _sorted_words(column: pd.Series[Any]) -> tuple[npt.NDArray[np.int32], list[s
     """Codes into the words in use, in alphabetical order: the bytes must not tell in which order words were met."""
     codes = column.cat.codes.to_numpy(np.int32)
     names = [str(word) for word in column.cat.categories]
-    used = np.unique(codes)
-    words = sorted({names[code] for code in used.tolist() if code >= 0})
+    used = np.flatnonzero(np.bincount(codes + 1, minlength=len(names) + 1)[1:])
+    words = sorted({names[code] for code in used.tolist()})
     place = {word: code for code, word in enumerate(words)}
     lookup = np.array([*(place.get(name, -1) for name in names), -1], np.int32)
     return lookup[codes], words

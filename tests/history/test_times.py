@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from policy_engine.history import times
 from policy_engine.history.times import read_time, read_times
 from policy_engine.periods import MAX_INSTANT, MIN_INSTANT, NAT, SECOND, parse_instant
 
@@ -149,3 +151,36 @@ def test_instants_are_those_of_the_calendar(moment: datetime, nanoseconds: int) 
     whole = moment.replace(microsecond=0, tzinfo=UTC)
     text = f"{whole:%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
     assert read_time(text) == int(whole.timestamp()) * SECOND + nanoseconds
+
+
+@given(near_times())
+@example("2026-01-08T00:00:00.Z")
+@example("2026-01-08T00:00:00,5Z")
+@example("2026-01-08T00:00:00 Z")
+@example("2026-01-08T00:00:60Z")
+@example("2026-02-29T00:00:00Z")
+@example("2026-01-08T24:00:00Z")
+@example("2026-01-08T00:00:00.1234567890Z")
+def test_both_ways_of_reading_columns_agree(text: str) -> None:
+    """With pyarrow or without it, what is read as part of a column is what the slow parser reads."""
+    for read in (times._read_with_arrow, times._read_with_numpy):
+        out = np.zeros(2, np.int64)
+        regular = read(["2026-01-08T01:02:03.000000009Z", text], out)
+        if regular is not None and regular[1]:
+            assert out.tolist() == [parse_instant("2026-01-08T01:02:03.000000009Z"), slow(text)]
+
+
+def test_a_column_of_regular_times_is_read_with_pyarrow() -> None:
+    """Where pyarrow is there, it reads the regular times of a column that has missing and local ones too."""
+    texts = ["2026-01-08T01:02:03.5Z", None, "", "0001-01-01T00:00:00Z", "2026-01-08T01:02:03+08:00"]
+    regular = times._read_with_arrow(texts, np.zeros(len(texts), np.int64))
+    assert regular is not None
+    assert regular.tolist() == [True, False, False, False, True]
+
+
+def test_times_of_other_zones_are_read_with_pyarrow_too() -> None:
+    """A time with an offset is part of the column like any other."""
+    texts = ["2026-01-08T01:02:03.5+08:00", "2026-01-08T01:02:03-00:30"]
+    out = np.zeros(2, np.int64)
+    assert times._read_with_arrow(texts, out) is not None
+    assert out.tolist() == [slow(text) for text in texts]
