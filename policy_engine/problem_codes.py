@@ -51,6 +51,7 @@ PROBLEM_CODES: Mapping[str, Mapping[str, str]] = {
         "says-nothing": "A version says nothing of storage and nothing of operations, or is withdrawn before it began.",
         "vendor-terms-on-platform": "The terms of a vendor are given for files that lie on the platform.",
         "zero-period": "A period is no length of time at all.",
+        "expected-impact": "The expected impact of a version names no change of a verdict.",
     },
     "Rules together": {
         "contradiction": "A service is declared to have no published rule, and a rule governs it.",

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from policy_engine.columns import FINDING_COLUMNS
-from policy_engine.csv_text import header_line, to_bytes, to_csv_lines
+from policy_engine.csv_columns import csv_lines
+from policy_engine.csv_text import header_line
 from policy_engine.frames import nanoseconds
 from policy_engine.marks import due_rows
 from policy_engine.render import aria2
@@ -59,18 +60,18 @@ class Tables:
 
     def write(self, findings: pd.DataFrame) -> None:
         """Write a chunk."""
-        lines = [to_bytes(line) for line in to_csv_lines(findings)]
-        sizes = np.fromiter(map(len, lines), np.int64, len(lines))
-        starts = self._streams["findings.csv"].tell() + np.cumsum(sizes) - sizes
-        self._streams["findings.csv"].write(b"".join(lines))
-        self.counts["findings.csv"] += len(lines)
+        lines = csv_lines(findings)
+        sizes = lines.sizes
+        starts = self._streams["findings.csv"].tell() + lines.edges[:-1]
+        self._streams["findings.csv"].write(lines.data)
+        self.counts["findings.csv"] += len(sizes)
         for verdict, name in CSV_OF.items():
             rows = np.flatnonzero((findings["verdict"] == verdict).to_numpy(bool))
             self.counts[name] += len(rows)
             if verdict == "at_risk":
                 self._at_risk.add(nanoseconds(findings["expires_earliest"])[rows], starts[rows], sizes[rows])
             elif len(rows):
-                self._streams[name].write(b"".join([lines[row] for row in rows.tolist()]))
+                self._streams[name].write(lines.rows(rows))
         rows = np.flatnonzero(due_rows(findings, self._as_of, self._horizon))
         self.counts[SAVE_NOW] += len(rows)
         self._save_now.add(nanoseconds(findings["save_by"])[rows], starts[rows], sizes[rows])

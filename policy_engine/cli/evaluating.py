@@ -31,18 +31,23 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from policy_engine.history import Source
+    from policy_engine.model import RulePack
     from policy_engine.runs import EvaluationRun
 
-_HISTORY = click.argument("history", nargs=-1, required=True, metavar="HISTORY...")
+HISTORY = click.argument("history", nargs=-1, required=True, metavar="HISTORY...")
 _PACK = click.option(
     "--pack", default="piapi", show_default=True, metavar="PACK", help="Bundled rule pack, or a folder."
 )
 
 
 def _question_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options shared by all commands that judge a history."""
+    """Options shared by all commands that judge a history by one pack."""
+    return _PACK(period_options(command))
+
+
+def period_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say which instant is asked about, and which part of a history."""
     for option in reversed((
-        _PACK,
         click.option("--as-of", type=INSTANT, help="Instant to answer for, RFC 3339 with a zone. Default: the clock."),
         click.option("--horizon", type=DURATION, help="How far ahead `at risk` looks (P1D). Default: the pack's."),
         click.option("--operation-horizon", type=DURATION, help="How far ahead `closing` looks (PT1H)."),
@@ -56,9 +61,17 @@ def _question_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that decide whether a run counts as good."""
+    return click.option(
+        "--fail-on",
+        multiple=True,
+        type=click.Choice([str(one) for one in VERDICTS]),
+        help="Exit with 1 when assets of this verdict are neither archived nor exempted (repeatable).",
+    )(reading_options(command))
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say how a history is read, and when it is refused."""
     for option in reversed((
-        click.option("--fail-on", multiple=True, type=click.Choice([str(one) for one in VERDICTS]),
-                     help="Exit with 1 when assets of this verdict are neither archived nor exempted (repeatable)."),
         click.option("--max-quarantine", type=ALLOWANCE, metavar="N|N%",
                      help="Exit with 4 when more records than this had to be set aside."),
         click.option("--max-age", type=DURATION, help="Refuse a history whose newest record is older (PT26H)."),
@@ -70,7 +83,7 @@ def _gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@_HISTORY
+@HISTORY
 @_question_options
 @mark_options
 @_gate_options
@@ -103,20 +116,20 @@ def report(
     check_folder(Path(output))
     if xlsx:
         check_workbook()
-    with _make_run(history, given, output) as run:
+    with make_run(history, given, output) as run:
         written = write_report(
             run,
             Path(output),
             __version__,
             wanted=Wanted(show_urls, xlsx, markdown, rescue, tz),
-            before_publishing=lambda done: _refuse_unusable(done, given["max_age"]),
+            before_publishing=lambda done: refuse_unusable(done, given["max_age"]),
         )
         show(render_text(written.model, str(written.folder / "report.html")))
         return _conclude(run, given["fail_on"], given["max_quarantine"])
 
 
 @click.command()
-@_HISTORY
+@HISTORY
 @_question_options
 @mark_options
 @_gate_options
@@ -134,13 +147,13 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
 
     make_writer = writer_for(output)
     check_file(output)
-    with _make_run(history, given, output) as run:
+    with make_run(history, given, output) as run:
         with whole_file(output) as stream:
             writer = make_writer(stream)
             for findings in run.chunks():
                 writer.write(findings)
             writer.close()
-            _refuse_unusable(run, given["max_age"])
+            refuse_unusable(run, given["max_age"])
         totals = run.totals
         counts = ", ".join(f"{totals.findings.verdict(str(verdict))[0]:,} {verdict}" for verdict in VERDICTS)
         click.echo(
@@ -158,7 +171,7 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
 
 @click.command()
 @click.argument("task_id")
-@_HISTORY
+@HISTORY
 @_question_options
 @click.option("--show-urls", is_flag=True, help="Show full URLs; whoever has one can open the file.")
 def explain(task_id: str, history: tuple[str, ...], show_urls: bool, **given: Any) -> int:
@@ -166,7 +179,7 @@ def explain(task_id: str, history: tuple[str, ...], show_urls: bool, **given: An
     from policy_engine.explain import explain_task, render_explanation
 
     given |= {"jobs": 1}
-    with _make_run(history, given) as run:
+    with make_run(history, given) as run:
         found = explain_task(run.sources, run.pack, run.options, task_id)
         show(render_explanation(found, show_urls=show_urls))
     return 0
@@ -176,8 +189,14 @@ COMMANDS = (report, evaluate, explain)
 
 
 @contextmanager
-def _make_run(history: tuple[str, ...], given: dict[str, Any], output: str | None = None) -> Iterator[EvaluationRun]:
-    """Load the pack, find the sources, and prepare a run; nothing is read yet, and `output` never will be."""
+def make_run(
+    history: tuple[str, ...], given: dict[str, Any], output: str | None = None, pack: RulePack | None = None
+) -> Iterator[EvaluationRun]:
+    """
+    Find the sources, load the pack unless it is given, and prepare a run; nothing is read yet.
+
+    `output` is never read, even if it lies among the sources.
+    """
     from policy_engine.api import load_pack
     from policy_engine.assets import Period
     from policy_engine.evaluation import Question
@@ -192,7 +211,7 @@ def _make_run(history: tuple[str, ...], given: dict[str, Any], output: str | Non
             help="the period starts at the first and ends before the second",
         ))  # fmt: skip
     mapping = read_column_mapping(given["columns"])
-    pack = load_pack(given["pack"])
+    pack = pack or load_pack(given["pack"])
     as_of = given["as_of"] if given["as_of"] is not None else clock()
     horizon, operation_horizon, every = given["horizon"], given["operation_horizon"], given.get("every")
     marker = read_marker(
@@ -272,7 +291,7 @@ def _tell_skipped(names: list[str], why: str) -> None:
         click.echo(f"skipped {count_of(len(names), 'file')} ({shown}): {why}", err=True)
 
 
-def _refuse_unusable(run: EvaluationRun, max_age: int | None) -> None:
+def refuse_unusable(run: EvaluationRun, max_age: int | None) -> None:
     """Refuse to publish an answer to a history that cannot carry one."""
     totals, as_of = run.totals, run.options.question.as_of
     if not totals.seen.records:

@@ -38,7 +38,7 @@ def read_pack(location: str | Path) -> RulePack:
 
 
 def read_folder(folder: PackFolder) -> RulePack:
-    """Read the rule pack in a folder; raises PackInvalid with the problems of all files."""
+    """Read the rule pack in a folder; raises PackInvalid with the problems of all files, each with its place."""
     problems = ProblemList()
     files = _read_files(folder, problems)
     pack = files.documents.get("pack.yaml")
