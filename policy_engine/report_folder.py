@@ -22,7 +22,7 @@ from policy_engine.problems import InputUnusable, Problem, SourceSpan, UsageProb
 from policy_engine.render import FORMATS
 from policy_engine.report import CSV_OF, Provenance, build_report, describe_parameters
 from policy_engine.report_model import InputLine, ReportModel
-from policy_engine.report_rows import TopRows
+from policy_engine.report_rows import EMBEDDED_ROWS, TopRows
 from policy_engine.runs import EvaluationRun
 
 REPORT_FILES = (
@@ -86,22 +86,23 @@ def write_report(
     program_version: str,
     *,
     show_urls: bool = False,
+    embed: int = EMBEDDED_ROWS,
     before_publishing: Callable[[EvaluationRun], None] | None = None,
 ) -> WrittenReport:
     """
     Read and judge everything, and write the report folder.
 
-    `before_publishing` sees the finished totals and may refuse by raising; then nothing is left behind.
+    `embed` is how many rows the page itself holds. `before_publishing` sees the finished totals and may refuse by raising; then nothing is left behind.
     An earlier report in the folder is replaced only when the new one is complete.
     """
     check_folder(folder)
     with _staging(folder) as staging:
-        top = TopRows()
+        top = TopRows(embed)
         counts = {name: 0 for name in ("findings.csv", *CSV_OF.values())}
         at_risk = _AtRisk()
         with _open_tables(staging) as streams:
             for findings in run.chunks():
-                top.take(findings)
+                top.take(findings, run.options.question.as_of)
                 _write_chunk(findings, streams, counts, at_risk)
             streams["findings.csv"].flush()
             at_risk.copy(staging / "findings.csv", streams[CSV_OF["at_risk"]])

@@ -515,12 +515,12 @@ def test_file_that_changes_is_refused(change: str, tmp_path: Path, monkeypatch: 
     path = write_lines(tmp_path / "h.jsonl", [task()])
     take = TopRows.take
 
-    def change_it(self: TopRows, findings: Any) -> None:
+    def change_it(self: TopRows, findings: Any, as_of: int) -> None:
         if change == "grows":
             write_lines(path, [task(), task("t-2")])
         else:
             path.unlink()
-        take(self, findings)
+        take(self, findings, as_of)
 
     monkeypatch.setattr(TopRows, "take", change_it)
     done = policy_engine("report", path, "--as-of", AS_OF, "-o", tmp_path / "report")

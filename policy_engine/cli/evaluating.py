@@ -71,7 +71,15 @@ def _gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_gate_options
 @click.option("-o", "--output", default="report", show_default=True, metavar="DIR", help="Folder to write.")
 @click.option("--show-urls", is_flag=True, help="Show full URLs in the HTML; whoever has one can open the file.")
-def report(history: tuple[str, ...], output: str, show_urls: bool, **given: Any) -> int:
+@click.option(
+    "--embed",
+    type=click.IntRange(0, 1_000_000),
+    default=20_000,
+    show_default=True,
+    metavar="N",
+    help="How many rows the HTML page itself holds, the most urgent ones; the CSV files hold all.",
+)
+def report(history: tuple[str, ...], output: str, show_urls: bool, embed: int, **given: Any) -> int:
     """
     Write the state of all assets as a folder of HTML and CSV files, and print the totals.
 
@@ -88,6 +96,7 @@ def report(history: tuple[str, ...], output: str, show_urls: bool, **given: Any)
             Path(output),
             __version__,
             show_urls=show_urls,
+            embed=embed,
             before_publishing=lambda done: _refuse_unusable(done, given["max_age"]),
         )
         show(render_text(written.model, str(written.folder / "report.html")))
