@@ -70,10 +70,10 @@ def page_data(model: ReportModel) -> str:
 def _encode(column: FileColumn, as_of: int) -> dict[str, Any]:
     """A column in the shortest of a few forms; report.js reads them back."""
     if column.kind == "instant":
-        return _encode_instants(column.values, as_of)
+        return _encode_instants(column.cells, as_of)
     if column.kind == "number":
-        return {"numbers": column.values}
-    texts = [showable(text) for text in column.values]
+        return {"numbers": column.cells}
+    texts = [showable(text) for text in column.cells]
     return _encode_words(texts) if len(set(texts)) * 2 <= len(texts) else {"texts": texts}
 
 

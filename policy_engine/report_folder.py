@@ -92,7 +92,8 @@ def write_report(
     """
     Read and judge everything, and write the report folder.
 
-    `embed` is how many rows the page itself holds. `before_publishing` sees the finished totals and may refuse by raising; then nothing is left behind.
+    `embed` is how many rows the page itself holds. `before_publishing` sees the finished totals and may refuse by
+    raising; then nothing is left behind.
     An earlier report in the folder is replaced only when the new one is complete.
     """
     check_folder(folder)

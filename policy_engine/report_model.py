@@ -199,7 +199,7 @@ class FileColumn:
     """Name of a findings column; also `rule` and `operation_rule` (`rule_id vN`) and `row`."""
     kind: str
     """`text`, `instant` (ns since 1970, periods.NAT where missing) or `number` (None where missing)."""
-    values: tuple[Any, ...]
+    cells: tuple[Any, ...]
 
 
 @dataclass(frozen=True)

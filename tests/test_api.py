@@ -290,7 +290,7 @@ def test_report_rows_tell_the_rules(history: EvaluatedHistory) -> None:
     A row of a report names the rule of the deadline, that of the operation window, and whether the file is marked.
     """
     files = build_report(history).files
-    columns = {column.name: column.values for column in files.columns}
+    columns = {column.name: column.cells for column in files.columns}
     vendor = [place for place, verdict in enumerate(columns["verdict"]) if verdict == "vendor_cdn"]
     assert {columns["operation_rule"][place] for place in vendor} >= {"suno v1", "midjourney-copies-payg v1", ""}
     assert {columns["watermarked"][place] for place in vendor if columns["service"][place] == "kling"} == {"true"}

@@ -116,7 +116,7 @@ def test_save_by_counts_as_a_date_ahead(findings: pd.DataFrame) -> None:
     files = file_rows(top.frame(INSTANT), INSTANT)
     assert files.first[0].asset_id == frame["asset_id"].iloc[7]
     assert files.first[0].save_by == "2026-01-08T00:00:01Z"
-    assert next(column for column in files.columns if column.name == "save_by").values[0] == INSTANT + 10**9
+    assert next(column for column in files.columns if column.name == "save_by").cells[0] == INSTANT + 10**9
 
 
 def test_columns_are_the_rows(findings: pd.DataFrame) -> None:
@@ -126,7 +126,7 @@ def test_columns_are_the_rows(findings: pd.DataFrame) -> None:
     top = TopRows(1000)
     top.take(findings, INSTANT)
     files = file_rows(top.frame(INSTANT), INSTANT)
-    columns = {column.name: column.values for column in files.columns}
+    columns = {column.name: column.cells for column in files.columns}
     assert (files.count, len(files.first)) == (len(findings), 100)
     counts = findings["verdict"].astype(str).value_counts()
     assert files.by_verdict == tuple(int(counts.get(str(verdict), 0)) for verdict in VERDICTS)

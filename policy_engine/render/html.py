@@ -122,8 +122,8 @@ def _columns(model: ReportModel) -> list[str]:
     """The columns of the table, without those in which no row has anything."""
     present = {
         column.name for column in model.files.columns
-        if column.kind == "text" and any(value not in ("", "false") for value in column.values)
-        or column.kind == "instant" and any(value != NAT for value in column.values)
+        if (column.kind == "text" and any(value not in ("", "false") for value in column.cells))
+        or (column.kind == "instant" and any(value != NAT for value in column.cells))
     }  # fmt: skip
     return [name for name in _COLUMNS if name not in _MARKS or name in present]
 

@@ -133,7 +133,8 @@ def finding(number: int, verdict: str, **changes: Any) -> Row:
         verdict=verdict, possibly_past=False, reasons=(), rule="kling-clean v1", basis="published",
         expires_earliest=earliest,
         expires_latest="" if hours is None else instant(hours=hours, seconds=377),
-        time_left=time_left(parse_instant(earliest), parse_instant(instant())) if earliest else "", operations="", operation_verdict="none", operation_closes_earliest="",
+        time_left=time_left(parse_instant(earliest), parse_instant(instant())) if earliest else "",
+        operations="", operation_verdict="none", operation_closes_earliest="",
         operation_closes_latest="", operation_time_left="", link_expires_at="", points="2600000",
         cost_usd="0.26", source=f"export/page-{number % 7 + 1}.json:{number}",
     )  # fmt: skip
@@ -390,7 +391,7 @@ def _poison(value: Any, payloads: Iterator[str]) -> Any:
         return tuple(_poison(item, payloads) for item in value)
     if isinstance(value, FileColumn):
         # Its name and kind are words of the program.
-        return replace(value, values=_poison(value.values, payloads))
+        return replace(value, cells=_poison(value.cells, payloads))
     if is_dataclass(value):
         return type(value)(**{field.name: _poison(getattr(value, field.name), payloads) for field in fields(value)})
     return value

@@ -436,7 +436,7 @@ def test_list_is_worked_by_keyboard_alone(visit: Callable[..., Visit]) -> None:
     assert page.evaluate("document.activeElement.closest('dialog') !== null")
     page.keyboard.press("Escape")
     assert page.locator("dialog[open]").count() == 0
-    page.get_by_label("Next").focus()
+    page.get_by_role("link", name="Next").focus()
     page.keyboard.press("Enter")
     assert opened.ids()[0] != first
 
