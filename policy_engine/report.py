@@ -133,7 +133,7 @@ def build_report(run: EvaluationRun, top: TopRows, provenance: Provenance) -> Re
         past_deadlines=_stretches(findings.past_deadlines, as_of, -DAY, range(_PAST_DAYS - 1, -1, -1)),
         past_earlier=_beyond(findings.past_deadlines, _PAST_DAYS, money),
         closing=money.amount(findings.windows.get("closing", 0), findings.closing_points),
-        files=file_rows(top.frame(as_of), as_of, show_urls=provenance.show_urls),
+        files=file_rows(top.frame(), as_of, show_urls=provenance.show_urls),
         problems=_by_count(totals.seen.problem_counts, FIELD_PROBLEMS),
         quarantine=_quarantine(run.quarantine()),
         rules=rules,

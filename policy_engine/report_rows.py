@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,53 +40,7 @@ _NEEDED = frozenset(
 
 Int64 = npt.NDArray[np.int64]
 
-
-@dataclass
-class _Best:
-    """Keeps the `limit` rows with the least keys; the asset id decides between equals, so chunks do not matter."""
-
-    limit: int
-    _parts: list[pd.DataFrame] = field(default_factory=list)
-    _pending: int = 0
-    _bound: tuple[int, int] | None = None
-    """Keys of the last row, once it is full: what comes after them cannot enter."""
-
-    def offer(self, findings: pd.DataFrame, rows: npt.NDArray[np.intp], tiers: Int64, instants: Int64) -> None:
-        """Look at some rows of a chunk; tiers and instants are keys of all its rows."""
-        if not self.limit:
-            return
-        if self._bound is not None:
-            tier, instant = self._bound
-            rows = rows[(tiers[rows] < tier) | ((tiers[rows] == tier) & (instants[rows] <= instant))]
-        if len(rows) > self.limit:
-            rows = rows[np.lexsort((instants[rows], tiers[rows]))]
-            last = rows[self.limit - 1]
-            # With those that tie with the last one, since the asset id decides between them.
-            ties = (tiers[rows] == tiers[last]) & (instants[rows] == instants[last])
-            rows = rows[: int(np.flatnonzero(ties)[-1]) + 1]
-        if not len(rows):
-            return
-        chosen = findings.iloc[rows].assign(_tier=tiers[rows], _instant=instants[rows])
-        # Plain columns, so that chunks with other categories can be put together.
-        self._parts.append(chosen.astype(
-            {name: "object" for name in chosen.columns if isinstance(chosen[name].dtype, pd.CategoricalDtype)}
-        ))  # fmt: skip
-        self._pending += len(rows)
-        # Sorting once in a while and not for every chunk keeps the cost per row even.
-        if self._pending > max(self.limit, 4096):
-            self.frame()
-
-    def frame(self) -> pd.DataFrame | None:
-        """The rows kept, in order; None where there are none."""
-        if not self._parts:
-            return None
-        if self._pending:
-            kept = pd.concat(self._parts) if len(self._parts) > 1 else self._parts[0]
-            kept = kept.sort_values(["_tier", "_instant", "asset_id"], kind="stable").head(self.limit)
-            self._parts, self._pending = [kept], 0
-            if len(kept) == self.limit:
-                self._bound = (int(kept["_tier"].iloc[-1]), int(kept["_instant"].iloc[-1]))
-        return self._parts[0]
+_ALL, _CLOSING = "all", "closing"
 
 
 class TopRows:
@@ -96,42 +49,85 @@ class TopRows:
 
     First comes what is at risk, the nearest deadline first; then what has any other date ahead (a deadline, the end
     of a link), the nearest first; then what has none, the newest first; last what is past its deadline, the latest
-    first. Of each verdict, and of closing windows, some rows are kept in any case.
+    first. Of each verdict, and of closing windows, some rows are kept in any case. The asset id decides between
+    equals, so that the choice does not depend on how the findings were cut into chunks.
     """
 
     def __init__(self, limit: int = EMBEDDED_ROWS) -> None:
         """Keep so many rows."""
         self.limit = limit
-        reserved = min(_RESERVED_ROWS, limit // (2 * len(VERDICTS)))
-        self._all = _Best(limit)
-        self._reserved = {name: _Best(reserved) for name in (*map(str, VERDICTS), "closing")}
+        self._reserved = min(_RESERVED_ROWS, limit // (2 * len(VERDICTS)))
         self._seen = 0
+        self._parts: list[pd.DataFrame] = []
+        self._pending = 0
+        # List -> keys of its last row, once it is full: what comes after them cannot enter.
+        self._bounds: dict[str, tuple[int, int]] = {}
 
     def take(self, findings: pd.DataFrame, as_of: int) -> None:
         """Look at one chunk of findings judged at `as_of` (ns)."""
-        rows = np.arange(len(findings))
-        # The heading of the CSV is its row 1.
-        slim = findings[[name for name in findings.columns if name in _NEEDED]].assign(row=rows + self._seen + 2)
-        self._seen += len(findings)
         tiers, instants = _urgency(findings, as_of)
-        self._all.offer(slim, rows, tiers, instants)
+        candidates = [self._candidates(_ALL, self.limit, np.arange(len(findings)), tiers, instants)]
         for verdict in VERDICTS:
             of_verdict = np.flatnonzero((findings["verdict"] == str(verdict)).to_numpy(bool))
-            self._reserved[str(verdict)].offer(slim, of_verdict, tiers, instants)
-        closing = np.flatnonzero((findings["operation_verdict"] == "closing").to_numpy(bool))
+            candidates.append(self._candidates(str(verdict), self._reserved, of_verdict, tiers, instants))
         closes = _ascending(nanoseconds(findings["operation_closes_earliest"]))
-        self._reserved["closing"].offer(slim, closing, np.zeros_like(tiers), closes)
+        closing = np.flatnonzero((findings["operation_verdict"] == "closing").to_numpy(bool))
+        candidates.append(self._candidates(_CLOSING, self._reserved, closing, np.zeros_like(closes), closes))
+        rows = np.unique(np.concatenate(candidates))
+        if len(rows):
+            chosen = findings[[name for name in findings.columns if name in _NEEDED]].iloc[rows]
+            # Plain columns, so that chunks with other categories can be put together.
+            kinds = chosen.dtypes
+            chosen = chosen.astype(
+                {name: "object" for name, kind in kinds.items() if isinstance(kind, pd.CategoricalDtype)}
+            )
+            # The heading of the CSV is its row 1.
+            keys = {"row": rows + self._seen + 2, "_tier": tiers[rows], "_instant": instants[rows]}
+            self._parts.append(chosen.assign(**keys, _closes=closes[rows]))
+            self._pending += len(rows)
+        self._seen += len(findings)
+        # Sorting once in a while and not for every chunk keeps the cost per row even.
+        if self._pending > max(self.limit, 4096):
+            self._compact()
 
-    def frame(self, as_of: int) -> pd.DataFrame | None:
+    def _candidates(
+        self, name: str, limit: int, rows: npt.NDArray[np.intp], tiers: Int64, instants: Int64
+    ) -> npt.NDArray[np.intp]:
+        """Rows that may enter a list: with those that tie with the last one, since the asset id decides."""
+        if name in self._bounds:
+            tier, instant = self._bounds[name]
+            rows = rows[(tiers[rows] < tier) | ((tiers[rows] == tier) & (instants[rows] <= instant))]
+        if len(rows) <= limit or not limit:
+            return rows if limit else rows[:0]
+        rows = rows[np.lexsort((instants[rows], tiers[rows]))]
+        last = rows[limit - 1]
+        ties = (tiers[rows] == tiers[last]) & (instants[rows] == instants[last])
+        return rows[: int(np.flatnonzero(ties)[-1]) + 1]
+
+    def _compact(self) -> tuple[pd.DataFrame, dict[str, npt.NDArray[np.intp]]]:
+        """Drop what is in no list any more; returns the rows by urgency and, per list, where its rows stand."""
+        frame = pd.concat(self._parts).sort_values(["_tier", "_instant", "asset_id"], kind="stable", ignore_index=True)
+        places = {_ALL: np.arange(min(len(frame), self.limit))}
+        for verdict in VERDICTS:
+            places[str(verdict)] = np.flatnonzero((frame["verdict"] == str(verdict)).to_numpy(bool))[: self._reserved]
+        closing = frame[frame["operation_verdict"] == "closing"].sort_values(["_closes", "asset_id"], kind="stable")
+        places[_CLOSING] = closing.index.to_numpy(np.intp)[: self._reserved]
+        for name, rows in places.items():
+            if len(rows) and len(rows) == (self.limit if name == _ALL else self._reserved):
+                last = frame.iloc[rows[-1]]
+                keys = (0, last["_closes"]) if name == _CLOSING else (last["_tier"], last["_instant"])
+                self._bounds[name] = int(keys[0]), int(keys[1])
+        self._parts, self._pending = [frame.iloc[np.unique(np.concatenate(list(places.values())))]], 0
+        return frame, places
+
+    def frame(self) -> pd.DataFrame | None:
         """The rows for the page in order, with their `row` of findings.csv; None where there are none."""
-        parts = [best.frame() for best in (*self._reserved.values(), self._all)]
-        frames = [part for part in parts if part is not None]
-        if not frames:
+        if not self._parts:
             return None
-        chosen = pd.concat(frames).drop_duplicates("row").head(self.limit)
-        tiers, instants = _urgency(chosen, as_of)
-        chosen = chosen.assign(_tier=tiers, _instant=instants)
-        return chosen.sort_values(["_tier", "_instant", "asset_id"], kind="stable", ignore_index=True)
+        frame, places = self._compact()
+        reserved = np.unique(np.concatenate([rows for name, rows in places.items() if name != _ALL]))
+        others = np.setdiff1d(places[_ALL], reserved)[: self.limit - len(reserved)]
+        return frame.iloc[np.sort(np.concatenate([reserved, others]))].reset_index(drop=True)
 
 
 def _urgency(findings: pd.DataFrame, as_of: int) -> tuple[Int64, Int64]:

@@ -75,7 +75,7 @@ def test_chunks_do_not_matter(seed: int, parts: int, limit: int, findings: pd.Da
     top = TopRows(limit)
     for part in range(parts):
         top.take(findings.iloc[order[part_of[order] == part]], INSTANT)
-    frame = top.frame(INSTANT)
+    frame = top.frame()
     assert ([] if frame is None else frame["asset_id"].tolist()) == most_urgent(findings, limit)
 
 
@@ -86,8 +86,8 @@ def test_what_is_held_is_bounded(findings: pd.DataFrame, monkeypatch: pytest.Mon
     top = TopRows(24)
     for _ in range(40):
         top.take(findings, INSTANT)
-        assert sum(len(part) for part in top._all._parts) <= 4096 + len(findings)
-    frame = top.frame(INSTANT)
+        assert sum(len(part) for part in top._parts) <= 4096 + len(findings)
+    frame = top.frame()
     assert frame is not None
     assert len(frame) == 24
 
@@ -99,7 +99,7 @@ def test_row_numbers_are_those_of_the_csv(findings: pd.DataFrame) -> None:
     top = TopRows(1000)
     top.take(findings.head(300), INSTANT)
     top.take(findings.tail(len(findings) - 300), INSTANT)
-    frame = top.frame(INSTANT)
+    frame = top.frame()
     assert frame is not None
     assert findings["asset_id"].iloc[frame["row"] - 2].tolist() == frame["asset_id"].tolist()
 
@@ -113,7 +113,7 @@ def test_save_by_counts_as_a_date_ahead(findings: pd.DataFrame) -> None:
     frame.loc[frame.index[7], "save_by"] = pd.Timestamp(INSTANT + 10**9, tz="UTC")
     top = TopRows(1000)
     top.take(frame, INSTANT)
-    files = file_rows(top.frame(INSTANT), INSTANT)
+    files = file_rows(top.frame(), INSTANT)
     assert files.first[0].asset_id == frame["asset_id"].iloc[7]
     assert files.first[0].save_by == "2026-01-08T00:00:01Z"
     assert next(column for column in files.columns if column.name == "save_by").cells[0] == INSTANT + 10**9
@@ -125,13 +125,13 @@ def test_columns_are_the_rows(findings: pd.DataFrame) -> None:
     """
     top = TopRows(1000)
     top.take(findings, INSTANT)
-    files = file_rows(top.frame(INSTANT), INSTANT)
+    files = file_rows(top.frame(), INSTANT)
     columns = {column.name: column.cells for column in files.columns}
     assert (files.count, len(files.first)) == (len(findings), 100)
     counts = findings["verdict"].astype(str).value_counts()
     assert files.by_verdict == tuple(int(counts.get(str(verdict), 0)) for verdict in VERDICTS)
     assert "url" not in columns
-    assert "url" in {column.name for column in file_rows(top.frame(INSTANT), INSTANT, show_urls=True).columns}
+    assert "url" in {column.name for column in file_rows(top.frame(), INSTANT, show_urls=True).columns}
     for place, row in enumerate(files.first):
         for name in ("asset_id", "service", "rule", "operation_rule", "cost_usd", "watermarked", "basis"):
             assert columns[name][place] == getattr(row, name), name
@@ -166,5 +166,5 @@ def test_no_frame_no_rows() -> None:
     """
     A history without findings has no rows.
     """
-    files = file_rows(TopRows().frame(0), 0)
+    files = file_rows(TopRows().frame(), 0)
     assert (files.columns, files.first, files.count, set(files.by_verdict)) == ((), (), 0, {0})
