@@ -125,7 +125,7 @@ class EvaluatedHistory:
 
     def _read(self) -> Iterator[pd.DataFrame]:
         for findings in self._run.chunks():
-            self._top.take(findings)
+            self._top.take(findings, self._run.options.question.as_of)
             yield findings
         self._is_complete = True
 

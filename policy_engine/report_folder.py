@@ -19,7 +19,7 @@ from policy_engine.render import FORMATS
 from policy_engine.render.workbook import WorkbookWriter
 from policy_engine.report import Provenance, build_report, describe_parameters
 from policy_engine.report_model import InputLine, ReportModel
-from policy_engine.report_rows import TopRows
+from policy_engine.report_rows import EMBEDDED_ROWS, TopRows
 from policy_engine.report_tables import RESCUE_FILES, TABLES, Tables
 from policy_engine.runs import EvaluationRun
 
@@ -42,6 +42,8 @@ class Wanted:
     """A downloader, one of report_tables.RESCUE_FILES."""
     zone: ZoneInfo | None = None
     """Zone of a second reading of times."""
+    embed: int = EMBEDDED_ROWS
+    """Rows that the page holds at most."""
 
 
 @dataclass(frozen=True)
@@ -102,19 +104,20 @@ def write_report(
     """
     Read and judge everything, and write the report folder.
 
-    `before_publishing` sees the finished totals and may refuse by raising; then nothing is left behind.
+    `embed` is how many rows the page itself holds. `before_publishing` sees the finished totals and may refuse by
+    raising; then nothing is left behind.
     An earlier report in the folder is replaced only when the new one is complete.
     """
     check_folder(folder)
     question = run.options.question
     with _staging(folder) as staging:
-        top = TopRows()
+        top = TopRows(wanted.embed)
         with (
             Tables(staging, question.as_of, question.horizon, wanted.rescue) as tables,
             _workbook(staging, wanted.xlsx) as workbook,
         ):
             for findings in run.chunks():
-                top.take(findings)
+                top.take(findings, question.as_of)
                 tables.write(findings)
                 if workbook is not None:
                     workbook.take(findings)

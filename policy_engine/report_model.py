@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class ServiceLine:
     service: str
     """Catalog id, or `unknown`."""
     title: str
-    by_verdict: tuple[int, ...]
-    """Files per verdict, in the order of columns.VERDICTS."""
+    by_verdict: tuple[Amount, ...]
+    """Files and money per verdict, in the order of columns.VERDICTS."""
     total: Amount
 
 
@@ -187,21 +188,34 @@ class Row:
     """`true`, `false`, or empty when no inventory was given."""
     exempted_by: str = ""
     save_by: str = ""
+    row: int = 0
+    """Row of findings.csv as a spreadsheet counts them: its heading is row 1."""
 
 
 @dataclass(frozen=True)
-class Section:
-    """A table of findings: the most urgent rows, and how many there are in all."""
+class FileColumn:
+    """One column of the rows on the page."""
 
-    id: str
-    """Anchor on the page (`at-risk`)."""
-    title: str
-    explanation: str
-    rows: tuple[Row, ...]
-    total: Amount
-    """All assets of the section, shown or not."""
-    csv: str
-    """File of the report folder that holds all of them."""
+    name: str
+    """Name of a findings column; also `rule` and `operation_rule` (`rule_id vN`) and `row`."""
+    kind: str
+    """`text`, `instant` (ns since 1970, periods.NAT where missing) or `number` (None where missing)."""
+    cells: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """The findings that the page itself holds: the most urgent ones, most urgent first."""
+
+    as_of: int
+    """Ns since 1970."""
+    columns: tuple[FileColumn, ...]
+    first: tuple[Row, ...]
+    """The first rows once more, for a reader without script."""
+    count: int
+    """How many rows the page holds."""
+    by_verdict: tuple[int, ...]
+    """The same per verdict, in the order of columns.VERDICTS."""
 
 
 @dataclass(frozen=True)
@@ -377,13 +391,16 @@ class ReportModel:
     services: tuple[ServiceLine, ...]
     """Most files first."""
     deadlines: tuple[DeadlineBucket, ...]
-    """Coming earliest deadlines of at_risk and active assets in equal steps from as_of."""
-    deadlines_later: int
+    """Coming earliest deadlines of at_risk and active assets, hour by hour from as_of."""
+    deadlines_later: Amount
     """Assets whose earliest deadline lies after the last bucket."""
-    sections: tuple[Section, ...]
-    """at risk, expired, vendor CDN, ungoverned, undetermined."""
-    closing: Section
-    """Operation windows that are closing, by time left."""
+    past_deadlines: tuple[DeadlineBucket, ...]
+    """Earliest deadlines of at_risk and expired assets that have passed, day by day up to as_of."""
+    past_earlier: Amount
+    """Assets whose earliest deadline lies before the first of these days."""
+    closing: Amount
+    """Assets whose operation window is closing."""
+    files: FileRows
     problems: tuple[CountLine, ...]
     """Unreadable fields by code, with meaning and count."""
     quarantine: tuple[QuarantineLine, ...]

@@ -290,11 +290,14 @@ def test_report_rows_tell_the_rules(history: EvaluatedHistory) -> None:
     """
     A row of a report names the rule of the deadline, that of the operation window, and whether the file is marked.
     """
-    sections = {section.id: section.rows for section in build_report(history).sections}
-    assert {row.operation_rule for row in sections["vendor-cdn"]} >= {"suno v1", "midjourney-copies-payg v1", ""}
-    assert {row.watermarked for row in sections["vendor-cdn"] if row.service == "kling"} == {"true"}
-    assert {row.watermarked for row in sections["at-risk"]} <= {"true", "false", ""}
-    assert all(row.rule.rpartition(" v")[2].isdigit() for row in sections["at-risk"])
+    files = build_report(history).files
+    columns = {column.name: column.cells for column in files.columns}
+    vendor = [place for place, verdict in enumerate(columns["verdict"]) if verdict == "vendor_cdn"]
+    assert {columns["operation_rule"][place] for place in vendor} >= {"suno v1", "midjourney-copies-payg v1", ""}
+    assert {columns["watermarked"][place] for place in vendor if columns["service"][place] == "kling"} == {"true"}
+    at_risk = [row for row in files.first if row.verdict == "at_risk"]
+    assert {row.watermarked for row in at_risk} <= {"true", "false", ""}
+    assert all(row.rule.rpartition(" v")[2].isdigit() for row in at_risk)
 
 
 # --- a frame of the caller's own ----------------------------------------------------------------------------------

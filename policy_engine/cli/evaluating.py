@@ -93,6 +93,14 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--markdown", is_flag=True, help="Write report.md as well, for chats, tickets and CI pages.")
 @click.option("--rescue", type=click.Choice(["aria2"]), help="Write save_now as an input file for this downloader.")
 @click.option("--tz", type=ZONE, metavar="ZONE", help="Say times in this zone as well (Europe/Berlin).")
+@click.option(
+    "--embed",
+    type=click.IntRange(0, 1_000_000),
+    default=20_000,
+    show_default=True,
+    metavar="N",
+    help="How many rows the HTML page itself holds, the most urgent ones; the CSV files hold all.",
+)
 def report(
     history: tuple[str, ...],
     output: str,
@@ -101,6 +109,7 @@ def report(
     markdown: bool,
     rescue: str | None,
     tz: ZoneInfo | None,
+    embed: int,
     **given: Any,
 ) -> int:
     """
@@ -121,7 +130,7 @@ def report(
             run,
             Path(output),
             __version__,
-            wanted=Wanted(show_urls, xlsx, markdown, rescue, tz),
+            wanted=Wanted(show_urls, xlsx, markdown, rescue, tz, embed),
             before_publishing=lambda done: refuse_unusable(done, given["max_age"]),
         )
         show(render_text(written.model, str(written.folder / "report.html")))

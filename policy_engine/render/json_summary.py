@@ -12,11 +12,12 @@ from policy_engine.columns import VERDICTS
 from policy_engine.report_model import (
     Amount,
     CountLine,
+    DeadlineBucket,
+    FileRows,
     MarksReport,
     ReadingTotals,
     ReportModel,
     RuleLine,
-    Section,
     ServiceLine,
 )
 
@@ -78,13 +79,13 @@ def _summary(model: ReportModel) -> dict[str, Any]:
         "problems": _counts(model.problems),
         "services": [_service(line) for line in model.services],
         "deadlines": {
-            "buckets": [
-                {"start": bucket.start, "end": bucket.end, "assets": bucket.assets, "points": bucket.points}
-                for bucket in model.deadlines
-            ],
-            "later": model.deadlines_later,
+            "buckets": _buckets(model.deadlines),
+            "later": _amount(model.deadlines_later),
+            "past": _buckets(model.past_deadlines),
+            "earlier": _amount(model.past_earlier),
         },
-        "sections": [_section(section) for section in (*model.sections, model.closing)],
+        "closing": _amount(model.closing),
+        "page_rows": _page_rows(model.files),
         "rules": [_rule(line) for line in model.rules],
         "not_published": _counts(model.not_published),
         "inputs": [
@@ -162,18 +163,20 @@ def _service(line: ServiceLine) -> dict[str, Any]:
         "service": line.service,
         "title": line.title,
         **_amount(line.total),
-        "verdicts": dict(zip(map(str, VERDICTS), line.by_verdict, strict=True)),
+        "verdicts": {str(verdict): _amount(one) for verdict, one in zip(VERDICTS, line.by_verdict, strict=True)},
     }
 
 
-def _section(section: Section) -> dict[str, Any]:
-    return {
-        "id": section.id,
-        "title": section.title,
-        "rows_shown": len(section.rows),
-        **_amount(section.total),
-        "csv": section.csv,
-    }
+def _buckets(buckets: Sequence[DeadlineBucket]) -> list[dict[str, Any]]:
+    return [
+        {"start": bucket.start, "end": bucket.end, "assets": bucket.assets, "points": bucket.points}
+        for bucket in buckets
+    ]
+
+
+def _page_rows(files: FileRows) -> dict[str, Any]:
+    by_verdict = dict(zip(map(str, VERDICTS), files.by_verdict, strict=True))
+    return {"count": files.count, "without_script": len(files.first), "verdicts": by_verdict}
 
 
 def _rule(line: RuleLine) -> dict[str, Any]:
