@@ -335,19 +335,21 @@ def test_columns_order_the_list(visit: Callable[..., Visit]) -> None:
     opened = visit("rich_model")
     heading = opened.page.locator("#files thead th", has_text="Points")
     heading.click()
-    assert heading.get_attribute("aria-sort") == "ascending"
+    expect(heading).to_have_attribute("aria-sort", "ascending")
     points = [text.replace(",", "") for text in opened.page.locator("#files tbody td.n").all_inner_texts()]
     assert points[0] == "no dollar value"
     assert [int(text) for text in points[1:]] == sorted(int(row.points) for row in rich_rows() if row.points)
     deadline = opened.page.locator("#files thead th", has_text="Deadline")
     deadline.click()
+    expect(deadline).to_have_attribute("aria-sort", "ascending")
     dated = sorted((row for row in rich_rows() if row.expires_earliest), key=lambda row: row.expires_earliest)
     assert opened.ids()[: len(dated)][0] == dated[0].asset_id
     assert opened.page.locator("#files tbody td.t").last.inner_text() == "none"
     deadline.click()
-    assert deadline.get_attribute("aria-sort") == "descending"
+    expect(deadline).to_have_attribute("aria-sort", "descending")
     assert "order=deadline.desc" in opened.page.url
     deadline.click()
+    expect(deadline).not_to_have_attribute("aria-sort", "descending")
     assert opened.ids() == [row.asset_id for row in rich_rows()]
 
 
