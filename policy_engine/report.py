@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePath
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -329,7 +330,7 @@ def describe_parameters(options: RunOptions, zone: ZoneInfo | None = None) -> tu
         ("archived", marker.inventory), ("exemptions", marker.exemptions), ("house_rules", marker.house_rules)
     ):  # fmt: skip
         if file is not None:
-            rows.append((name, f"{file.name} (sha256 {file.sha256})"))
+            rows.append((name, f"{PurePath(file.name).name} (sha256 {file.sha256})"))
     if zone is not None:
         rows.append(("tz", zone.key))
     rows += [(f"column {ours}", theirs) for ours, theirs in sorted(options.columns.items())]

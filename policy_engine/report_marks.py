@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import PurePath
 from zoneinfo import ZoneInfo
 
 from policy_engine.marks import Marker, MarkTotals, total
@@ -27,7 +28,8 @@ def make_marks(marker: Marker, totals: MarkTotals, as_of: int, amount: Callable[
         inventory=None
         if inventory is None
         else InventoryLine(
-            inventory.name, inventory.entries, inventory.empty, inventory.later, inventory.unreadable
+            # Where it lay says something of the machine, and nothing of the inventory.
+            PurePath(inventory.name).name, inventory.entries, inventory.empty, inventory.later, inventory.unreadable
         ),
         archived=amount(*totals.archived),
         exempted=amount(*totals.all_exempted),

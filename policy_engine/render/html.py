@@ -119,12 +119,15 @@ def _vendored() -> dict[str, str]:
 
 
 def _columns(model: ReportModel) -> list[str]:
-    """The columns of the table, without those in which no row has anything."""
+    """The columns of the table, without those in which no row has anything that another column does not say."""
     present = {
         column.name for column in model.files.columns
         if (column.kind == "text" and any(value not in ("", "false") for value in column.cells))
         or (column.kind == "instant" and any(value != NAT for value in column.cells))
     }  # fmt: skip
+    if not model.marks.house_rules:
+        # The earlier of two deadlines that stand there already.
+        present -= {"save_by"}
     return [name for name in _COLUMNS if name not in _MARKS or name in present]
 
 
