@@ -10,10 +10,10 @@ LOCK_VENV := build/lock-venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help report test lint bench vendored lock clean
+.PHONY: help report test lint bench bench-full vendored lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 report: $(VENV)/.core ## Write a report of the example history to build/report
 	@$(BIN)/policy-engine report examples/history.jsonl --as-of 2026-01-08T00:00:00Z -o build/report
@@ -34,8 +34,12 @@ lint: $(VENV)/.test ## Check format, lints, types, import layers and the bundled
 	@$(BIN)/policy-engine check --strict
 	@$(BIN)/policy-engine test --min-coverage 100 --min-mutation 100
 
-bench: $(VENV)/.test ## Time the whole way from history to report
-	@$(BIN)/python tests/bench/end_to_end.py
+# Arguments go in ARGS, such as ARGS='--only engine' or ARGS='--markdown docs/performance.md'.
+bench: $(VENV)/.test ## Time it against DuckDB, Polars and pandas on little data: some minutes
+	@$(BIN)/python tests/bench/run.py --only programs engine rules kernel report $(ARGS)
+
+bench-full: $(VENV)/.test ## The same and its memory, with a million tasks: an hour or more
+	@$(BIN)/python tests/bench/run.py --tasks 1000000 --sizes 100000 1000000 --rules 8 1000 10000 $(ARGS)
 
 # Needs npm and its registry, so it is no part of the tests; these compare the bytes with the recorded digests.
 vendored: ## Compare the vendored script with the package that npm has

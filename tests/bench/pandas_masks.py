@@ -20,64 +20,14 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 import pandas as pd
-import yaml
+from pack_tables import COLUMNS, Catalog, fold, owner_of
 
-PACK = Path(__file__).parents[2] / "rules" / "piapi"
 KEPT = ("task_id", "model", "task_type", "status", "config", "meta")
 NO_TIME = ("", "0001-01-01T00:00:00Z")
 HOUR, DAY = 3_600_000_000_000, 86_400_000_000_000
 HORIZON, OPERATION_HORIZON, LONGEST_TASK = DAY, HOUR, DAY
 FAR = 2**62
 SIGNING = re.compile(r"(?i)(expires|signature|googleaccessid|x-kcdn-pid|ex|is|hm|x-(amz|goog|oss|tos)-.*)=")
-
-
-class Catalog:
-    """The names, paths, hosts and units of the bundled pack, as tables to look things up in."""
-
-    def __init__(self) -> None:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        catalog = yaml.load((PACK / "catalog.yaml").read_bytes(), Loader=loader)  # noqa: S506 - a safe loader
-        pack = yaml.load((PACK / "pack.yaml").read_bytes(), Loader=loader)  # noqa: S506
-        self.statuses = {word: state for state, words in catalog["statuses"].items() for word in words}
-        self.models: dict[tuple[str, str | None], str] = {}
-        self.task_types: dict[tuple[str, str], str] = {}
-        self.operations: dict[str, str] = {}
-        self.expected: dict[tuple[str, str | None], list[str]] = {}
-        self.kinds: list[tuple[str, str, str | None, str | None, str | None, int]] = [
-            ("file", "unlisted", None, "unlisted", None, 999)
-        ]
-        self.paths: dict[str | None, dict[str, int]] = {}
-        self.files: dict[tuple[str, str], int] = {}
-        for service in catalog["services"]:
-            for name in service["names"]:
-                for task_type in name.get("task_types", [None]):
-                    self.models[fold(name["model"]), task_type and fold(task_type)] = service["id"]
-            for task_type in service["task_types"]:
-                self.task_types[service["id"], fold(task_type)] = task_type
-            self.operations[service["id"]] = ";".join(service.get("operations", []))
-            for entry in service["expected"]:
-                for task_type in entry.get("task_types", [None]):
-                    self.expected[service["id"], task_type] = entry["names"]
-            paths = self.paths[service["id"]] = {}
-            for rank, spec in enumerate(service["outputs"]):
-                paths[spec["path"]] = len(self.kinds)
-                if spec["kind"] == "file":
-                    self.files.setdefault((service["id"], spec["name"]), len(self.kinds))
-                marked = {True: "true", False: "false"}.get(spec.get("watermarked"))
-                self.kinds.append(
-                    (spec["kind"], spec.get("name", ""), spec.get("media"), spec.get("role"), marked, rank)
-                )
-        self.maps = {path.split("{}")[0] for paths in self.paths.values() for path in paths if "{}" in path}
-        self.hosts: dict[str, str] = pack["host_owners"]
-        self.platform: str = pack["platform_owner"]
-        self.units: list[str] = pack["money"]["units"]
-        self.points_per_usd: int = pack["money"]["points_per_usd"]
-        self.ungoverned = {service for entry in pack["no_published_rule"] for service in entry["services"]}
-
-
-def fold(word: str) -> str:
-    """The spelling under which names are compared."""
-    return word.strip().lower().replace("_", "-")
 
 
 # --- From lines to tasks to files ------------------------------------------------------------------------------
@@ -250,13 +200,6 @@ def add_task_columns(files: pd.DataFrame, tasks: pd.DataFrame, catalog: Catalog,
     return out
 
 
-def owner_of(host: str, owners: dict[str, str]) -> str | None:
-    """Whose a host is."""
-    if host in owners:
-        return owners[host]
-    return next((name for end, name in owners.items() if end.startswith("*.") and host.endswith(end[1:])), None)
-
-
 def link_end(url: str) -> int | None:
     """When a signed link stops working, in unix seconds."""
     fields = {name.lower(): value for name, value in parse_qsl(url.partition("?")[2])}
@@ -423,18 +366,6 @@ def judge(out: pd.DataFrame, catalog: Catalog, as_of: int) -> None:
     out["save_by"] = out[["expires_earliest", "link_expires_at"]].min(axis=1)
 
 
-COLUMNS = [
-    "asset_id", "task_id", "service", "model", "task_type", "account", "media", "role", "watermarked",
-    "url", "url_host", "host_owner", "evidence", "status", "created_at", "completed_at", "as_of",
-    "verdict", "possibly_past", "reason", "rule_id", "rule_version", "basis", "storage",
-    "expires_earliest", "expires_latest", "seconds_left",
-    "operations", "operation_verdict", "operation_rule_id", "operation_rule_version",
-    "operation_closes_earliest", "operation_closes_latest",
-    "link_expires_at", "points", "cost_usd", "archived", "exempted_by", "account_id", "api_key_id", "source",
-    "save_by",
-]  # fmt: skip
-
-
 def main() -> None:
     """Read, judge, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
@@ -462,8 +393,12 @@ def main() -> None:
     stage("columns")
     judge(findings, catalog, as_of)
     stage("rules")
-    findings.reindex(columns=COLUMNS).to_parquet(options.output, index=False)
-    stage("Parquet")
+    findings = findings.reindex(columns=COLUMNS)
+    if options.output.suffix == ".csv":
+        findings.to_csv(options.output, index=False)
+    else:
+        findings.to_parquet(options.output, index=False)
+    stage("writing")
 
 
 if __name__ == "__main__":
