@@ -363,7 +363,7 @@ def judge(out: pd.DataFrame, catalog: Catalog, as_of: int) -> None:
     masks, codes = np.unique(bits, return_inverse=True)
     texts = [";".join(code for place, code in enumerate(reasons) if mask >> place & 1) for mask in masks.tolist()]
     out["reason"] = pd.Categorical.from_codes(codes, texts)
-    out["save_by"] = out[["expires_earliest", "link_expires_at"]].min(axis=1)
+    out["save_by"] = out[[name for name in ("expires_earliest", "link_expires_at") if name in out]].min(axis=1)
 
 
 def main() -> None:
