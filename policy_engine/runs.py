@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -147,13 +147,14 @@ class EvaluationRun:
         with Scratch(self.options.scratch) as scratch:
             units = plan_units(self.sources, self.options.sizes.unit)
             read = self._read_in_workers if self.options.jobs > 1 and len(units) > 1 else self._read_here
-            yield from self._collect(read(units, work, scratch), work, scratch)
+            with closing(read(units, work, scratch)) as parts:
+                yield from self._collect(parts, work, scratch)
 
-    def _read_here(self, units: list[Unit], work: _Work, scratch: Scratch) -> Iterator[_Part]:
+    def _read_here(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
         units, counts = self._look_for_repeated(units, (work.keys(unit) for unit in units), work, scratch)
         yield from self._watched(units, counts, (work.parts(unit) for unit in units))
 
-    def _read_in_workers(self, units: list[Unit], work: _Work, scratch: Scratch) -> Iterator[_Part]:
+    def _read_in_workers(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
         with start_workers(self.options.jobs, work, scratch) as workers:
             keys = (next(found) for found in workers.map(_keys_of, units))
             units, counts = self._look_for_repeated(units, keys, work, scratch)

@@ -33,8 +33,8 @@ class Sizes:
     """Records that are merged and judged at a time."""
     waiting: int = 50_000
     """Records that wait for others of their task in memory; beyond, they wait on disk."""
-    keys: int = 1 << 25
-    """Checksums of task ids that are held in memory (8 bytes each, twice while they are sorted)."""
+    keys: int = 1 << 22
+    """Checksums of task ids that are held in memory (8 bytes each, twice while they are sorted); others on disk."""
 
 
 def sizes_within(limit: int, jobs: int) -> Sizes:
