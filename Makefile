@@ -10,7 +10,7 @@ LOCK_VENV := build/lock-venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help report test lint bench lock clean
+.PHONY: help report test lint bench vendored lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,11 +31,15 @@ lint: $(VENV)/.test ## Check format, lints, types, import layers and the bundled
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --strict --no-error-summary policy_engine
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/policy-engine validate
-	@$(BIN)/policy-engine test
+	@$(BIN)/policy-engine check --strict
+	@$(BIN)/policy-engine test --min-coverage 100 --min-mutation 100
 
 bench: $(VENV)/.test ## Time the whole way from history to report
 	@$(BIN)/python tests/bench/end_to_end.py
+
+# Needs npm and its registry, so it is no part of the tests; these compare the bytes with the recorded digests.
+vendored: ## Compare the vendored script with the package that npm has
+	@$(PYTHON) tests/check_vendored.py
 
 # Versions already in the lock files stay as they are unless UPGRADE=1 is given. test.txt is resolved first and binds
 # the other two, so that one package never has two versions.

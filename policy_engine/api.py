@@ -125,7 +125,7 @@ class EvaluatedHistory:
 
     def _read(self) -> Iterator[pd.DataFrame]:
         for findings in self._run.chunks():
-            self._top.take(findings)
+            self._top.take(findings, self._run.options.question.as_of)
             yield findings
         self._is_complete = True
 
@@ -156,21 +156,27 @@ def evaluate_history(
     operation_horizon: str | int | None = None,
     columns: Mapping[str, str] | None = None,
     known_on: date | None = None,
+    archived: str | Path | None = None,
+    exemptions: str | Path | None = None,
+    house_rules: str | Path | None = None,
     jobs: int = 1,
 ) -> EvaluatedHistory:
     """
     Judge exports of any size: bounded memory, chunks of findings and totals that add up.
 
-    Raises InputUnusable for files that cannot be read, and while iterating TotalsMismatch if totals do not tie.
+    `archived`, `exemptions` and `house_rules` name files that put marks beside the verdicts. Raises InputUnusable for
+    files that cannot be read, PackInvalid for house rules, and while iterating TotalsMismatch if totals do not tie.
     """
     from policy_engine.evaluation import make_question
     from policy_engine.history import find_sources
+    from policy_engine.marks import read_marker
     from policy_engine.report_rows import TopRows
     from policy_engine.runs import EvaluationRun, RunOptions
 
     question = make_question(pack, as_of, horizon, operation_horizon)
     found = find_sources([str(path) for path in paths])
-    options = RunOptions(question, columns=columns or {}, known_on=known_on, jobs=jobs)
+    marker = read_marker(pack.catalog, question.as_of, archived, exemptions, house_rules)
+    options = RunOptions(question, columns=columns or {}, known_on=known_on, marker=marker, jobs=jobs)
     return EvaluatedHistory(EvaluationRun(found.sources, pack, options), TopRows())
 
 
@@ -188,7 +194,7 @@ def build_report(history: EvaluatedHistory, *, show_urls: bool = False) -> Repor
 
 
 def render(model: ReportModel, format: str = "html") -> str:
-    """Render a report model as `html`, `json` or `text`."""
+    """Render a report model as `html`, `json`, `markdown` or `text`."""
     if format == "text":
         from policy_engine.render.text import render_text
 
@@ -196,7 +202,7 @@ def render(model: ReportModel, format: str = "html") -> str:
     from policy_engine.render import FORMATS
 
     if format not in FORMATS:
-        raise ValueError(f"there is no format `{format}`; there are html, json and text")
+        raise ValueError(f"there is no format `{format}`; there are html, json, markdown and text")
     return FORMATS[format](model)
 
 

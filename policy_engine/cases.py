@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.assets import AssetMaker
-from policy_engine.evaluation import Evaluator, Question
-from policy_engine.history import ServiceNames, Source, merge_records
+from policy_engine.evaluation import Evaluator, Question, RowQuestions
+from policy_engine.history import Batch, ServiceNames, Source, merge_records
+from policy_engine.history.batch import join
 from policy_engine.history.records import RecordReader
 from policy_engine.model import RulePack
-from policy_engine.packs.case_reading import Case, Expectation, read_cases
+from policy_engine.packs.case_reading import Case, CaseFiles, Expectation, Record, is_table_row, read_cases
 from policy_engine.packs.loading import BUNDLED
-from policy_engine.periods import format_instant
+from policy_engine.periods import MAX_INSTANT, format_instant
 from policy_engine.problems import NothingToEvaluate, Problem, SourceSpan, plain
 
 _COLUMNS = {
     "rule": "rule_id", "version": "rule_version", "reasons": "reason", "operation_rule": "operation_rule_id",
 }  # fmt: skip
 """Field of a case -> column of findings, where the two differ."""
+_LISTS = ("reasons", "operations")
+"""Fields of a case that are lists, in any order; their columns hold text joined by `;`."""
+_READ = (
+    "asset_id", "verdict", "possibly_past", "reason", "rule_id", "rule_version", "basis", "storage", "account",
+    "evidence", "expires_earliest", "expires_latest", "operations", "operation_verdict", "operation_rule_id",
+    "operation_rule_version", "operation_closes_earliest", "operation_closes_latest",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,11 @@ def run_cases(pack: RulePack, location: str | Path | None = None) -> CaseReport:
     Of the assets of a case only the fields it states are compared, but every asset must be named. Raises PackInvalid
     when a case file is wrong, NothingToEvaluate when there is no case.
     """
+    return report_cases(CaseBench(pack, load_cases(pack, location)))
+
+
+def load_cases(pack: RulePack, location: str | Path | None = None) -> CaseFiles:
+    """Read the cases of a pack; raises PackInvalid when a case file is wrong, NothingToEvaluate when there is none."""
     files = read_cases(pack, location or (pack.id if pack.location == BUNDLED else pack.location))
     if not files.cases:
         raise NothingToEvaluate(
@@ -80,72 +97,193 @@ def run_cases(pack: RulePack, location: str | Path | None = None) -> CaseReport:
                 help="add a file to its folder `cases`; every rule deserves one case on each side of its deadline",
             )
         )
-    names = ServiceNames(pack.catalog)
+    return files
+
+
+def report_cases(bench: CaseBench) -> CaseReport:
+    """Run every case of a bench by the pack it was made with."""
+    every = range(len(bench.files.cases))
     failures = []
-    for case in files.cases:
-        problems = tuple(_differences(case, pack, names))
+    for place, rows in zip(every, bench.answers, strict=True):
+        problems = tuple(bench.differences(place, rows))
         if problems:
+            case = bench.files.cases[place]
             failures.append(CaseFailure(case.name, case.span, problems))
-    return CaseReport(len(files.cases), tuple(failures), files.texts)
+    return CaseReport(len(every), tuple(failures), bench.files.texts)
 
 
-def _differences(case: Case, pack: RulePack, names: ServiceNames) -> Iterator[Problem]:
-    """What differs between the answer and the expectation of a case, in the order in which the case says it."""
-    batches = []
-    for record in case.records:
-        reader = RecordReader(names, pack.catalog.legacy_outputs, 0)
-        reader.read(record.value, record.span.line)
-        batches.append(reader.finish())
-        for away in reader.seen.quarantine:
-            message = f"a record is set aside ({away.reason}): found {away.found}, expected {away.expected}"
-            yield _failure(case, message, record.span)
-    tasks, _ = merge_records(batches, names)
-    source = Source(case.span.file, case.span.file, "json", "", 0)
-    assets, totals = AssetMaker(pack, (source,), case.as_of).make(tasks)
-    question = Question(case.as_of, case.horizon, case.operation_horizon)
-    findings = Evaluator(pack, question, case.known_on).judge_chunk(assets)
-    needed = ["asset_id", *{_COLUMNS.get(stated, stated) for one in case.assets for stated in one.fields}]
-    columns = [findings[name].tolist() for name in needed]
-    rows = [dict(zip(needed, values, strict=True)) for values in zip(*columns, strict=True)]
-    if case.no_asset is not None:
+Row = Mapping[str, Any]
+"""A finding about an asset of a case: column -> value, of the columns that cases can state and that coverage reads."""
+
+
+class CaseBench:
+    """
+    The cases of a pack with their records read and their assets made, once; rules may then change under them.
+
+    INVARIANT: nothing kept here depends on the rules, only on the catalog, the host owners and the cases.
+    """
+
+    def __init__(self, pack: RulePack, files: CaseFiles) -> None:
+        """Read the records of all cases and make their assets, in one go."""
+        self.pack = pack
+        self.files = files
+        tasks_of, every = self._read(ServiceNames(pack.catalog))
+        # Whether a task exists yet is a question of the case's `as_of`; what does is then asked for no instant.
+        latest = np.maximum(every.created, every.ended).tolist()
+        existing = [
+            [task for task in tasks if latest[task] <= case.as_of]
+            for tasks, case in zip(tasks_of, files.cases, strict=True)
+        ]
+        maker = AssetMaker(pack, (Source("", "", "json", "", 0),), MAX_INSTANT)
+        tasks = every.take([task for some in existing for task in some])
+        owner = np.repeat(np.arange(len(existing)), [len(some) for some in existing])
+        tasks = replace(tasks, line=list(range(1, len(tasks) + 1)), item=[0] * len(tasks), also={})
+        self.assets, _ = maker.make(tasks)
+        """One row per asset of all cases, in the order of the cases."""
+        task_of = np.array([int(text[1:]) - 1 for text in self.assets["source"]], np.intp)
+        self.case_of: npt.NDArray[np.intp] = owner[task_of].astype(np.intp)
+        """Place of the case of each asset."""
+        with_assets = np.bincount(task_of, minlength=len(tasks)) > 0
+        without = set(owner[~with_assets].tolist())
+        self._without: list[set[str]] = [
+            ({"not_yet_created"} if len(some) < len(tasks_of[place]) else set())
+            | (set(maker.make(every.take(some))[1].without_assets) if place in without else set())
+            for place, some in enumerate(existing)
+        ]
+        self._rows: dict[int, npt.NDArray[np.intp]] = {}
+        ends = np.searchsorted(self.case_of, np.arange(len(files.cases) + 1))
+        for place in range(len(files.cases)):
+            self._rows[place] = np.arange(ends[place], ends[place + 1])
+        self._questions = [
+            np.array([getattr(case, name) for case in files.cases], np.int64)
+            for name in ("as_of", "horizon", "operation_horizon")
+        ]
+
+    def judge(self, pack: RulePack, places: Sequence[int], assets: pd.DataFrame | None = None) -> list[list[Row]]:
+        """
+        Return the findings of some cases by a pack, which may differ from the bench's in its rules: a list per case.
+
+        `assets` stands in for the bench's own, row for row.
+        Raises PackInvalid when two rules of the pack are in force for one asset.
+        """
+        found: dict[int, list[Row]] = {place: [] for place in places}
+        by_day: dict[date | None, list[int]] = {}
+        for place in places:
+            by_day.setdefault(self.files.cases[place].known_on, []).append(place)
+        for day, group in by_day.items():
+            rows = np.concatenate([self._rows[place] for place in group])
+            owner = self.case_of[rows]
+            frame = (self.assets if assets is None else assets).iloc[rows]
+            questions = RowQuestions(*(column[owner] for column in self._questions))
+            findings = Evaluator(pack, Question(0, 0, 0), day).judge_chunk(frame, questions)
+            columns = [findings[name].tolist() for name in _READ]
+            for place, values in zip(owner.tolist(), zip(*columns, strict=True), strict=True):
+                found[place].append(dict(zip(_READ, values, strict=True)))
+        return [found[place] for place in places]
+
+    def differences(self, place: int, rows: Sequence[Row]) -> Iterator[Problem]:
+        """What differs between findings and the expectation of a case, in the order in which the case says it."""
+        case = self.files.cases[place]
+        without = sorted(self._without[place])
+        yield from self._set_aside[place]
+        if case.no_asset is None:
+            yield from _compare(case, rows, without)
+            return
         if rows:
-            found = ", ".join(f"`{_name_of(row)}`" for row in rows)
+            found = ", ".join(f"`{name_of(row)}`" for row in rows)
             yield _failure(case, f"expected no asset (`{case.no_asset}`), found {found}", case.expect_span)
-        for reason in sorted(totals.without_assets):
+        for reason in without:
             if reason != case.no_asset:
                 message = f"no_asset: expected `{case.no_asset}`, found `{reason}`"
                 yield _failure(case, message, case.expect_span)
-        return
-    yield from _compare(case, rows, sorted(totals.without_assets))
+
+    @cached_property
+    def answers(self) -> list[list[Row]]:
+        """The findings of every case by the bench's own pack."""
+        return self.judge(self.pack, range(len(self.files.cases)))
+
+    def _read(self, names: ServiceNames) -> tuple[list[list[int]], Batch]:
+        """
+        The tasks of every case, as places in one batch; records that cannot be used are noted.
+
+        A record is read once however many cases share it, and merged only where a case has several.
+        """
+        reader = RecordReader(names, self.pack.catalog.legacy_outputs, 0)
+        number: dict[int, int] = {}
+        records: list[Record] = []
+        for case in self.files.cases:
+            for record in case.records:
+                if id(record.value) not in number:
+                    number[id(record.value)] = len(records)
+                    records.append(record)
+                    if is_table_row(record.value):
+                        reader.read_flat(record.value, len(records))
+                    else:
+                        reader.read(record.value, len(records))
+        every = reader.finish()
+        rows_of: list[list[int]] = [[] for _ in records]
+        for row, line in enumerate(every.line):
+            rows_of[line - 1].append(row)
+        away: dict[int, list[str]] = {}
+        for one in reader.seen.quarantine:
+            message = f"a record is set aside ({one.reason}): found {one.found}, expected {one.expected}"
+            away.setdefault(one.line - 1, []).append(message)
+        batches = [every]
+        count = len(every)
+        tasks_of: list[list[int]] = []
+        self._set_aside: list[tuple[Problem, ...]] = []
+        for case in self.files.cases:
+            places = [number[id(record.value)] for record in case.records]
+            rows = [row for place in places for row in rows_of[place]]
+            if len(rows) > 1:
+                merged, _ = merge_records([every.take(rows)], names)
+                batches.append(merged)
+                rows = list(range(count, count + len(merged)))
+                count += len(merged)
+            tasks_of.append(rows)
+            problems = [
+                _failure(case, message, record.span)
+                for place, record in zip(places, case.records, strict=True)
+                for message in away.get(place, ())
+            ]
+            self._set_aside.append(tuple(problems))
+        return tasks_of, join(batches)
 
 
-def _compare(case: Case, rows: list[dict[str, Any]], without: list[str]) -> Iterator[Problem]:
-    """Match expectations with assets by name; assets of one name in several tasks match in the order of the tasks."""
-    waiting: dict[str, list[dict[str, Any]]] = {}
+def matched(case: Case, rows: Sequence[Row]) -> Iterator[tuple[Expectation, Row | None]]:
+    """Expectations with their rows, by name; assets of one name in several tasks match in the order of the tasks."""
+    waiting: dict[str, list[Row]] = {}
     for row in rows:
-        waiting.setdefault(_name_of(row), []).append(row)
+        waiting.setdefault(name_of(row), []).append(row)
     for one in case.assets:
-        name = one.name if one.ordinal == 1 else f"{one.name}/{one.ordinal}"
-        if not waiting.get(name):
+        found = waiting.get(one.label)
+        yield one, found.pop(0) if found else None
+
+
+def _compare(case: Case, rows: Sequence[Row], without: Sequence[str]) -> Iterator[Problem]:
+    left = [id(row) for row in rows]
+    for one, row in matched(case, rows):
+        if row is None:
             why = f" ({', '.join(without)})" if without else ""
-            found = ", ".join(f"`{_name_of(row)}`" for row in rows) or f"no asset{why}"
-            yield _failure(case, f"expected an asset `{name}`, found {found}", one.span)
+            found = ", ".join(f"`{name_of(row)}`" for row in rows) or f"no asset{why}"
+            yield _failure(case, f"expected an asset `{one.label}`, found {found}", one.span)
             continue
-        yield from _compare_fields(case, one, name, waiting[name].pop(0))
-    for name, left in waiting.items():
-        for _ in left:
-            yield _failure(case, f"found an asset `{name}` that the case does not expect", case.expect_span)
+        left.remove(id(row))
+        yield from _compare_fields(case, one, row)
+    for row in rows:
+        if id(row) in left:
+            yield _failure(case, f"found an asset `{name_of(row)}` that the case does not expect", case.expect_span)
 
 
-def _compare_fields(case: Case, one: Expectation, name: str, row: Mapping[str, Any]) -> Iterator[Problem]:
+def _compare_fields(case: Case, one: Expectation, row: Row) -> Iterator[Problem]:
     for stated, expected in one.fields.items():
         found = _plain_value(row[_COLUMNS.get(stated, stated)])
-        if stated == "reasons":
+        if stated in _LISTS:
             found, expected = sorted(word for word in found.split(";") if word), sorted(expected)
         elif found == "" and expected is None:
             found = None
         if found != expected:
-            message = f"`{name}` {stated}: expected {_shown(stated, expected)}, found {_shown(stated, found)}"
+            message = f"`{one.label}` {stated}: expected {_shown(stated, expected)}, found {_shown(stated, found)}"
             yield _failure(case, message, one.spans[stated])
 
 
@@ -153,7 +291,7 @@ def _failure(case: Case, message: str, span: SourceSpan) -> Problem:
     return Problem("case-failed", f"{plain(case.name, 200)}: {message}", span)
 
 
-def _name_of(row: Mapping[str, Any]) -> str:
+def name_of(row: Mapping[str, Any]) -> str:
     """Output name and ordinal of an asset as cases write them; the end of its id."""
     return "/".join(str(row["asset_id"]).rsplit("/", 2)[1:]).removesuffix("/1")
 

@@ -64,12 +64,13 @@ FINDING_COLUMNS = (
     "operations", "operation_verdict", "operation_rule_id", "operation_rule_version",
     "operation_closes_earliest", "operation_closes_latest",
     "link_expires_at", "points", "cost_usd", "archived", "exempted_by", "account_id", "api_key_id", "source",
+    "save_by",
 )  # fmt: skip
 """Columns of the findings table in the order of the CSV."""
 
 TIME_COLUMNS = (
     "created_at", "completed_at", "as_of", "expires_earliest", "expires_latest",
-    "operation_closes_earliest", "operation_closes_latest", "link_expires_at",
+    "operation_closes_earliest", "operation_closes_latest", "link_expires_at", "save_by",
 )  # fmt: skip
 """Finding columns that hold instants (UTC)."""
 

@@ -107,6 +107,11 @@ def plain_number(value: float) -> str:
     return text.removesuffix(".0")
 
 
+def quoted(text: str) -> str:
+    """A cell as `to_csv_lines` writes it."""
+    return f'"{text.replace(QUOTE, QUOTE + QUOTE)}"' if _TO_QUOTE.search(text) else text
+
+
 def to_csv_lines(frame: pd.DataFrame) -> list[str]:
     """One CSV line per row, each with its line feed, without a header."""
     columns = [column_texts(frame[name]) for name in frame.columns]
@@ -125,6 +130,8 @@ def header_line(names: Sequence[str]) -> str:
 # A csv.writer quotes cells that hold a character of its line end. So cells with these are quoted, and programs which
 # also divide at them (LibreOffice does unless told otherwise) keep the cell whole.
 _QUOTED_TOO = ";\t\r\n"
+QUOTE = '"'
+_TO_QUOTE = re.compile(f"[,{QUOTE}{_QUOTED_TOO}]")
 
 
 class _Lines:

@@ -37,6 +37,7 @@ from policy_engine.kernel import (
     judge,
     read_creation,
 )
+from policy_engine.marks import Marker
 from policy_engine.model import RulePack
 from policy_engine.periods import NAT, parse_duration
 from policy_engine.urls import HostOwners, is_url, link_expiry
@@ -64,6 +65,18 @@ class Question:
     """How far ahead "closing" looks, ns."""
 
 
+@dataclass(frozen=True)
+class RowQuestions:
+    """A question for each row of a frame, where the rows are asked about at instants of their own (n elements)."""
+
+    as_of: Int64
+    """As in Question, ns."""
+    horizon: Int64
+    """As in Question, ns."""
+    operation_horizon: Int64
+    """As in Question, ns."""
+
+
 class Evaluator:
     """Judges chunks of assets by one pack; holds the decision table and nothing of the data."""
 
@@ -84,13 +97,15 @@ class Evaluator:
         self._bases = [ref.basis for ref in self.table.versions]
         self._numbers = np.array([ref.number for ref in self.table.versions] or [0], np.int64)
 
-    def judge_chunk(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def judge_chunk(self, frame: pd.DataFrame, questions: RowQuestions | None = None) -> pd.DataFrame:
         """
         Judge assets, one row each; returns findings with the columns of DESIGN's table, same index and order.
 
         Facts are text (`watermarked`: `true` or `false`), missing = unknown; `created_at`, `completed_at` and
         `completion_bound` are zone-aware times or RFC 3339 text. Only `service` is required. Pure.
+        `questions` asks each row a question of its own instead of the evaluator's.
         """
+        asked: Question | RowQuestions = self.question if questions is None else questions
         if "service" not in frame.columns:
             raise ValueError("the frame has no column `service`; it needs one row per asset with at least the service")
         rows = len(frame)
@@ -109,9 +124,9 @@ class Evaluator:
             table,
             always,
             cells,
-            as_of=self.question.as_of,
-            horizon=self.question.horizon,
-            operation_horizon=self.question.operation_horizon,
+            as_of=asked.as_of,
+            horizon=asked.horizon,
+            operation_horizon=asked.operation_horizon,
         )
         verdict = np.where(known, judged.verdict, np.int8(_UNDETERMINED))
         window = np.where(known, judged.window_verdict, np.int8(_WINDOW_UNDETERMINED))
@@ -124,7 +139,7 @@ class Evaluator:
         for name in ("created_at", "completed_at"):
             if name in frame.columns:
                 out[name] = utc_times(instants_of(frame, name))
-        out["as_of"] = utc_times(np.full(rows, self.question.as_of, np.int64))
+        out["as_of"] = utc_times(np.full(rows, asked.as_of, np.int64))
         out["verdict"] = categorical(verdict, [str(word) for word in VERDICTS])
         out["possibly_past"] = judged.possibly_past & known
         out["reason"] = _joined(reasons)
@@ -309,7 +324,8 @@ def evaluate(
     as_of: zone-aware time, RFC 3339 text or ns since 1970. Horizons: ISO 8601 text or ns; default the pack's.
     Raises ValueError for a missing `service` column, naive times and unreadable text.
     """
-    return Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)
+    findings = Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)
+    return Marker().mark(findings)[0]
 
 
 def make_question(

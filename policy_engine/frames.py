@@ -25,6 +25,8 @@ def categorical(codes: npt.NDArray[Any], words: Sequence[str]) -> Any:
 
 def coded(values: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
     """Code of each value, -1 for None and "", and the distinct values in the order met."""
+    if values.count(None) == len(values):
+        return np.full(len(values), -1, np.int64), []
     places: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
     codes = np.fromiter(map(places.__getitem__, values), np.int64, len(values))
     missing = [places[one] for one in (None, "") if one in places]

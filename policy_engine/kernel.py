@@ -135,12 +135,12 @@ def judge(
     always: Int32,
     cells: Cells,
     *,
-    as_of: int,
-    horizon: int,
-    operation_horizon: int,
+    as_of: int | Int64,
+    horizon: int | Int64,
+    operation_horizon: int | Int64,
 ) -> Judgement:
     """
-    Judge n rows.
+    Judge n rows; the instant asked about and the horizons (ns) are one for all rows, or one per row.
 
     profile: row of `table` per asset. cuts: k ascending instants (ns) at which answers may change.
     table: (profiles, k + 1) cell per profile and stretch of time. always: (profiles,) cell that unites all time.
@@ -188,7 +188,9 @@ def judge(
     rows = np.flatnonzero(two)
     if rows.size:
         alone = [
-            _alone(instant[rows], cell[rows], cells, as_of, horizon, operation_horizon)
+            _alone(
+                instant[rows], cell[rows], cells, *(_taken(one, rows) for one in (as_of, horizon, operation_horizon))
+            )
             for instant, cell in ((first, cell_first), (last, cell_last))
         ]
         differ[rows] = (alone[0][0] != alone[1][0]) | (alone[0][1] != alone[1][1])
@@ -259,7 +261,9 @@ def _add(instant: Int64, period: Int64) -> Int64:
     return np.where(period == FAR, FAR, np.where(period == -FAR, -FAR, total))
 
 
-def _verdicts(kinds: Int32, earliest: Int64, latest: Int64, no_clock: Bool, as_of: int, horizon: int) -> Int8:
+def _verdicts(
+    kinds: Int32, earliest: Int64, latest: Int64, no_clock: Bool, as_of: int | Int64, horizon: int | Int64
+) -> Int8:
     answers = kinds & (NONE | VENDOR | DATED)
     dated = np.where(
         latest <= as_of,
@@ -272,7 +276,9 @@ def _verdicts(kinds: Int32, earliest: Int64, latest: Int64, no_clock: Bool, as_o
     return np.where((answers == DATED) & ~no_clock, dated, out).astype(np.int8)
 
 
-def _window_verdicts(kinds: Int32, earliest: Int64, latest: Int64, no_clock: Bool, as_of: int, horizon: int) -> Int8:
+def _window_verdicts(
+    kinds: Int32, earliest: Int64, latest: Int64, no_clock: Bool, as_of: int | Int64, horizon: int | Int64
+) -> Int8:
     answers = kinds & (WINDOW_NONE | WINDOW_DATED)
     dated = np.where(
         latest <= as_of,
@@ -284,8 +290,18 @@ def _window_verdicts(kinds: Int32, earliest: Int64, latest: Int64, no_clock: Boo
     return np.where((answers == WINDOW_DATED) & ~no_clock, dated, out).astype(np.int8)
 
 
+def _taken(value: int | Int64, rows: npt.NDArray[np.intp]) -> int | Int64:
+    """A number for all rows as it is; one per row, for some rows."""
+    return value[rows] if isinstance(value, np.ndarray) else value
+
+
 def _alone(
-    instant: Int64, cell: Int32, cells: Cells, as_of: int, horizon: int, operation_horizon: int
+    instant: Int64,
+    cell: Int32,
+    cells: Cells,
+    as_of: int | Int64,
+    horizon: int | Int64,
+    operation_horizon: int | Int64,
 ) -> tuple[Int8, Int8]:
     clocked = np.zeros(len(instant), bool)
     kinds = cells.kinds[cell]

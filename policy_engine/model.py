@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 
 from policy_engine.columns import StorageLocation
 from policy_engine.problems import SourceSpan
@@ -43,6 +44,34 @@ class OperationWindow:
 
 
 @dataclass(frozen=True)
+class ExpectedCount:
+    """How many assets are expected to go from one verdict to another."""
+
+    assets: int
+    tolerance: Decimal
+    """How far off reality may be: percent of `assets`, or assets."""
+    is_share: bool
+    """True when the tolerance is in percent."""
+
+    def fits(self, found: int) -> bool:
+        """True when what was found lies within the tolerance, which is exact."""
+        off = abs(found - self.assets)
+        return off * 100 <= self.tolerance * self.assets if self.is_share else off <= self.tolerance
+
+
+@dataclass(frozen=True)
+class ExpectedImpact:
+    """What a version is expected to do to a known history."""
+
+    as_of: int
+    """The instant it was measured for, ns."""
+    history: str
+    """The history it was measured on, in words; may be empty."""
+    verdicts: Mapping[tuple[str, str], ExpectedCount]
+    """(verdict before, verdict after) -> assets; any other change of a verdict is expected not to happen."""
+
+
+@dataclass(frozen=True)
 class RuleVersion:
     """One dated version of a rule; its end is derived from the versions after it, never written."""
 
@@ -66,6 +95,14 @@ class RuleVersion:
     """Source of the version; None only when withdrawn without one."""
     span: SourceSpan | None = None
     """Where the version starts in its file."""
+    expected_impact: ExpectedImpact | None = field(default=None, compare=False)
+    """What whoever wrote the version expects it to do; no part of what it says."""
+    places: Mapping[str, SourceSpan] = field(default_factory=dict, repr=False, compare=False)
+    """Key of the version (`retention`, `recorded_on`, ...) -> where it stands, for those that the file gives."""
+
+    def place(self, key: str) -> SourceSpan | None:
+        """Where a key of the version stands, or else where the version starts."""
+        return self.places.get(key, self.span)
 
 
 @dataclass(frozen=True)
@@ -166,6 +203,8 @@ class Source:
     title: str
     url: str
     retrieved_on: date
+    span: SourceSpan | None = field(default=None, compare=False)
+    """Where the source starts in `pack.yaml`."""
 
 
 @dataclass(frozen=True)

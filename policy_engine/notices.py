@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from policy_engine.history import PageSeen, Source
+from policy_engine.mark_notices import exemptions_over, house_rules_without_clock, inventory_notices
 from policy_engine.model import RulePack
 from policy_engine.periods import DAY, NAT, describe_duration, format_instant
 from policy_engine.problems import plain
@@ -57,6 +58,7 @@ def collect_warnings(
 ) -> tuple[Notice, ...]:
     """Everything that should change what the reader does, the gravest first."""
     notices = [
+        *exemptions_over(options, totals),
         *_quarantine(totals),
         *_incomplete_pages(pages),
         *_stale(totals, options.question.as_of),
@@ -64,6 +66,8 @@ def collect_warnings(
         *_unknown_models(totals),
         *_accounts(totals),
         *_short_lived(pack, options, totals),
+        *inventory_notices(options, totals),
+        *house_rules_without_clock(totals),
         *_problems(totals),
         *_not_yet(totals),
     ]
@@ -156,21 +160,40 @@ def _accounts(totals: Totals) -> list[Notice]:
 
 def _short_lived(pack: RulePack, options: RunOptions, totals: Totals) -> list[Notice]:
     """Services kept no longer than the horizon looks: a file may be created and due between two runs."""
-    short = []
+    unseen: list[str] = []
+    short: list[str] = []
+    horizon, every = options.question.horizon, options.every
     for rule in pack.rules:
         for version in rule.versions:
             used = totals.findings.rules.get((rule.id, version.number), 0)
-            if used and version.retention is not None and version.retention <= options.question.horizon:
-                short.append(f"{rule.title} ({describe_duration(version.retention)})")
-    if not short:
-        return []
-    return [
-        Notice(
-            "kept_shorter_than_horizon",
-            f"Kept no longer than the horizon of {describe_duration(options.question.horizon)} looks ahead: "
-            f"{', '.join(sorted(set(short)))}. Run more often than that, or a deadline passes unseen.",
+            if used and version.retention is not None and version.retention <= horizon:
+                is_unseen = every is not None and version.retention <= every
+                (unseen if is_unseen else short).append(f"{rule.title} ({describe_duration(version.retention)})")
+    notices = []
+    if unseen:
+        notices.append(
+            Notice(
+                "kept_shorter_than_cadence",
+                f"Kept no longer than the {describe_duration(every or 0)} between two runs: "
+                f"{', '.join(sorted(set(unseen)))}. Such a file can be made and pass its deadline between two runs, "
+                "unseen by both. Run more often.",
+            )
         )
-    ]
+    if short:
+        ending = (
+            "Run more often than that, or a deadline passes unseen."
+            if every is None
+            else f"Between the run that sees such a file and its deadline may lie less than the lead time of "
+            f"{describe_duration(horizon - every)}."
+        )
+        notices.append(
+            Notice(
+                "kept_shorter_than_horizon",
+                f"Kept no longer than the horizon of {describe_duration(horizon)} looks ahead: "
+                f"{', '.join(sorted(set(short)))}. {ending}",
+            )
+        )
+    return notices
 
 
 def _problems(totals: Totals) -> list[Notice]:

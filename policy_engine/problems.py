@@ -46,6 +46,12 @@ class Problem:
     """What to do about it, when that can be said."""
     related: tuple[SourceSpan, ...] = ()
     """Other places that take part (the first of two equal keys, the other rule in force)."""
+    witness: str | None = None
+    """The smallest concrete example that shows it (a kind of file and an instant), when there is one."""
+    documentation: str | None = None
+    """Page of the documentation about it, as a path within the project."""
+    about: tuple[str, ...] = ()
+    """Names of what it is about (`flux v2`, a service) that stay the same when lines move; a baseline names them."""
 
     def sort_key(self) -> tuple[str, int, int, str, str]:
         """Order for people: by file, then place, then code."""
@@ -124,7 +130,7 @@ def plain(text: object, limit: int = 120) -> str:
 
 def format_problem(problem: Problem, sources: Mapping[str, str] | None = None) -> str:
     """
-    Write a problem as a person reads it: place, severity and code, sentence, source frame, help.
+    Write a problem as a person reads it: place, severity and code, sentence, source frames, witness, help, page.
 
     `sources` maps file names to their text; without it the frame is left out. Names of files and what inputs say are
     made safe to show.
@@ -137,8 +143,9 @@ def format_problem(problem: Problem, sources: Mapping[str, str] | None = None) -
         if span is not problem.span:
             lines.append(f"  see also {plain(span, _LONGEST)}")
         lines.extend(_frame(span, (sources or {}).get(span.file)))
-    if problem.help:
-        lines.append(f"  help: {plain(problem.help, _LONGEST)}")
+    for word, text in (("witness", problem.witness), ("help", problem.help), ("docs", problem.documentation)):
+        if text:
+            lines.append(f"  {word}: {plain(text, _LONGEST)}")
     return "\n".join(lines)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -11,7 +13,8 @@ from policy_engine.columns import EVIDENCES, OPERATION_VERDICTS, REASONS, VERDIC
 from policy_engine.history import FIELD_PROBLEMS
 from policy_engine.model import RulePack, RuleVersion
 from policy_engine.notices import collect_warnings, page_totals
-from policy_engine.periods import HOUR, NAT, describe_duration, format_duration, format_instant
+from policy_engine.periods import DAY, HOUR, NAT, describe_duration, format_duration, format_instant
+from policy_engine.report_marks import make_local, make_marks
 from policy_engine.report_model import (
     Amount,
     CountLine,
@@ -23,11 +26,10 @@ from policy_engine.report_model import (
     ReadingTotals,
     ReportModel,
     RuleLine,
-    Section,
     ServiceLine,
     VerdictLine,
 )
-from policy_engine.report_rows import TopRows, make_rows
+from policy_engine.report_rows import TopRows, file_rows
 from policy_engine.runs import EvaluationRun, RunOptions, Totals
 from policy_engine.totals import NextUp
 from policy_engine.words import (
@@ -50,7 +52,7 @@ from policy_engine.words import (
 )
 
 _QUARANTINE_ROWS = 100
-_BUCKET_HOURS, _BUCKETS = 6, 12
+_COMING_HOURS, _PAST_DAYS = 72, 14
 
 CSV_OF: dict[str, str] = {
     "at_risk": "at_risk.csv",
@@ -71,6 +73,8 @@ class Provenance:
     findings_digest: str
     parameters: tuple[tuple[str, str], ...]
     show_urls: bool = False
+    zone: ZoneInfo | None = None
+    """Zone of a second reading of times."""
 
 
 def build_report(run: EvaluationRun, top: TopRows, provenance: Provenance) -> ReportModel:
@@ -127,30 +131,13 @@ def build_report(run: EvaluationRun, top: TopRows, provenance: Provenance) -> Re
         pages=tuple(PageCompleteness(page.where, page.declared, page.read, page.pages) for page in pages),
         warnings=collect_warnings(pack, options, totals, pages),
         services=_service_lines(pack, totals, money),
-        deadlines=_buckets(totals, as_of),
-        deadlines_later=sum(
-            assets for hour, (assets, _) in findings.deadlines.items() if hour >= _BUCKET_HOURS * _BUCKETS
-        ),
-        sections=tuple(
-            Section(
-                verdict.replace("_", "-"),
-                VERDICT_WORDS[verdict][0].capitalize().replace("cdn", "CDN"),
-                VERDICT_WORDS[verdict][1],
-                make_rows(top.kept.get(verdict), as_of),
-                money.amount(*findings.verdict(verdict)),
-                csv,
-            )
-            for verdict, csv in CSV_OF.items()
-        ),
-        closing=Section(
-            "closing",
-            "Operation windows closing",
-            "Windows for follow-up operations that close within "
-            f"{describe_duration(options.question.operation_horizon)}, or on one reading have closed already.",
-            make_rows(top.kept.get("closing"), as_of),
-            money.amount(findings.windows.get("closing", 0), findings.closing_points),
-            "findings.csv",
-        ),
+        deadlines=_stretches(findings.deadlines, as_of, HOUR, range(_COMING_HOURS)),
+        deadlines_later=_beyond(findings.deadlines, _COMING_HOURS, money),
+        # Day 0 is the one that ends at as_of.
+        past_deadlines=_stretches(findings.past_deadlines, as_of, -DAY, range(_PAST_DAYS - 1, -1, -1)),
+        past_earlier=_beyond(findings.past_deadlines, _PAST_DAYS, money),
+        closing=money.amount(findings.windows.get("closing", 0), findings.closing_points),
+        files=file_rows(top.frame(), as_of, show_urls=provenance.show_urls),
         problems=_by_count(totals.seen.problem_counts, FIELD_PROBLEMS),
         quarantine=_quarantine(run.quarantine()),
         rules=rules,
@@ -160,6 +147,10 @@ def build_report(run: EvaluationRun, top: TopRows, provenance: Provenance) -> Re
         parameters=provenance.parameters,
         findings_digest=provenance.findings_digest,
         show_urls=provenance.show_urls,
+        marks=make_marks(options.marker, totals.marks, as_of, money.amount),
+        local=None
+        if provenance.zone is None
+        else make_local(provenance.zone, as_of, findings.next_deadline.instant, findings.next_window.instant),
     )
 
 
@@ -234,28 +225,27 @@ def _service_lines(pack: RulePack, totals: Totals, money: _Money) -> tuple[Servi
         by_service.setdefault(service, {})[verdict] = pair
     lines = []
     for service, verdicts in by_service.items():
-        counts = tuple(verdicts.get(str(verdict), (0, 0))[0] for verdict in VERDICTS)
-        points = sum(points for _, points in verdicts.values())
-        title = titles.get(service, "Unknown service")
-        lines.append(ServiceLine(service or "unknown", title, counts, money.amount(sum(counts), points)))
+        amounts = tuple(money.amount(*verdicts.get(str(verdict), (0, 0))) for verdict in VERDICTS)
+        total = money.amount(sum(one.assets for one in amounts), sum(one.points for one in amounts))
+        lines.append(ServiceLine(service or "unknown", titles.get(service, "Unknown service"), amounts, total))
     return tuple(sorted(lines, key=lambda line: (-line.total.assets, line.service)))
 
 
-def _buckets(totals: Totals, as_of: int) -> tuple[DeadlineBucket, ...]:
+def _stretches(
+    pairs: Mapping[int, tuple[int, int]], as_of: int, step: int, places: Iterable[int]
+) -> tuple[DeadlineBucket, ...]:
+    """Stretches of one length counted from as_of, forward or (a negative step) back."""
     buckets = []
-    for place in range(_BUCKETS):
-        start = as_of + place * _BUCKET_HOURS * HOUR
-        pairs = [totals.findings.deadlines.get(place * _BUCKET_HOURS + hour, (0, 0)) for hour in range(_BUCKET_HOURS)]
-        buckets.append(
-            DeadlineBucket(
-                format_instant(start),
-                format_instant(start + _BUCKET_HOURS * HOUR),
-                day_label(start),
-                sum(assets for assets, _ in pairs),
-                sum(points for _, points in pairs),
-            )
-        )
+    for place in places:
+        start, end = sorted((as_of + place * step, as_of + (place + 1) * step))
+        assets, points = pairs.get(place, (0, 0))
+        buckets.append(DeadlineBucket(format_instant(start), format_instant(end), day_label(start), assets, points))
     return tuple(buckets)
+
+
+def _beyond(pairs: Mapping[int, tuple[int, int]], first: int, money: _Money) -> Amount:
+    beyond = [pair for place, pair in pairs.items() if place >= first]
+    return money.amount(sum(assets for assets, _ in beyond), sum(points for _, points in beyond))
 
 
 def _rule_lines(pack: RulePack, totals: Totals, as_of: int) -> tuple[RuleLine, ...]:
@@ -318,7 +308,7 @@ def _quarantine(quarantine: pd.DataFrame) -> tuple[QuarantineLine, ...]:
     return tuple(QuarantineLine(*map(str, row)) for row in quarantine.head(_QUARANTINE_ROWS).itertuples(index=False))
 
 
-def describe_parameters(options: RunOptions) -> tuple[tuple[str, str], ...]:
+def describe_parameters(options: RunOptions, zone: ZoneInfo | None = None) -> tuple[tuple[str, str], ...]:
     """The options of a run that decide its answers, as name and value."""
     question, period = options.question, options.period
     rows = [
@@ -332,5 +322,15 @@ def describe_parameters(options: RunOptions) -> tuple[tuple[str, str], ...]:
         rows.append(("created_until", format_instant(period.created_until)))
     if options.known_on is not None:
         rows.append(("known_on", options.known_on.isoformat()))
+    if options.every is not None:
+        rows.append(("every", format_duration(options.every)))
+    marker = options.marker
+    for name, file in (
+        ("archived", marker.inventory), ("exemptions", marker.exemptions), ("house_rules", marker.house_rules)
+    ):  # fmt: skip
+        if file is not None:
+            rows.append((name, f"{file.name} (sha256 {file.sha256})"))
+    if zone is not None:
+        rows.append(("tz", zone.key))
     rows += [(f"column {ours}", theirs) for ours, theirs in sorted(options.columns.items())]
     return tuple(rows)

@@ -10,27 +10,40 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+from zoneinfo import ZoneInfo
 
-import numpy as np
-import pandas as pd
-
-from policy_engine.columns import FINDING_COLUMNS
 from policy_engine.csv_text import header_line, to_bytes, to_csv_lines
-from policy_engine.frames import Int64, nanoseconds
 from policy_engine.problems import InputUnusable, Problem, SourceSpan, UsageProblem, plain
 from policy_engine.render import FORMATS
-from policy_engine.report import CSV_OF, Provenance, build_report, describe_parameters
+from policy_engine.render.workbook import WorkbookWriter
+from policy_engine.report import Provenance, build_report, describe_parameters
 from policy_engine.report_model import InputLine, ReportModel
-from policy_engine.report_rows import TopRows
+from policy_engine.report_rows import EMBEDDED_ROWS, TopRows
+from policy_engine.report_tables import RESCUE_FILES, TABLES, Tables
 from policy_engine.runs import EvaluationRun
 
-REPORT_FILES = (
-    "report.html", "findings.csv", *CSV_OF.values(), "quarantine.csv", "summary.json", "manifest.json",
-)  # fmt: skip
+REPORT_FILES = ("report.html", *TABLES, "quarantine.csv", "summary.json", "manifest.json")
 """What a report folder holds, in the order in which it is put in place: the manifest says that the rest is there."""
+EXTRA_FILES = ("report.xlsx", "report.md", *RESCUE_FILES.values())
+"""What it holds as well when it was asked for."""
 
 _MANIFEST = "policy-engine/manifest/v1"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a report is to hold beside its usual files, and how it is shown."""
+
+    show_urls: bool = False
+    xlsx: bool = False
+    markdown: bool = False
+    rescue: str | None = None
+    """A downloader, one of report_tables.RESCUE_FILES."""
+    zone: ZoneInfo | None = None
+    """Zone of a second reading of times."""
+    embed: int = EMBEDDED_ROWS
+    """Rows that the page holds at most."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ def check_folder(folder: Path, staging: str | None = None) -> None:
                 Problem("output-is-a-file", f"`{plain(folder)}` is a file", help="name a folder with -o")
             )
         present = sorted(one.name for one in folder.iterdir() if one.name != staging)
-        foreign = [name for name in present if name not in REPORT_FILES or (folder / name).is_dir()]
+        foreign = [name for name in present if name not in (*REPORT_FILES, *EXTRA_FILES) or (folder / name).is_dir()]
     except OSError as error:
         raise _unwritable(folder, error) from None
     if foreign:
@@ -85,95 +98,69 @@ def write_report(
     folder: Path,
     program_version: str,
     *,
-    show_urls: bool = False,
+    wanted: Wanted = Wanted(),
     before_publishing: Callable[[EvaluationRun], None] | None = None,
 ) -> WrittenReport:
     """
     Read and judge everything, and write the report folder.
 
-    `before_publishing` sees the finished totals and may refuse by raising; then nothing is left behind.
+    `embed` is how many rows the page itself holds. `before_publishing` sees the finished totals and may refuse by
+    raising; then nothing is left behind.
     An earlier report in the folder is replaced only when the new one is complete.
     """
     check_folder(folder)
+    question = run.options.question
     with _staging(folder) as staging:
-        top = TopRows()
-        counts = {name: 0 for name in ("findings.csv", *CSV_OF.values())}
-        at_risk = _AtRisk()
-        with _open_tables(staging) as streams:
+        top = TopRows(wanted.embed)
+        with (
+            Tables(staging, question.as_of, question.horizon, wanted.rescue) as tables,
+            _workbook(staging, wanted.xlsx) as workbook,
+        ):
             for findings in run.chunks():
-                top.take(findings)
-                _write_chunk(findings, streams, counts, at_risk)
-            streams["findings.csv"].flush()
-            at_risk.copy(staging / "findings.csv", streams[CSV_OF["at_risk"]])
-        if before_publishing is not None:
-            before_publishing(run)
-        quarantine = run.quarantine()
-        text = header_line(list(quarantine.columns)) + "".join(to_csv_lines(quarantine))
-        (staging / "quarantine.csv").write_bytes(to_bytes(text))
-        counts["quarantine.csv"] = len(quarantine)
-        provenance = Provenance(
-            program_version=program_version,
-            inputs=input_lines(run),
-            findings_digest=_digest(staging / "findings.csv"),
-            parameters=describe_parameters(run.options),
-            show_urls=show_urls,
-        )
-        model = build_report(run, top, provenance)
-        for name, format_name in (("report.html", "html"), ("summary.json", "json")):
+                top.take(findings, question.as_of)
+                tables.write(findings)
+                if workbook is not None:
+                    workbook.take(findings)
+            tables.finish()
+            if before_publishing is not None:
+                before_publishing(run)
+            quarantine = run.quarantine()
+            text = header_line(list(quarantine.columns)) + "".join(to_csv_lines(quarantine))
+            (staging / "quarantine.csv").write_bytes(to_bytes(text))
+            provenance = Provenance(
+                program_version=program_version,
+                inputs=input_lines(run),
+                findings_digest=_digest(staging / "findings.csv"),
+                parameters=describe_parameters(run.options, wanted.zone),
+                show_urls=wanted.show_urls,
+                zone=wanted.zone,
+            )
+            model = build_report(run, top, provenance)
+            if workbook is not None:
+                workbook.finish(model, quarantine)
+        names = {"report.html": "html", "summary.json": "json"} | ({"report.md": "markdown"} if wanted.markdown else {})
+        for name, format_name in names.items():
             (staging / name).write_bytes(to_bytes(FORMATS[format_name](model)))
+        counts = {**tables.counts, "quarantine.csv": len(quarantine)}
         (staging / "manifest.json").write_bytes(to_bytes(_manifest(run, model, staging, counts)))
         _publish(staging, folder)
     return WrittenReport(folder, model)
 
 
-class _AtRisk:
-    """Where the rows at risk stand in findings.csv: they are listed by deadline, and too many to be held."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[Int64, Int64, Int64]] = []
-
-    def add(self, deadlines: Int64, starts: Int64, sizes: Int64) -> None:
-        self._parts.append((deadlines, starts, sizes))
-
-    def copy(self, findings: Path, stream: IO[bytes]) -> None:
-        """Write the rows, the nearest deadline first; equal ones in the order of findings.csv."""
-        if not self._parts:
-            return
-        deadlines, starts, sizes = (np.concatenate(column) for column in zip(*self._parts, strict=True))
-        with findings.open("rb") as source:
-            for row in np.argsort(deadlines, kind="stable").tolist():
-                source.seek(starts[row])
-                stream.write(source.read(sizes[row]))
-
-
-def _write_chunk(
-    findings: pd.DataFrame, streams: dict[str, IO[bytes]], counts: dict[str, int], at_risk: _AtRisk
-) -> None:
-    lines = [to_bytes(line) for line in to_csv_lines(findings)]
-    sizes = np.fromiter(map(len, lines), np.int64, len(lines))
-    starts = streams["findings.csv"].tell() + np.cumsum(sizes) - sizes
-    streams["findings.csv"].write(b"".join(lines))
-    counts["findings.csv"] += len(lines)
-    for verdict, name in CSV_OF.items():
-        rows = np.flatnonzero((findings["verdict"] == verdict).to_numpy(bool))
-        counts[name] += len(rows)
-        if verdict == "at_risk":
-            at_risk.add(nanoseconds(findings["expires_earliest"])[rows], starts[rows], sizes[rows])
-        elif len(rows):
-            streams[name].write(b"".join([lines[row] for row in rows.tolist()]))
-
-
 @contextmanager
-def _open_tables(staging: Path) -> Iterator[dict[str, IO[bytes]]]:
-    streams: dict[str, IO[bytes]] = {}
+def _workbook(staging: Path, is_wanted: bool) -> Iterator[WorkbookWriter | None]:
+    """A workbook in the making, with a folder for its parts that is gone afterwards."""
+    if not is_wanted:
+        yield None
+        return
+    scratch = staging / "workbook"
+    scratch.mkdir()
+    writer = WorkbookWriter(staging / "report.xlsx", scratch)
     try:
-        for name in ("findings.csv", *CSV_OF.values()):
-            streams[name] = (staging / name).open("wb")
-            streams[name].write(header_line(FINDING_COLUMNS).encode())
-        yield streams
+        yield writer
     finally:
-        for stream in streams.values():
-            stream.close()
+        writer.abandon()
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
@@ -222,8 +209,11 @@ def _publish(staging: Path, folder: Path) -> None:
     elif staging.parent == folder:
         # Without its manifest a folder is no report, so a run that ends between two files leaves no half truth.
         (folder / "manifest.json").unlink(missing_ok=True)
-        for name in REPORT_FILES:
-            (staging / name).replace(folder / name)
+        for name in (*EXTRA_FILES, *REPORT_FILES):
+            if (staging / name).exists():
+                (staging / name).replace(folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
     else:
         earlier = staging.with_name(staging.name.replace(".partial-", ".earlier-"))
         folder.rename(earlier)
@@ -269,8 +259,8 @@ def _manifest(run: EvaluationRun, model: ReportModel, staging: Path, counts: dic
     """What the run was made from and what it made, for whoever has to defend a number later."""
     pack = run.pack
     outputs: dict[str, Any] = {}
-    for name in REPORT_FILES:
-        if name != "manifest.json":
+    for name in (*REPORT_FILES, *EXTRA_FILES):
+        if name != "manifest.json" and (staging / name).exists():
             outputs[name] = {"sha256": _digest(staging / name), "size": (staging / name).stat().st_size}
             if name in counts:
                 outputs[name]["rows"] = counts[name]

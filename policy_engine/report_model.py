@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class ServiceLine:
     service: str
     """Catalog id, or `unknown`."""
     title: str
-    by_verdict: tuple[int, ...]
-    """Files per verdict, in the order of columns.VERDICTS."""
+    by_verdict: tuple[Amount, ...]
+    """Files and money per verdict, in the order of columns.VERDICTS."""
     total: Amount
 
 
@@ -183,21 +184,38 @@ class Row:
     """`true`, `false`, or empty when the path of the output does not tell."""
     operation_rule: str = ""
     """`rule_id vN` of the operation window, or empty."""
+    archived: str = ""
+    """`true`, `false`, or empty when no inventory was given."""
+    exempted_by: str = ""
+    save_by: str = ""
+    row: int = 0
+    """Row of findings.csv as a spreadsheet counts them: its heading is row 1."""
 
 
 @dataclass(frozen=True)
-class Section:
-    """A table of findings: the most urgent rows, and how many there are in all."""
+class FileColumn:
+    """One column of the rows on the page."""
 
-    id: str
-    """Anchor on the page (`at-risk`)."""
-    title: str
-    explanation: str
-    rows: tuple[Row, ...]
-    total: Amount
-    """All assets of the section, shown or not."""
-    csv: str
-    """File of the report folder that holds all of them."""
+    name: str
+    """Name of a findings column; also `rule` and `operation_rule` (`rule_id vN`) and `row`."""
+    kind: str
+    """`text`, `instant` (ns since 1970, periods.NAT where missing) or `number` (None where missing)."""
+    cells: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """The findings that the page itself holds: the most urgent ones, most urgent first."""
+
+    as_of: int
+    """Ns since 1970."""
+    columns: tuple[FileColumn, ...]
+    first: tuple[Row, ...]
+    """The first rows once more, for a reader without script."""
+    count: int
+    """How many rows the page holds."""
+    by_verdict: tuple[int, ...]
+    """The same per verdict, in the order of columns.VERDICTS."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +243,95 @@ class Notice:
     code: str
     text: str
     """One or two sentences."""
+
+
+@dataclass(frozen=True)
+class InventoryLine:
+    """The list of copies that the user holds."""
+
+    name: str
+    entries: int
+    empty: int
+    """Entries without bytes, which do not count."""
+    later: int
+    """Entries of copies made after as_of, which do not count."""
+    unreadable: int
+    """Entries of which the size or the time cannot be read, which do not count."""
+
+
+@dataclass(frozen=True)
+class ExemptionLine:
+    """Leave for some findings to stand."""
+
+    id: str
+    owner: str
+    reason: str
+    until: str
+    """Last day (`2026-06-30`)."""
+    is_over: bool
+    """True when as_of lies after its last day; it then lets nothing stand."""
+    amount: Amount
+    """Findings that name it; of one that is over, the assets that it would cover (points are not counted)."""
+
+
+@dataclass(frozen=True)
+class HouseRuleLine:
+    """A version of a house rule."""
+
+    rule_id: str
+    version: int
+    title: str
+    applies_to: str
+    """The selector in words."""
+    says: str
+    """`save within 7 days; 12 hours before the provider's deadline`."""
+    in_force_from: str
+    """RFC 3339, or `not stated`."""
+    source: str
+    section: str
+    retrieved_on: str
+
+
+@dataclass(frozen=True)
+class MarksReport:
+    """What the user's own files say beside the verdicts; they never change one."""
+
+    inventory: InventoryLine | None = None
+    archived: Amount = Amount(0, 0, "0.00")
+    """Files of which the inventory has a copy."""
+    exempted: Amount = Amount(0, 0, "0.00")
+    """Files that an exemption in force lets stand."""
+    archived_and_exempted: Amount = Amount(0, 0, "0.00")
+    standing: Amount = Amount(0, 0, "0.00")
+    """The rest: neither archived nor exempted."""
+    exemptions: tuple[ExemptionLine, ...] = ()
+    """In the order of their file, those that are over among them."""
+    house_rules: tuple[HouseRuleLine, ...] = ()
+    save_now: Amount = Amount(0, 0, "0.00")
+    """Files due within the horizon or before, neither archived nor exempted."""
+    save_now_by_verdict: tuple[CountLine, ...] = ()
+    """The same by verdict: code = verdict."""
+    save_now_without_url: int = 0
+    """Those of them of which no address is known."""
+
+
+@dataclass(frozen=True)
+class LocalTimes:
+    """A second reading of instants, in the zone that the user named."""
+
+    zone: str
+    """Name in the time-zone database (`Europe/Berlin`)."""
+    as_of: str
+    """`8 January 2026, 01:00 (UTC+01:00)`."""
+    next_deadline: str
+    """The same of the next deadline, or empty."""
+    next_window: str
+    month: str
+    """The month in which as_of lies there (`January 2026`)."""
+    month_start: str
+    """RFC 3339 in UTC: the first instant of that month there."""
+    month_end: str
+    """RFC 3339 in UTC: the first instant after it."""
 
 
 @dataclass(frozen=True)
@@ -284,13 +391,16 @@ class ReportModel:
     services: tuple[ServiceLine, ...]
     """Most files first."""
     deadlines: tuple[DeadlineBucket, ...]
-    """Coming earliest deadlines of at_risk and active assets in equal steps from as_of."""
-    deadlines_later: int
+    """Coming earliest deadlines of at_risk and active assets, hour by hour from as_of."""
+    deadlines_later: Amount
     """Assets whose earliest deadline lies after the last bucket."""
-    sections: tuple[Section, ...]
-    """at risk, expired, vendor CDN, ungoverned, undetermined."""
-    closing: Section
-    """Operation windows that are closing, by time left."""
+    past_deadlines: tuple[DeadlineBucket, ...]
+    """Earliest deadlines of at_risk and expired assets that have passed, day by day up to as_of."""
+    past_earlier: Amount
+    """Assets whose earliest deadline lies before the first of these days."""
+    closing: Amount
+    """Assets whose operation window is closing."""
+    files: FileRows
     problems: tuple[CountLine, ...]
     """Unreadable fields by code, with meaning and count."""
     quarantine: tuple[QuarantineLine, ...]
@@ -306,3 +416,7 @@ class ReportModel:
     """sha256 of findings.csv."""
     show_urls: bool
     """True when the reader asked for full URLs on the page."""
+    marks: MarksReport = MarksReport()
+    """Archived, exempted, save now."""
+    local: LocalTimes | None = None
+    """Times in a zone of the user's choice (--tz)."""

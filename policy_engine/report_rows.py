@@ -1,86 +1,202 @@
-"""Keeps the most urgent findings of a run while its chunks pass by, and shows them as rows of tables."""
+"""Keeps the most urgent findings of a run while its chunks pass by, and makes them the rows of the page."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from policy_engine.columns import VERDICTS
 from policy_engine.csv_text import plain_number
 from policy_engine.frames import nanoseconds
 from policy_engine.periods import NAT
-from policy_engine.report_model import Row
+from policy_engine.report_model import FileColumn, FileRows, Row
 from policy_engine.words import instant_text, time_left
 
-SECTION_ROWS = 250
-"""Rows per section on the page; the CSV files hold all of them."""
+EMBEDDED_ROWS = 20_000
+"""Rows on the page unless asked otherwise; the CSV files hold all of them."""
+FIRST_ROWS = 100
+"""Rows that a reader without script sees."""
+_RESERVED_ROWS = 250
+"""Rows of every verdict, and of closing windows, that are on the page even where others are more urgent."""
 
-# Section -> times to order by, each with "ascending?": the most urgent first, else the most recent. The asset id
-# decides between equals, so that the choice does not depend on how the findings were cut into chunks.
-_ORDER: dict[str, tuple[tuple[str, bool], ...]] = {
-    "at_risk": (("expires_earliest", True),),
-    "expired": (("expires_latest", False),),
-    "vendor_cdn": (("link_expires_at", True), ("created_at", False)),
-    "ungoverned": (("created_at", False),),
-    "undetermined": (("expires_earliest", True), ("created_at", False)),
-    "closing": (("operation_closes_earliest", True),),
-}
 _LAST = np.iinfo(np.int64).max
+_INSTANTS = (
+    "created_at", "completed_at", "expires_earliest", "expires_latest",
+    "operation_closes_earliest", "operation_closes_latest", "link_expires_at", "save_by",
+)  # fmt: skip
+_TEXTS = (
+    "asset_id", "service", "task_type", "account", "media", "role", "watermarked", "url_host", "host_owner",
+    "evidence", "status", "verdict", "possibly_past", "reason", "basis", "operations", "operation_verdict",
+    "cost_usd", "source", "archived", "exempted_by",
+)  # fmt: skip
+_RULES = {"rule": "rule", "operation_rule": "operation_rule"}
+_NEEDED = frozenset(
+    (*_INSTANTS, *_TEXTS, "task_id", "url", "points",
+     *(f"{prefix}_{part}" for prefix in _RULES.values() for part in ("id", "version")))
+)  # fmt: skip
+
+Int64 = npt.NDArray[np.int64]
+
+_ALL, _CLOSING = "all", "closing"
 
 
-@dataclass
 class TopRows:
-    """Keeps the most urgent findings of each section while chunks pass by."""
+    """
+    Keeps the most urgent findings while chunks pass by.
 
-    limit: int = SECTION_ROWS
-    kept: dict[str, pd.DataFrame] = field(default_factory=dict)
-    _bounds: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Section -> keys of its last row, once it is full: what comes after them cannot enter."""
+    First comes what is at risk, the nearest deadline first; then what has any other date ahead (a deadline, the end
+    of a link), the nearest first; then what has none, the newest first; last what is past its deadline, the latest
+    first. Of each verdict, and of closing windows, some rows are kept in any case. The asset id decides between
+    equals, so that the choice does not depend on how the findings were cut into chunks.
+    """
 
-    def take(self, findings: pd.DataFrame) -> None:
-        """Look at one chunk."""
-        for section, order in _ORDER.items():
-            column = "operation_verdict" if section == "closing" else "verdict"
-            rows = np.flatnonzero((findings[column] == section).to_numpy(bool))
-            if len(rows):
-                keys = [_key(findings[name], ascending)[rows] for name, ascending in order]
-                chosen = self._choose(section, keys)
-                if len(chosen):
-                    self._merge(section, findings.iloc[rows[chosen]], order)
+    def __init__(self, limit: int = EMBEDDED_ROWS) -> None:
+        """Keep so many rows."""
+        self.limit = limit
+        self._reserved = min(_RESERVED_ROWS, limit // (2 * len(VERDICTS)))
+        self._seen = 0
+        self._parts: list[pd.DataFrame] = []
+        self._pending = 0
+        # List -> keys of its last row, once it is full: what comes after them cannot enter.
+        self._bounds: dict[str, tuple[int, int]] = {}
 
-    def _choose(self, section: str, keys: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.intp]:
-        """Rows that may enter: with those that tie with the last one, since the asset id decides between them."""
-        bound = self._bounds.get(section)
-        candidates = np.arange(len(keys[0])) if bound is None else np.flatnonzero(keys[0] <= bound[0])
-        if len(candidates) <= self.limit:
-            return candidates
-        ordered = candidates[np.lexsort([key[candidates] for key in reversed(keys)])]
-        last = [key[ordered[self.limit - 1]] for key in keys]
-        ties = np.logical_and.reduce([key[ordered] == value for key, value in zip(keys, last, strict=True)])
-        return ordered[: max(self.limit, int(np.flatnonzero(ties)[-1]) + 1)]
+    def take(self, findings: pd.DataFrame, as_of: int) -> None:
+        """Look at one chunk of findings judged at `as_of` (ns)."""
+        tiers, instants = _urgency(findings, as_of)
+        candidates = [self._candidates(_ALL, self.limit, np.arange(len(findings)), tiers, instants)]
+        for verdict in VERDICTS:
+            of_verdict = np.flatnonzero((findings["verdict"] == str(verdict)).to_numpy(bool))
+            candidates.append(self._candidates(str(verdict), self._reserved, of_verdict, tiers, instants))
+        closes = _ascending(nanoseconds(findings["operation_closes_earliest"]))
+        closing = np.flatnonzero((findings["operation_verdict"] == "closing").to_numpy(bool))
+        candidates.append(self._candidates(_CLOSING, self._reserved, closing, np.zeros_like(closes), closes))
+        rows = np.unique(np.concatenate(candidates))
+        if len(rows):
+            chosen = findings[[name for name in findings.columns if name in _NEEDED]].iloc[rows]
+            # Plain columns, so that chunks with other categories can be put together.
+            kinds = chosen.dtypes
+            chosen = chosen.astype(
+                {name: "object" for name, kind in kinds.items() if isinstance(kind, pd.CategoricalDtype)}
+            )
+            # The heading of the CSV is its row 1.
+            keys = {"row": rows + self._seen + 2, "_tier": tiers[rows], "_instant": instants[rows]}
+            self._parts.append(chosen.assign(**keys, _closes=closes[rows]))
+            self._pending += len(rows)
+        self._seen += len(findings)
+        # Sorting once in a while and not for every chunk keeps the cost per row even.
+        if self._pending > max(self.limit, 4096):
+            self._compact()
 
-    def _merge(self, section: str, rows: pd.DataFrame, order: tuple[tuple[str, bool], ...]) -> None:
-        # Plain columns, so that chunks with other categories can be put together.
-        rows = rows.astype(
-            {name: "object" for name in rows.columns if isinstance(rows[name].dtype, pd.CategoricalDtype)}
-        )
-        known = self.kept.get(section)
-        together = rows if known is None else pd.concat([known, rows])
-        by = [*(name for name, _ in order), "asset_id"]
-        ascending = [*(one for _, one in order), True]
-        kept = together.sort_values(by, ascending=ascending, kind="stable").head(self.limit)
-        self.kept[section] = kept
-        if len(kept) == self.limit:
-            self._bounds[section] = tuple(int(_key(kept[name].tail(1), one)[0]) for name, one in order)
+    def _candidates(
+        self, name: str, limit: int, rows: npt.NDArray[np.intp], tiers: Int64, instants: Int64
+    ) -> npt.NDArray[np.intp]:
+        """Rows that may enter a list: with those that tie with the last one, since the asset id decides."""
+        if name in self._bounds:
+            tier, instant = self._bounds[name]
+            rows = rows[(tiers[rows] < tier) | ((tiers[rows] == tier) & (instants[rows] <= instant))]
+        if len(rows) <= limit or not limit:
+            return rows if limit else rows[:0]
+        rows = rows[np.lexsort((instants[rows], tiers[rows]))]
+        last = rows[limit - 1]
+        ties = (tiers[rows] == tiers[last]) & (instants[rows] == instants[last])
+        return rows[: int(np.flatnonzero(ties)[-1]) + 1]
+
+    def _compact(self) -> tuple[pd.DataFrame, dict[str, npt.NDArray[np.intp]]]:
+        """Drop what is in no list any more; returns the rows by urgency and, per list, where its rows stand."""
+        frame = pd.concat(self._parts).sort_values(["_tier", "_instant", "asset_id"], kind="stable", ignore_index=True)
+        places = {_ALL: np.arange(min(len(frame), self.limit))}
+        for verdict in VERDICTS:
+            places[str(verdict)] = np.flatnonzero((frame["verdict"] == str(verdict)).to_numpy(bool))[: self._reserved]
+        closing = frame[frame["operation_verdict"] == "closing"].sort_values(["_closes", "asset_id"], kind="stable")
+        places[_CLOSING] = closing.index.to_numpy(np.intp)[: self._reserved]
+        for name, rows in places.items():
+            if len(rows) and len(rows) == (self.limit if name == _ALL else self._reserved):
+                last = frame.iloc[rows[-1]]
+                keys = (0, last["_closes"]) if name == _CLOSING else (last["_tier"], last["_instant"])
+                self._bounds[name] = int(keys[0]), int(keys[1])
+        self._parts, self._pending = [frame.iloc[np.unique(np.concatenate(list(places.values())))]], 0
+        return frame, places
+
+    def frame(self) -> pd.DataFrame | None:
+        """The rows for the page in order, with their `row` of findings.csv; None where there are none."""
+        if not self._parts:
+            return None
+        frame, places = self._compact()
+        reserved = np.unique(np.concatenate([rows for name, rows in places.items() if name != _ALL]))
+        others = np.setdiff1d(places[_ALL], reserved)[: self.limit - len(reserved)]
+        return frame.iloc[np.sort(np.concatenate([reserved, others]))].reset_index(drop=True)
 
 
-def _key(column: pd.Series[Any], ascending: bool) -> npt.NDArray[np.int64]:
-    """Times as integers in the order wanted; missing ones last."""
-    ns = nanoseconds(column)
-    return np.where(ns == NAT, _LAST, ns if ascending else -ns)
+def _urgency(findings: pd.DataFrame, as_of: int) -> tuple[Int64, Int64]:
+    """Two keys to order rows by, the least first."""
+    earliest = nanoseconds(findings["expires_earliest"])
+    is_at_risk = (findings["verdict"] == "at_risk").to_numpy(bool)
+    is_expired = (findings["verdict"] == "expired").to_numpy(bool)
+    coming = np.full(len(findings), _LAST, np.int64)
+    for name in ("expires_earliest", "link_expires_at", "save_by"):
+        if name in findings.columns and isinstance(findings[name].dtype, pd.DatetimeTZDtype):
+            ns = nanoseconds(findings[name])
+            coming = np.where((ns != NAT) & (ns >= as_of), np.minimum(coming, ns), coming)
+    newest = _descending(nanoseconds(findings["created_at"]))
+    latest = _descending(nanoseconds(findings["expires_latest"]))
+    cases = [is_at_risk, is_expired, coming != _LAST]
+    tiers = np.select(cases, [np.int64(0), np.int64(3), np.int64(1)], np.int64(2))
+    return tiers, np.select(cases, [_ascending(earliest), latest, coming], newest)
+
+
+def _ascending(ns: Int64) -> Int64:
+    return np.where(ns == NAT, _LAST, ns)
+
+
+def _descending(ns: Int64) -> Int64:
+    return np.where(ns == NAT, _LAST, -ns)
+
+
+def file_rows(frame: pd.DataFrame | None, as_of: int, *, show_urls: bool = False) -> FileRows:
+    """The rows for the page as columns; URLs only when asked for."""
+    if frame is None:
+        return FileRows(as_of, (), (), 0, (0,) * len(VERDICTS))
+    columns = [FileColumn("row", "number", tuple(frame["row"].tolist()))]
+    texts = (*_TEXTS, "url") if show_urls else _TEXTS
+    columns += [FileColumn(name, "text", _texts(frame[name])) for name in texts if name in frame.columns]
+    columns += [FileColumn(name, "text", _rule_texts(frame, prefix)) for name, prefix in _RULES.items()]
+    for name in _INSTANTS:
+        if name in frame.columns and isinstance(frame[name].dtype, pd.DatetimeTZDtype):
+            columns.append(FileColumn(name, "instant", tuple(nanoseconds(frame[name]).tolist())))
+    points = frame["points"].astype(object)
+    columns.append(FileColumn("points", "number", tuple(None if pd.isna(n) else int(n) for n in points.tolist())))
+    counts = frame["verdict"].astype(str).value_counts()
+    return FileRows(
+        as_of=as_of,
+        columns=tuple(columns),
+        first=make_rows(frame.head(FIRST_ROWS), as_of),
+        count=len(frame),
+        by_verdict=tuple(int(counts.get(str(verdict), 0)) for verdict in VERDICTS),
+    )
+
+
+def _texts(column: pd.Series[Any]) -> tuple[str, ...]:
+    return tuple(_text(value) for value in column.astype(object).tolist())
+
+
+def _rule_texts(frame: pd.DataFrame, prefix: str) -> tuple[str, ...]:
+    rules, versions = _texts(frame[f"{prefix}_id"]), _texts(frame[f"{prefix}_version"])
+    return tuple(f"{rule} v{version}" if rule else "" for rule, version in zip(rules, versions, strict=True))
+
+
+def _text(value: Any) -> str:
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return ""
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return plain_number(value)
+    if isinstance(value, pd.Timestamp):
+        return instant_text(int(value.as_unit("ns").value))
+    return str(value)
 
 
 def make_rows(frame: pd.DataFrame | None, as_of: int) -> tuple[Row, ...]:
@@ -93,8 +209,7 @@ def make_row(record: dict[str, Any], as_of: int) -> Row:
     """One finding as the tables show it, from a record of the findings frame."""
 
     def text(name: str) -> str:
-        value = record[name]
-        return "" if value is None or value is pd.NA or value != value else str(value)
+        return _text(record.get(name))
 
     def instant(name: str) -> int:
         value = record[name]
@@ -132,8 +247,12 @@ def make_row(record: dict[str, Any], as_of: int) -> Row:
         operation_time_left=time_left(instant("operation_closes_earliest"), as_of),
         link_expires_at=instant_text(instant("link_expires_at")),
         points=text("points"),
-        cost_usd="" if pd.isna(record["cost_usd"]) else plain_number(float(record["cost_usd"])),
+        cost_usd=text("cost_usd"),
         source=text("source"),
         watermarked=text("watermarked").lower(),
         operation_rule=rule("operation_rule"),
+        archived=text("archived").lower(),
+        exempted_by=text("exempted_by"),
+        save_by=instant_text(instant("save_by")),
+        row=int(record.get("row", 0)),
     )

@@ -29,6 +29,7 @@ from policy_engine.history import (
     merge_records,
     plan_units,
 )
+from policy_engine.marks import Marker, MarkTotals
 from policy_engine.model import RulePack
 from policy_engine.problems import Problem, TotalsMismatch
 from policy_engine.scratch import Scratch
@@ -46,6 +47,7 @@ class Totals:
     seen: Seen = field(default_factory=Seen)
     tasks: TaskTotals = field(default_factory=TaskTotals)
     findings: FindingTotals = field(default_factory=FindingTotals)
+    marks: MarkTotals = field(default_factory=MarkTotals)
     merged: int = 0
     """Records that were merged into another record of their task."""
 
@@ -54,6 +56,7 @@ class Totals:
         self.seen.add(other.seen)
         self.tasks.add(other.tasks)
         self.findings.add(other.findings)
+        self.marks.add(other.marks)
         self.merged += other.merged
 
     def check(self) -> None:
@@ -73,6 +76,8 @@ class Totals:
             ("assets = operation verdicts", findings.assets, sum(findings.windows.values())),
             ("points of assets = the six verdicts", findings.points, sum(points for _, points in verdicts)),
             ("points = verdicts + tasks without assets", tasks.points, findings.points + without_points),
+            ("assets = archived + exempted + the rest", findings.assets, self.marks.accounted[0]),
+            ("points of assets = archived + exempted + the rest", findings.points, self.marks.accounted[1]),
         )
         broken = [f"{law}: {left} is not {right}" for law, left, right in ties if left != right]
         if broken:
@@ -91,6 +96,10 @@ class RunOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Documented column name -> the table's own."""
     known_on: date | None = None
+    marker: Marker = field(default_factory=Marker)
+    """What the user brings beside the history: inventory, exemptions, house rules."""
+    every: int | None = None
+    """How often such a run is made, ns; the horizon of the question holds it already."""
     jobs: int = 1
     """Processes that read and judge; the results do not depend on it."""
     sizes: Sizes = field(default_factory=Sizes)
@@ -248,6 +257,9 @@ class _Work:
         self._evaluator = Evaluator(pack, options.question, options.known_on)
         self._maker = AssetMaker(pack, sources, options.question.as_of, options.period)
         self._as_of = options.question.as_of
+        self._marker = options.marker.at(
+            self._as_of, options.question.horizon, pack.longest_task, options.known_on
+        )  # fmt: skip
 
     def keys(self, unit: Unit) -> tuple[Keys, int]:
         return self.reader.keys(unit)
@@ -266,8 +278,8 @@ class _Work:
         assets, task_totals = self._maker.make(tasks)
         if self.assets_only:
             return _Part(assets, Totals(seen, task_totals), None)
-        findings = self._evaluator.judge_chunk(assets)
-        return _Part(findings, Totals(seen, task_totals, count_findings(findings, self._as_of)), None)
+        findings, marks = self._marker.mark(self._evaluator.judge_chunk(assets))
+        return _Part(findings, Totals(seen, task_totals, count_findings(findings, self._as_of), marks), None)
 
 
 @contextmanager

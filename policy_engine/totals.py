@@ -12,7 +12,7 @@ import pandas as pd
 
 from policy_engine.columns import OPERATION_VERDICTS, VERDICTS, Verdict
 from policy_engine.frames import codes_of, nanoseconds
-from policy_engine.periods import HOUR
+from policy_engine.periods import DAY, HOUR, NAT
 
 Pair = tuple[int, int]
 """(assets, points)."""
@@ -61,6 +61,8 @@ class FindingTotals:
     """Assets for which one rule version gives both."""
     deadlines: dict[int, Pair] = field(default_factory=dict)
     """Hour after as_of, from 0 -> (assets, points) of active and at-risk assets by their earliest deadline."""
+    past_deadlines: dict[int, Pair] = field(default_factory=dict)
+    """Day before as_of, from 0 -> (assets, points) of at-risk and expired assets by their earliest deadline."""
     next_deadline: NextUp = field(default_factory=NextUp)
     next_window: NextUp = field(default_factory=NextUp)
 
@@ -72,6 +74,7 @@ class FindingTotals:
         self.possibly_past = _plus(self.possibly_past, other.possibly_past)
         _add_pairs(self.by_service, other.by_service)
         _add_pairs(self.deadlines, other.deadlines)
+        _add_pairs(self.past_deadlines, other.past_deadlines)
         for counts, more in (
             (self.windows, other.windows),
             (self.reasons, other.reasons),
@@ -137,10 +140,10 @@ def count_findings(findings: pd.DataFrame, as_of: int) -> FindingTotals:
     living = np.isin(verdicts, [VERDICTS.index(Verdict.ACTIVE), VERDICTS.index(Verdict.AT_RISK)])
     earliest = nanoseconds(findings["expires_earliest"])
     coming = living & (earliest > as_of)
-    hours = (earliest[coming] - as_of) // HOUR
-    for hour in np.unique(hours).tolist():
-        here = hours == hour
-        totals.deadlines[hour] = (int(here.sum()), int(points[coming][here].sum()))
+    totals.deadlines = _by_stretch((earliest[coming] - as_of) // HOUR, points[coming])
+    due = np.isin(verdicts, [VERDICTS.index(Verdict.EXPIRED), VERDICTS.index(Verdict.AT_RISK)])
+    past = due & (earliest <= as_of) & (earliest != NAT)
+    totals.past_deadlines = _by_stretch((as_of - earliest[past]) // DAY, points[past])
     totals.next_deadline = _next_up(earliest, coming, services)
     closes = nanoseconds(findings["operation_closes_earliest"])
     windows = _places(findings["operation_verdict"], OPERATION_VERDICTS)
@@ -214,6 +217,14 @@ def _next_up(instants: npt.NDArray[np.int64], rows: npt.NDArray[np.bool_], servi
             for code, count in zip(names.tolist(), counts.tolist(), strict=True)
         },
     )
+
+
+def _by_stretch(stretches: npt.NDArray[np.int64], points: npt.NDArray[np.int64]) -> dict[int, Pair]:
+    """Assets and points per stretch of time."""
+    found, places, assets = np.unique(stretches, return_inverse=True, return_counts=True)
+    sums = np.zeros(len(found), np.int64)
+    np.add.at(sums, places, points)
+    return dict(zip(found.tolist(), zip(assets.tolist(), sums.tolist(), strict=True), strict=True))
 
 
 def _plus(first: Pair, second: Pair) -> Pair:

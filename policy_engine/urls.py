@@ -21,7 +21,8 @@ _SIGNING = frozenset({
     "q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list", "q-signature",
 })  # fmt: skip
 _SIGNING_PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-tos-")
-_DATING = frozenset({"ex", "se", "expires", "x-expires", "exp", *(f"{prefix}expires" for prefix in _SIGNING_PREFIXES)})
+_MAY_DATE = re.compile(r"(?:expires|ex|se|exp)=", re.IGNORECASE)
+"""Ends of the names of parameters that date a link."""
 _SHORT_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2})Z)?")
 _BASIC_TIME = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
 
@@ -92,7 +93,7 @@ def link_expiry(url: str) -> int | None:
     Azure's `se`, Discord's hexadecimal `ex`, and JSON-web-token-like `exp` in unix seconds.
     """
     _, mark, query = url.partition("#")[0].partition("?")
-    if not mark:
+    if not mark or not ("%" in query or _MAY_DATE.search(query)):
         return None
     is_escaped = "%" in query
     fields: dict[str, str] = {}
@@ -100,8 +101,6 @@ def link_expiry(url: str) -> int | None:
         name, equals, value = part.partition("=")
         if equals:
             fields.setdefault((unquote(name) if is_escaped else name).lower(), value)
-    if fields.keys().isdisjoint(_DATING):
-        return None
     if is_escaped:
         fields = {name: unquote(value) for name, value in fields.items()}
     for prefix in _SIGNING_PREFIXES:

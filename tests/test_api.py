@@ -71,7 +71,7 @@ def test_functions_stay_functions(history: EvaluatedHistory) -> None:
     for _ in range(2):
         assert public.render(model, "text") == render_text(model)
     assert all(callable(getattr(public, name)) for name in public.__all__ if name != "__version__")
-    assert set(FORMATS) == {"html", "json"}
+    assert set(FORMATS) == {"html", "json", "markdown"}
 
 
 def test_import_is_light() -> None:
@@ -260,16 +260,17 @@ def test_report_is_that_of_the_command(history: EvaluatedHistory, tmp_path: Path
     assert rendered == written
 
 
-def test_render_has_three_formats(history: EvaluatedHistory) -> None:
+def test_render_has_four_formats(history: EvaluatedHistory) -> None:
     """
-    A report can be rendered as a page, as JSON and as text; the same report gives the same text again.
+    A report can be rendered as a page, as JSON, as Markdown and as text; the same report gives the same text again.
     """
     model = build_report(history)
     assert render(model).startswith("<!doctype html>")
     assert json.loads(render(model, "json"))["schema"] == "policy-engine/summary/v1"
     assert render(model, "text").splitlines()[0] == f"Retention report: PiAPI, as of {AS_OF}"
+    assert render(model, "markdown").startswith("# Retention report: PiAPI\n")
     assert render(model) == render(model, "html")
-    with pytest.raises(ValueError, match="there is no format `pdf`; there are html, json and text"):
+    with pytest.raises(ValueError, match="there is no format `pdf`; there are html, json, markdown and text"):
         render(model, "pdf")
 
 
@@ -289,11 +290,14 @@ def test_report_rows_tell_the_rules(history: EvaluatedHistory) -> None:
     """
     A row of a report names the rule of the deadline, that of the operation window, and whether the file is marked.
     """
-    sections = {section.id: section.rows for section in build_report(history).sections}
-    assert {row.operation_rule for row in sections["vendor-cdn"]} >= {"suno v1", "midjourney-copies-payg v1", ""}
-    assert {row.watermarked for row in sections["vendor-cdn"] if row.service == "kling"} == {"true"}
-    assert {row.watermarked for row in sections["at-risk"]} <= {"true", "false", ""}
-    assert all(row.rule.rpartition(" v")[2].isdigit() for row in sections["at-risk"])
+    files = build_report(history).files
+    columns = {column.name: column.cells for column in files.columns}
+    vendor = [place for place, verdict in enumerate(columns["verdict"]) if verdict == "vendor_cdn"]
+    assert {columns["operation_rule"][place] for place in vendor} >= {"suno v1", "midjourney-copies-payg v1", ""}
+    assert {columns["watermarked"][place] for place in vendor if columns["service"][place] == "kling"} == {"true"}
+    at_risk = [row for row in files.first if row.verdict == "at_risk"]
+    assert {row.watermarked for row in at_risk} <= {"true", "false", ""}
+    assert all(row.rule.rpartition(" v")[2].isdigit() for row in at_risk)
 
 
 # --- a frame of the caller's own ----------------------------------------------------------------------------------

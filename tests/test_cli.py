@@ -19,6 +19,7 @@ from exports import history_row, kling, page, task, write, write_csv, write_json
 from render.sample_model import rich_model
 
 from policy_engine.cli import EXIT_CODES, values
+from policy_engine.cli.checking import SHAPES
 from policy_engine.problems import PackInvalid
 from policy_engine.render.text import LINES, render_text
 from policy_engine.report_model import Notice
@@ -327,7 +328,13 @@ def test_fail_on_names_what_was_found(desk: Path) -> None:
     assert policy_engine(*arguments, "--fail-on", "expired", "--fail-on", "ungoverned").code == 0
     done = policy_engine(*arguments, "--fail-on", "vendor_cdn", "--fail-on", "expired", "--fail-on", "active")
     assert done.code == 1
-    assert done.err == (f"--fail-on vendor_cdn: 1 asset\n--fail-on active: 2 assets\nexit 1: {EXIT_CODES[1]}\n")
+    total, *rest = done.err.splitlines()
+    assert total.startswith("total 3 assets: 2 active, ")
+    assert rest == [
+        "failed --fail-on vendor_cdn: 1 asset",
+        "failed --fail-on active: 2 assets",
+        f"exit 1: {EXIT_CODES[1]}",
+    ]
     assert done.out
     assert (desk / "report" / "report.html").exists()
     assert policy_engine("evaluate", *arguments[1:], "--fail-on", "active", "-o", "x.jsonl").code == 1
@@ -343,8 +350,8 @@ def test_quarantine_gate(allowed: str, code: int, desk: Path) -> None:
     """
     done = policy_engine("report", "mixed.jsonl", "--as-of", AS_OF, "--max-quarantine", allowed)
     assert done.code == code
-    said = f"29 of 100 records were set aside; --max-quarantine allows {allowed}\nexit 4: {EXIT_CODES[4]}\n"
-    assert done.err == (said if code else "")
+    said = f"\nfailed 29 of 100 records were set aside; --max-quarantine allows {allowed}\nexit 4: {EXIT_CODES[4]}\n"
+    assert done.err.endswith(said) if code else not done.err
     assert (desk / "report" / "quarantine.csv").read_text().count("\n") == 30
 
 
@@ -476,7 +483,7 @@ def test_own_output_is_no_history(desk: Path) -> None:
     third = policy_engine("report", folder, "--as-of", AS_OF, "-o", folder / "elsewhere")
     assert (first.code, second.code, third.code) == (0, 0, 0)
     assert second.out == first.out
-    assert "skipped 9 files (report/at_risk.csv, " in second.err
+    assert "skipped 10 files (report/at_risk.csv, " in second.err
     assert "written by this program, and no part of the history" in third.err
     now = everything_in(folder)
     assert {name: data for name, data in now.items() if not name.startswith("elsewhere")} == content
@@ -539,16 +546,32 @@ def test_help_lists_all_exit_codes() -> None:
     assert all(f"{code:>3}  {meaning}" in done.text for code, meaning in EXIT_CODES.items())
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("pack", ["failing", "broken", "conflict", "caseless", "nosuch", "fine"])
 @pytest.mark.parametrize("command", ["validate", "test"])
-def test_json_format_changes_no_exit_code(command: str, desk: Path) -> None:
+def test_a_format_changes_no_exit_code(command: str, pack: str, shape: str, desk: Path) -> None:
     """
-    `--format json` prints the problems as JSON on stdout and ends as the text does.
+    Whatever the format, a command ends as it does without one; what it found is on stdout, and stderr says the ending.
     """
-    done = policy_engine(command, "broken", "--format", "json")
-    assert done.code == 3 == policy_engine(command, "broken").code
-    problems = json.loads(done.text)["problems"]
-    assert len(problems) == 5
-    assert {problem["place"]["file"].partition("/")[0] for problem in problems} == {"broken"}
+    lay_pack(desk / "fine")
+    plain_end, done = policy_engine(command, pack), policy_engine(command, pack, "--format", shape)
+    assert done.code == plain_end.code
+    assert done.last == plain_end.last
+    if shape != "text":
+        assert done.text
+        assert done.err.splitlines() == ([done.last] if done.code else [])
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_json_format_has_every_problem(command: str, desk: Path) -> None:
+    """
+    `--format json` prints the problems of all packs as one JSON document on stdout.
+    """
+    lay_pack(desk / "fine")
+    document = json.loads(policy_engine(command, "broken", "fine", "--format", "json").text)
+    assert len(document["problems"]) == document["errors"] == 5
+    assert {problem["place"]["file"].partition("/")[0] for problem in document["problems"]} == {"broken"}
+    assert [line.partition(":")[0] for line in document["covered"]] == ["broken", "fine"]
 
 
 # --- terminals ----------------------------------------------------------------------------------------------------
@@ -683,7 +706,7 @@ def test_report_outlives_its_reader(is_closed: bool, desk: Path) -> None:
     )  # fmt: skip
     os.close(writing)
     assert done.returncode == 1
-    assert done.stderr == f"--fail-on active: 2 assets\nexit 1: {EXIT_CODES[1]}\n"
+    assert done.stderr.endswith(f"\nfailed --fail-on active: 2 assets\nexit 1: {EXIT_CODES[1]}\n")
     assert (desk / "report" / "manifest.json").exists()
 
 

@@ -29,6 +29,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from policy_engine.casework.coverage import BOUNDARIES
+from policy_engine.casework.mutants import KINDS
+from policy_engine.casework.mutation import STATES
 from policy_engine.cli import EXIT_CODES, cli, run
 from policy_engine.columns import (
     BASES,
@@ -41,14 +44,17 @@ from policy_engine.columns import (
     WITHOUT_ASSET_REASONS,
 )
 from policy_engine.history import FIELD_PROBLEMS, QUARANTINE_REASONS, TABLE_COLUMNS
-from policy_engine.lint import CHECKS
+from policy_engine.lint import AT_VALIDATION, CHECKS
+from policy_engine.marks import INVENTORY_COLUMNS
 from policy_engine.packs import read_pack
-from policy_engine.report_folder import REPORT_FILES
+from policy_engine.problem_codes import PROBLEM_CODES
+from policy_engine.render.problem_formats import FORMATS
+from policy_engine.report_folder import EXTRA_FILES, REPORT_FILES
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "policy_engine"
 PAGES = {
-    path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 }
 COMMANDS = dict(cli.commands)
 
@@ -119,7 +125,8 @@ def notice_codes() -> set[str]:
     """Codes of warnings, collected from the source."""
     return {
         ast.literal_eval(node.args[0])
-        for node in _nodes(SOURCE / "notices.py")
+        for name in ("notices.py", "mark_notices.py")
+        for node in _nodes(SOURCE / name)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Notice"
     }
 
@@ -142,8 +149,14 @@ VOCABULARY: dict[str, tuple[str, str, Iterable[str]]] = {
     "field problems": ("docs/inputs.md", "Fields that cannot be read", FIELD_PROBLEMS),
     "exit codes": ("docs/commands.md", "Exit codes", map(str, EXIT_CODES)),
     "warnings": ("docs/commands.md", "Warnings of a report", sorted(notice_codes())),
-    "report files": ("docs/commands.md", "What the folder holds", REPORT_FILES),
-    "lint checks": ("docs/rules.md", "What validate looks for", CHECKS),
+    "boundaries": ("docs/testing-rules.md", "Coverage", BOUNDARIES),
+    "kinds of mutants": ("docs/testing-rules.md", "Mutants", (*KINDS, *STATES)),
+    "formats of problems": ("docs/ci.md", "Formats", FORMATS),
+    **{f"problems: {heading}": ("docs/problems.md", heading, codes) for heading, codes in PROBLEM_CODES.items()},
+    "lint checks": ("docs/lint.md", "Checks", CHECKS),
+    "checks of validate": ("docs/rules.md", "What validate looks for", AT_VALIDATION),
+    "report files": ("docs/commands.md", "What the folder holds", (*REPORT_FILES, *EXTRA_FILES)),
+    "inventory columns": ("docs/acting.md", "What you hold already", INVENTORY_COLUMNS),
 }
 
 

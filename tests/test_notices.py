@@ -20,9 +20,10 @@ AS_OF = "2026-01-07T00:00:00Z"
 """Less than a day after the newest record of the made-up tasks."""
 
 
-def warnings_of(*paths: Path, as_of: str = AS_OF, horizon: str = "P1D") -> dict[str, str]:
+def warnings_of(*paths: Path, as_of: str = AS_OF, horizon: str = "P1D", every: str = "") -> dict[str, str]:
     """The warnings for a history, code -> text, in their order."""
-    options = RunOptions(Question(parse_instant(as_of), parse_duration(horizon), HOUR))
+    question = Question(parse_instant(as_of), parse_duration(horizon), HOUR)
+    options = RunOptions(question, every=parse_duration(every) if every else None)
     run = EvaluationRun(find_sources([str(path) for path in paths]).sources, pack(), options)
     for _ in run.chunks():
         pass
@@ -76,6 +77,12 @@ CASES: dict[str, Case] = {
         # Nothing depends on the account of a flux task.
         [task("m-1", "midjourney", **MIDJOURNEY), task("t-1", **UNKNOWN_ACCOUNT)],
     ),
+    "kept_shorter_than_cadence": Case(
+        [task("h-1", "Qubico/hug-video", **HUG), task("t-1")],
+        ["Kept no longer than the 2 days between two runs: AI Hug (1 day).", "unseen by both"],
+        [task()],
+        (("every", "P2D"), ("horizon", "P2DT1H")),
+    ),
     "kept_shorter_than_horizon": Case(
         [task("h-1", "Qubico/hug-video", **HUG)],
         ["the horizon of 1 day looks ahead: AI Hug (1 day)."],
@@ -101,7 +108,7 @@ def test_warning_is_there_when_it_should_be(code: str, tmp_path: Path) -> None:
     A history that calls for a warning gets this one and no other, with its numbers.
     """
     case = CASES[code]
-    found = warnings_of(write_lines(tmp_path / "h.jsonl", case.records))
+    found = warnings_of(write_lines(tmp_path / "h.jsonl", case.records), **dict(case.options))
     assert list(found) == [code]
     for words in case.says:
         assert words in found[code]
@@ -142,7 +149,7 @@ def test_gravest_come_first(tmp_path: Path) -> None:
         for place, record in enumerate(records)
     ]
     found = warnings_of(write_lines(tmp_path / "h.jsonl", unique))
-    assert list(found) == [code for code in CASES if code != "stale_history"]
+    assert list(found) == [code for code in CASES if code not in ("stale_history", "kept_shorter_than_cadence")]
 
 
 def test_horizon_decides_what_is_kept_too_short(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from exports import task, write, write_lines
 from policy_engine import report_folder
 from policy_engine.cli import values
 from policy_engine.columns import FINDING_COLUMNS, VERDICTS
+from policy_engine.periods import parse_instant
 from policy_engine.report import CSV_OF
 from policy_engine.report_folder import REPORT_FILES
 from policy_engine.report_rows import TopRows
@@ -127,7 +128,7 @@ def test_folder_holds_what_is_promised(report: Path) -> None:
     """
     assert sorted(content(report)) == sorted(REPORT_FILES) == sorted([
         "report.html", "findings.csv", "at_risk.csv", "expired.csv", "vendor_cdn.csv", "ungoverned.csv",
-        "undetermined.csv", "quarantine.csv", "summary.json", "manifest.json",
+        "undetermined.csv", "save_now.csv", "quarantine.csv", "summary.json", "manifest.json",
     ])  # fmt: skip
 
 
@@ -238,11 +239,12 @@ def test_counts_and_money_are_those_of_the_table(summary: dict[str, Any], rows: 
     for line in summary["services"]:
         mine = [row for row in rows if (row["service"] or "unknown") == line["service"]]
         assert stated(line) == amount(mine)
-        assert line["verdicts"] == {str(v): sum(row["verdict"] == v for row in mine) for v in VERDICTS}
+        for verdict in VERDICTS:
+            assert stated(line["verdicts"][verdict]) == amount(row for row in mine if row["verdict"] == verdict)
     assert sum(line["assets"] for line in summary["services"]) == len(rows)
-    for line in summary["sections"]:
-        column, word = ("operation_verdict" if line["id"] == "closing" else "verdict"), line["id"].replace("-", "_")
-        assert stated(line) == amount(row for row in rows if row[column] == word)
+    assert stated(summary["closing"]) == amount(row for row in rows if row["operation_verdict"] == "closing")
+    assert summary["page_rows"]["count"] == len(rows)
+    assert summary["page_rows"]["verdicts"] == {line["verdict"]: line["assets"] for line in summary["verdicts"]}
 
 
 def test_further_counts_are_those_of_the_table(summary: dict[str, Any], rows: list[dict[str, str]]) -> None:
@@ -258,10 +260,18 @@ def test_further_counts_are_those_of_the_table(summary: dict[str, Any], rows: li
     for name in ("basis", "evidence"):
         found = {line["code"]: line["count"] for line in summary["rests_on"][name] if line["count"]}
         assert found == Counter(row[name] for row in rows if row[name])
-    coming = [row for row in rows if row["verdict"] in ("active", "at_risk") and int(row["seconds_left"]) >= 0]
-    assert sum(bucket["assets"] for bucket in summary["deadlines"]["buckets"]) + summary["deadlines"]["later"] == len(
+    deadlines = summary["deadlines"]
+    dated = [row for row in rows if row["verdict"] in ("active", "at_risk", "expired")]
+    coming = [row for row in dated if parse_instant(row["expires_earliest"]) > parse_instant(AS_OF)]
+    assert sum(bucket["assets"] for bucket in deadlines["buckets"]) + deadlines["later"]["assets"] == len(coming)
+    assert sum(bucket["assets"] for bucket in deadlines["past"]) + deadlines["earlier"]["assets"] == len(dated) - len(
         coming
     )
+    for bucket in (*deadlines["buckets"], *deadlines["past"]):
+        start, end = parse_instant(bucket["start"]), parse_instant(bucket["end"])
+        inside = [row for row in dated if start <= parse_instant(row["expires_earliest"]) < end]
+        # At as_of itself a deadline has passed: it belongs to the day before and not to the hour after.
+        assert abs(len(inside) - bucket["assets"]) <= sum(row["expires_earliest"] == AS_OF for row in dated)
     for line in summary["rules"]:
         key = (line["rule_id"], str(line["version"]))
         assert line["assets"] == sum(
@@ -423,7 +433,7 @@ def _breaking_the_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
     "break_it",
     [
         _breaking(TopRows, "take"),
-        _breaking(report_folder, "_write_chunk"),
+        _breaking(report_folder.Tables, "write"),
         _breaking(report_folder, "input_lines"),
         _breaking(report_folder, "build_report"),
         _breaking_a_renderer,
@@ -515,12 +525,12 @@ def test_file_that_changes_is_refused(change: str, tmp_path: Path, monkeypatch: 
     path = write_lines(tmp_path / "h.jsonl", [task()])
     take = TopRows.take
 
-    def change_it(self: TopRows, findings: Any) -> None:
+    def change_it(self: TopRows, findings: Any, as_of: int) -> None:
         if change == "grows":
             write_lines(path, [task(), task("t-2")])
         else:
             path.unlink()
-        take(self, findings)
+        take(self, findings, as_of)
 
     monkeypatch.setattr(TopRows, "take", change_it)
     done = policy_engine("report", path, "--as-of", AS_OF, "-o", tmp_path / "report")

@@ -13,7 +13,16 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from policy_engine.columns import ACCOUNTS, BASES, MEDIA, OPERATION_VERDICTS, REASONS, VERDICTS, WITHOUT_ASSET_REASONS
-from policy_engine.packs.schema_check import FORMATS, MAX_PROBLEMS, SCHEMAS, check_document, load_schema
+from policy_engine.packs.quick_check import compile_schema
+from policy_engine.packs.schema_check import (
+    FORMATS,
+    MAX_PROBLEMS,
+    SCHEMAS,
+    _quick,
+    _validator,
+    check_document,
+    load_schema,
+)
 from policy_engine.packs.yaml_source import YamlDocument, parse_yaml
 from policy_engine.periods import DURATION_PATTERN, parse_duration
 from policy_engine.resources import bundled
@@ -208,3 +217,57 @@ def test_bundled_files_fit_and_name_their_schema(file: Path) -> None:
     target = (file.parent / found.group(1)).resolve()
     assert target.parent == bundled("schemas").resolve()
     assert check_document(document(text), target.name.removesuffix(".v1.schema.json")) == ()
+
+
+def spoilt(value: Any, number: int) -> list[Any]:
+    """The value with each of its parts, one at a time, replaced, left out, or joined by something strange."""
+    strange = (None, True, 1, 1.0, -1, "", "x", "P3D", "2026-02-30", "a\n", [], ["x", "x"], {}, {"x": 1}, "unlisted")
+    found = [strange[number % len(strange)]]
+    if isinstance(value, dict):
+        for key, member in value.items():
+            found.append({name: other for name, other in value.items() if name != key})
+            found += [{**value, key: other} for other in spoilt(member, number + len(found))]
+        found.append({**value, "strange": number})
+        found.append({**value, "withdrawn": True})
+    elif isinstance(value, list):
+        for at, member in enumerate(value[:3]):
+            found += [[*value[:at], other, *value[at + 1 :]] for other in spoilt(member, number + len(found))]
+        found.append([*value, *value[:1]])
+        found.append([])
+    return found
+
+
+def test_the_quick_check_accepts_only_what_the_validator_accepts() -> None:
+    """
+    Of thousands of files with one thing wrong or changed, the quick check accepts none that the validator refuses.
+    """
+    counts = {True: 0, False: 0}
+    for path in sorted((Path(__file__).parent / "packs" / "valid").rglob("*.yaml")):
+        name = path.parent.name if path.parent.name in ("cases", "rules") else path.stem
+        schema = {"rules": "rule"}.get(name, name)
+        value = document(path.read_text(encoding="utf-8")).value
+        assert _quick(schema)(value)
+        for number in range(5):
+            for changed in spoilt(value, number):
+                is_accepted = _quick(schema)(changed)
+                assert not is_accepted or _validator(schema).is_valid(changed), changed
+                counts[is_accepted] += 1
+    assert min(counts.values()) > 100
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"oneOf": [{}]},
+        {"$ref": "https://example.org/schema"},
+        {"not": {"pattern": "^a$"}},
+        {"if": {"const": 1}},
+        {"not": {"enum": ["a", True]}},
+    ],
+)
+def test_the_quick_check_refuses_what_it_cannot_decide(schema: dict[str, Any]) -> None:
+    """
+    A schema with a keyword that the quick check does not know, or not exactly enough, is not compiled.
+    """
+    with pytest.raises(ValueError, match=r"keyword|reference"):
+        compile_schema(schema, FORMATS)

@@ -173,6 +173,8 @@ ASSETS = "assets = the six verdicts"
 WINDOWS = "assets = operation verdicts"
 POINTS = "points of assets = the six verdicts"
 MONEY = "points = verdicts + tasks without assets"
+MARKS = "assets = archived + exempted + the rest"
+MARK_POINTS = "points of assets = archived + exempted + the rest"
 
 CHANGES: dict[str, tuple[Callable[[Totals], object], set[str]]] = {
     "a record more": (lambda t: setattr(t.seen, "records", t.seen.records + 1), {READ}),
@@ -181,11 +183,16 @@ CHANGES: dict[str, tuple[Callable[[Totals], object], set[str]]] = {
     "a task more": (lambda t: setattr(t.tasks, "tasks", t.tasks.tasks + 1), {READ, TASKS}),
     "a task with assets more": (lambda t: setattr(t.tasks, "with_assets", t.tasks.with_assets + 1), {TASKS}),
     "a task without more": (lambda t: bump(t.tasks.without_assets, 0), {TASKS}),
-    "an asset more": (lambda t: setattr(t.findings, "assets", t.findings.assets + 1), {ASSETS, WINDOWS}),
+    "an asset more": (lambda t: setattr(t.findings, "assets", t.findings.assets + 1), {ASSETS, WINDOWS, MARKS}),
     "a verdict more": (lambda t: bump(t.findings.by_service, 0), {ASSETS}),
     "a window less": (lambda t: t.findings.windows.popitem(), {WINDOWS}),
     "a point in a verdict": (lambda t: bump(t.findings.by_service, 1), {POINTS}),
-    "a point in the findings": (lambda t: setattr(t.findings, "points", t.findings.points + 1), {POINTS, MONEY}),
+    "a point in the findings": (
+        lambda t: setattr(t.findings, "points", t.findings.points + 1),
+        {POINTS, MONEY, MARK_POINTS},
+    ),
+    "a standing finding more": (lambda t: bump(t.marks.standing, 0), {MARKS}),
+    "a standing point more": (lambda t: bump(t.marks.standing, 1), {MARK_POINTS}),
     "a point in the tasks": (lambda t: setattr(t.tasks, "points", t.tasks.points + 1), {MONEY}),
     "a point without assets": (lambda t: bump(t.tasks.without_assets, 1), {MONEY}),
 }

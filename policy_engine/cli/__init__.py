@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from policy_engine import __version__
-from policy_engine.cli import checking, evaluating, showing
-from policy_engine.cli.output import silence
+from policy_engine.cli import checking, comparing, evaluating, linting, showing
+from policy_engine.cli.output import paint, silence
 from policy_engine.problems import (
     InputUnusable,
     NothingToEvaluate,
@@ -34,7 +34,7 @@ EXIT_CODES: dict[int, str] = {
     3: "the rule files are invalid or in conflict",
     4: "the input is unusable, or more was set aside than --max-quarantine allows",
     5: "rule tests failed",
-    6: "control totals do not tie",
+    6: "control totals or the expected impact do not match",
     7: "there was nothing to evaluate",
     70: "internal error",
     130: "interrupted",
@@ -94,7 +94,13 @@ def cli() -> None:
     """
 
 
-for _command in (*evaluating.COMMANDS, *checking.COMMANDS, *showing.COMMANDS):
+for _command in (
+    *evaluating.COMMANDS,
+    *checking.COMMANDS,
+    *linting.COMMANDS,
+    *comparing.COMMANDS,
+    *showing.COMMANDS,
+):
     cli.add_command(_command)
 
 
@@ -157,7 +163,7 @@ def _report_os_error(error: OSError) -> int:
 def _say(text: str) -> None:
     """Print a diagnostic, if anybody still listens."""
     with suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(paint(text, sys.stderr), err=True)
 
 
 def _flush(is_said: bool) -> int:

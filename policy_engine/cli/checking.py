@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from policy_engine.cli.output import show
-from policy_engine.problems import NothingToEvaluate, PackInvalid, Problem, format_problem
+from policy_engine.problems import PackInvalid, Problem, plain
 
+if TYPE_CHECKING:
+    from policy_engine.render.problem_formats.contents import Accepted
+
+SHAPES = ("text", "json", "github", "sarif", "markdown")
+"""Formats of problems; `problem_formats.FORMATS` has the functions, which `--help` does not need."""
 _PACKS = click.argument("packs", nargs=-1, metavar="[PACK...]")
 _FORMAT = click.option(
     "--format",
     "shape",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(SHAPES),
     default="text",
     show_default=True,
     help="How to report problems.",
@@ -53,74 +59,87 @@ def validate(packs: tuple[str, ...], shape: str) -> int:
             f"{location}: {'valid' if is_valid else 'invalid'}; {len(pack.rules)} rules, {versions} versions, "
             f"{len(pack.catalog.services)} services, sha256 {pack.digest[:12]}"
         )
-    _report(problems, sources, shape)
-    if shape == "text":
-        show("\n".join(lines) + "\n")
+    _report(problems, sources, shape, covered=lines)
     return 3 if any(problem.severity == "error" for problem in problems) else 0
 
 
 @click.command()
 @_PACKS
 @_FORMAT
-def test(packs: tuple[str, ...], shape: str) -> int:
+@click.option("--coverage", is_flag=True, help="Count the rules, versions and boundaries that the cases exercise.")
+@click.option("--mutate", is_flag=True, help="Change the rules one thing at a time; list what no case notices.")
+@click.option(
+    "--min-coverage",
+    type=click.IntRange(0, 100),
+    metavar="N",
+    help="Exit 5 when less than N per cent of any of the three is exercised; means --coverage.",
+)
+@click.option(
+    "--min-mutation",
+    type=click.IntRange(0, 100),
+    metavar="N",
+    help="Exit 5 when less than N per cent of the changes are noticed; means --mutate.",
+)
+@click.option("--generate", is_flag=True, help="Run nothing; write boundary cases for one pack as YAML.")
+@click.option("-o", "--output", metavar="FILE", help="Where --generate writes to; - is standard output, the default.")
+@click.option("--overwrite", is_flag=True, help="Let --generate replace a file that is there already.")
+def test(
+    packs: tuple[str, ...],
+    shape: str,
+    coverage: bool,
+    mutate: bool,
+    min_coverage: int | None,
+    min_mutation: int | None,
+    generate: bool,
+    output: str | None,
+    overwrite: bool,
+) -> int:
     """
     Run the cases of rule packs, which say what the rules must do.
 
     PACK: a bundled pack or a folder; default piapi. A pack without cases is a failure of its own (exit 7).
     """
-    from policy_engine.api import load_pack
-    from policy_engine.cases import run_cases
+    from policy_engine.cli.testing import SCHEMA, Wanted, run_tests, write_cases
 
-    problems: list[Problem] = []
-    sources: dict[str, str] = {}
-    empty: list[Problem] = []
-    invalid: list[Problem] = []
-    lines = []
-    for location in packs or ("piapi",):
-        try:
-            outcome = run_cases(load_pack(location), location)
-        except PackInvalid as error:
-            invalid += error.problems
-            sources |= error.sources
-            lines.append(f"{location}: invalid")
-            continue
-        except NothingToEvaluate as error:
-            empty += error.problems
-            lines.append(f"{location}: no cases")
-            continue
-        problems += outcome.problems
-        sources |= outcome.texts
-        lines.append(f"{location}: {outcome.passed} of {outcome.total} cases passed")
-    _report([*invalid, *problems, *empty], sources, shape)
-    if shape == "text":
-        show("\n".join(lines) + "\n")
-    return 3 if invalid else 5 if problems else 7 if empty else 0
+    wanted = Wanted(
+        coverage or min_coverage is not None, mutate or min_mutation is not None, min_coverage, min_mutation
+    )
+    if generate:
+        if wanted.coverage or wanted.mutate or shape != "text":
+            raise click.UsageError("--generate runs no case, so it does not go with --coverage, --mutate or --format")
+        write_cases(packs or ("piapi",), output or "-", overwrite)
+        return 0
+    if output is not None or overwrite:
+        raise click.UsageError("-o and --overwrite belong to --generate")
+    tested = run_tests(packs or ("piapi",), wanted)
+    more = {"tests": {"schema": SCHEMA, "packs": tested.packs}}
+    _report(tested.problems, tested.sources, shape, more, covered=tested.lines)
+    return tested.code
 
 
 COMMANDS = (validate, test)
 
 
-def _report(problems: Sequence[Problem], sources: Mapping[str, str], shape: str) -> None:
-    """Text goes to stderr, where people and logs look for it; JSON is the result and goes to stdout."""
-    ordered = sorted(problems, key=Problem.sort_key)
-    if shape == "json":
-        problems_json = {"schema": "policy-engine/problems/v1", "problems": [_as_json(one) for one in ordered]}
-        show(json.dumps(problems_json, indent=2) + "\n")
+def _report(
+    problems: Sequence[Problem],
+    sources: Mapping[str, str],
+    shape: str,
+    more: Mapping[str, object] | None = None,
+    *,
+    covered: Sequence[str] = (),
+    accepted: Sequence[Accepted] = (),
+) -> None:
+    """
+    Text goes to stderr, where people and logs look for it; the other formats are the result and go to stdout.
+
+    `covered` says what was looked at: in text the result, in the other formats a part of it. `more` is for JSON alone.
+    """
+    from policy_engine.render.problem_formats import write_problems
+
+    docs = os.environ.get("POLICY_ENGINE_DOCS") or None
+    written = write_problems(problems, sources, shape, covered=covered, accepted=accepted, docs=docs, more=more)
+    if shape != "text":
+        show(written)
         return
-    for problem in ordered:
-        click.echo(format_problem(problem, sources), err=True)
-
-
-def _as_json(problem: Problem) -> dict[str, object]:
-    places = [
-        {"file": span.file, "line": span.line, "column": span.column, "length": span.length}
-        for span in ((problem.span,) if problem.span else ()) + problem.related
-    ]
-    return {
-        "code": problem.code,
-        "severity": problem.severity,
-        "message": problem.message,
-        "help": problem.help,
-        "place": places[0] if problem.span else None,
-        "related": places[1:] if problem.span else places,
-    }
+    click.echo(written, nl=False, err=True)
+    show("".join(f"{plain(line, 2_000)}\n" for line in covered))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from policy_engine.cli.output import check_file, show, whole_file
+from policy_engine.cli.marking import mark_options, marker_files, refuse_useless_inventory
+from policy_engine.cli.output import check_file, paint, show, whole_file
 from policy_engine.cli.progress import progress_of
-from policy_engine.cli.values import ALLOWANCE, DURATION, INSTANT, MEMORY, Allowance, clock, read_column_mapping
+from policy_engine.cli.values import ALLOWANCE, DURATION, INSTANT, MEMORY, ZONE, Allowance, clock, read_column_mapping
 from policy_engine.columns import VERDICTS
 from policy_engine.periods import NAT, describe_duration, format_instant
 from policy_engine.problems import (
@@ -27,19 +29,26 @@ from policy_engine.problems import (
 from policy_engine.words import count_of
 
 if TYPE_CHECKING:
-    from policy_engine.history import Source
-    from policy_engine.runs import EvaluationRun, Totals
+    from zoneinfo import ZoneInfo
 
-_HISTORY = click.argument("history", nargs=-1, required=True, metavar="HISTORY...")
+    from policy_engine.history import Source
+    from policy_engine.model import RulePack
+    from policy_engine.runs import EvaluationRun
+
+HISTORY = click.argument("history", nargs=-1, required=True, metavar="HISTORY...")
 _PACK = click.option(
     "--pack", default="piapi", show_default=True, metavar="PACK", help="Bundled rule pack, or a folder."
 )
 
 
 def _question_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options shared by all commands that judge a history."""
+    """Options shared by all commands that judge a history by one pack."""
+    return _PACK(period_options(command))
+
+
+def period_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say which instant is asked about, and which part of a history."""
     for option in reversed((
-        _PACK,
         click.option("--as-of", type=INSTANT, help="Instant to answer for, RFC 3339 with a zone. Default: the clock."),
         click.option("--horizon", type=DURATION, help="How far ahead `at risk` looks (P1D). Default: the pack's."),
         click.option("--operation-horizon", type=DURATION, help="How far ahead `closing` looks (PT1H)."),
@@ -53,9 +62,17 @@ def _question_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that decide whether a run counts as good."""
+    return click.option(
+        "--fail-on",
+        multiple=True,
+        type=click.Choice([str(one) for one in VERDICTS]),
+        help="Exit with 1 when assets of this verdict are neither archived nor exempted (repeatable).",
+    )(reading_options(command))
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say how a history is read, and when it is refused."""
     for option in reversed((
-        click.option("--fail-on", multiple=True, type=click.Choice([str(one) for one in VERDICTS]),
-                     help="Exit with 1 when there are assets of this verdict (repeatable)."),
         click.option("--max-quarantine", type=ALLOWANCE, metavar="N|N%",
                      help="Exit with 4 when more records than this had to be set aside."),
         click.option("--max-age", type=DURATION, help="Refuse a history whose newest record is older (PT26H)."),
@@ -69,12 +86,35 @@ def _gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@_HISTORY
+@HISTORY
 @_question_options
+@mark_options
 @_gate_options
 @click.option("-o", "--output", default="report", show_default=True, metavar="DIR", help="Folder to write.")
 @click.option("--show-urls", is_flag=True, help="Show full URLs in the HTML; whoever has one can open the file.")
-def report(history: tuple[str, ...], output: str, show_urls: bool, **given: Any) -> int:
+@click.option("--xlsx", is_flag=True, help="Write report.xlsx as well (needs the extra `xlsx`).")
+@click.option("--markdown", is_flag=True, help="Write report.md as well, for chats, tickets and CI pages.")
+@click.option("--rescue", type=click.Choice(["aria2"]), help="Write save_now as an input file for this downloader.")
+@click.option("--tz", type=ZONE, metavar="ZONE", help="Say times in this zone as well (Europe/Berlin).")
+@click.option(
+    "--embed",
+    type=click.IntRange(0, 1_000_000),
+    default=20_000,
+    show_default=True,
+    metavar="N",
+    help="How many rows the HTML page itself holds, the most urgent ones; the CSV files hold all.",
+)
+def report(
+    history: tuple[str, ...],
+    output: str,
+    show_urls: bool,
+    xlsx: bool,
+    markdown: bool,
+    rescue: str | None,
+    tz: ZoneInfo | None,
+    embed: int,
+    **given: Any,
+) -> int:
     """
     Write the state of all assets as a folder of HTML and CSV files, and print the totals.
 
@@ -82,25 +122,29 @@ def report(history: tuple[str, ...], output: str, show_urls: bool, **given: Any)
     """
     from policy_engine import __version__
     from policy_engine.render.text import render_text
-    from policy_engine.report_folder import check_folder, write_report
+    from policy_engine.render.workbook import check_workbook
+    from policy_engine.report_folder import Wanted, check_folder, write_report
 
     check_folder(Path(output))
-    with _make_run(history, given, output) as run:
+    if xlsx:
+        check_workbook()
+    with make_run(history, given, output) as run:
         with progress_of(run):
             written = write_report(
                 run,
                 Path(output),
                 __version__,
-                show_urls=show_urls,
-                before_publishing=lambda done: _refuse_unusable(done, given["max_age"]),
+                wanted=Wanted(show_urls, xlsx, markdown, rescue, tz, embed),
+                before_publishing=lambda done: refuse_unusable(done, given["max_age"]),
             )
         show(render_text(written.model, str(written.folder / "report.html")))
-        return _exit_code(run.totals, given["fail_on"], given["max_quarantine"])
+        return _conclude(run, given["fail_on"], given["max_quarantine"])
 
 
 @click.command()
-@_HISTORY
+@HISTORY
 @_question_options
+@mark_options
 @_gate_options
 @click.option(
     "-o", "--output", required=True, metavar="FILE", help="findings.csv, .parquet or .jsonl; - is CSV on stdout."
@@ -116,13 +160,13 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
 
     make_writer = writer_for(output)
     check_file(output)
-    with _make_run(history, given, output) as run:
+    with make_run(history, given, output) as run:
         with whole_file(output) as stream, progress_of(run):
             writer = make_writer(stream)
             for findings in run.chunks():
                 writer.write(findings)
             writer.close()
-            _refuse_unusable(run, given["max_age"])
+            refuse_unusable(run, given["max_age"])
         totals = run.totals
         counts = ", ".join(f"{totals.findings.verdict(str(verdict))[0]:,} {verdict}" for verdict in VERDICTS)
         click.echo(
@@ -131,16 +175,16 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
             err=True,
         )
         for notice in collect_warnings(run.pack, run.options, totals, page_totals(totals.seen.pages, run.sources)):
-            click.echo(f"warning: {plain(notice.text, 1000)}", err=True)
+            click.echo(paint(f"warning: {plain(notice.text, 1000)}", sys.stderr), err=True)
         for row in run.quarantine().head(3).itertuples(index=False):
             found = f"found {plain(row.found)}, expected {plain(row.expected)}"
             click.echo(f"{plain(row.source)}: quarantined [{row.reason}]: {found}", err=True)
-        return _exit_code(totals, given["fail_on"], given["max_quarantine"])
+        return _conclude(run, given["fail_on"], given["max_quarantine"])
 
 
 @click.command()
 @click.argument("task_id")
-@_HISTORY
+@HISTORY
 @_question_options
 @click.option("--show-urls", is_flag=True, help="Show full URLs; whoever has one can open the file.")
 def explain(task_id: str, history: tuple[str, ...], show_urls: bool, **given: Any) -> int:
@@ -148,7 +192,7 @@ def explain(task_id: str, history: tuple[str, ...], show_urls: bool, **given: An
     from policy_engine.explain import explain_task, render_explanation
 
     given |= {"jobs": 1, "memory_limit": None}
-    with _make_run(history, given) as run:
+    with make_run(history, given) as run:
         found = explain_task(run.sources, run.pack, run.options, task_id)
         show(render_explanation(found, show_urls=show_urls))
     return 0
@@ -158,12 +202,19 @@ COMMANDS = (report, evaluate, explain)
 
 
 @contextmanager
-def _make_run(history: tuple[str, ...], given: dict[str, Any], output: str | None = None) -> Iterator[EvaluationRun]:
-    """Load the pack, find the sources, and prepare a run; nothing is read yet, and `output` never will be."""
+def make_run(
+    history: tuple[str, ...], given: dict[str, Any], output: str | None = None, pack: RulePack | None = None
+) -> Iterator[EvaluationRun]:
+    """
+    Find the sources, load the pack unless it is given, and prepare a run; nothing is read yet.
+
+    `output` is never read, even if it lies among the sources.
+    """
     from policy_engine.api import load_pack
     from policy_engine.assets import Period
     from policy_engine.evaluation import Question
     from policy_engine.history import find_sources
+    from policy_engine.marks import read_marker
     from policy_engine.runs import EvaluationRun, RunOptions
     from policy_engine.sizes import Sizes, sizes_within
 
@@ -176,19 +227,23 @@ def _make_run(history: tuple[str, ...], given: dict[str, Any], output: str | Non
             help="the period starts at the first and ends before the second",
         ))  # fmt: skip
     mapping = read_column_mapping(given["columns"])
-    pack = load_pack(given["pack"])
+    pack = pack or load_pack(given["pack"])
     as_of = given["as_of"] if given["as_of"] is not None else clock()
-    horizon, operation_horizon = given["horizon"], given["operation_horizon"]
+    horizon, operation_horizon, every = given["horizon"], given["operation_horizon"], given.get("every")
+    marker = read_marker(
+        pack.catalog, as_of, given.get("archived"), given.get("exemptions"), given.get("house_rules")
+    )  # fmt: skip
     question = Question(
         as_of,
-        pack.horizon if horizon is None else horizon,
+        # What falls due before the next run has to be seen by this one, with the lead time that saving takes.
+        (pack.horizon if horizon is None else horizon) + (every or 0),
         pack.operation_horizon if operation_horizon is None else operation_horizon,
     )
     with tempfile.TemporaryDirectory(prefix="policy-engine-") as spool:
         found = find_sources(history, Path(spool))
         for why in dict.fromkeys(why for _, why in found.skipped):
             _tell_skipped([name for name, reason in found.skipped if reason == why], why)
-        sources = _without_own_output(found.sources, history, output)
+        sources = _without_own_output(found.sources, history, output, marker_files(given))
         _warn_table_mapping(sources, mapping)
         yield EvaluationRun(
             sources,
@@ -197,6 +252,8 @@ def _make_run(history: tuple[str, ...], given: dict[str, Any], output: str | Non
                 question,
                 Period(created_from, created_until),
                 mapping,
+                marker=marker,
+                every=every,
                 jobs=jobs,
                 sizes=sizes,
                 scratch=Path(spool),
@@ -210,10 +267,11 @@ def _warn_table_mapping(sources: tuple[Source, ...], mapping: Any) -> None:
 
 
 def _without_own_output(
-    sources: tuple[Source, ...], history: tuple[str, ...], output: str | None
+    sources: tuple[Source, ...], history: tuple[str, ...], output: str | None, beside: set[str]
 ) -> tuple[Source, ...]:
     """
-    Leave out what this program wrote: a second run over a folder must not judge the answers of the first.
+    Leave out what this program wrote, since a second run over a folder must not judge the answers of the first, and
+    the files that were named to be something else (`beside`).
 
     Raises UsageProblem where such a file was named itself, InputUnusable where nothing else is left.
     """
@@ -231,7 +289,9 @@ def _without_own_output(
                 "output-is-input", f"`{plain(source.name)}` is part of the history and of the output `{plain(output)}`",
                 help="name another place with -o",
             ))  # fmt: skip
-        if is_output or (path not in named and in_report(Path(path).parent)):
+        if path in beside and path not in named:
+            _tell_skipped([source.name], "named as something else than history")
+        elif is_output or (path not in named and in_report(Path(path).parent)):
             skipped.append(source.name)
         else:
             kept.append(source)
@@ -249,7 +309,7 @@ def _tell_skipped(names: list[str], why: str) -> None:
         click.echo(f"skipped {count_of(len(names), 'file')} ({shown}): {why}", err=True)
 
 
-def _refuse_unusable(run: EvaluationRun, max_age: int | None) -> None:
+def refuse_unusable(run: EvaluationRun, max_age: int | None) -> None:
     """Refuse to publish an answer to a history that cannot carry one."""
     totals, as_of = run.totals, run.options.question.as_of
     if not totals.seen.records:
@@ -272,6 +332,7 @@ def _refuse_unusable(run: EvaluationRun, max_age: int | None) -> None:
             f"after as_of ({format_instant(as_of)}): none is left",
             help="look at --as-of, --created-from and --created-until; is the year right?",
         ))  # fmt: skip
+    refuse_useless_inventory(run)
     if max_age is not None:
         newest = totals.tasks.newest
         if newest == NAT:
@@ -285,14 +346,24 @@ def _refuse_unusable(run: EvaluationRun, max_age: int | None) -> None:
             ))  # fmt: skip
 
 
-def _exit_code(totals: Totals, fail_on: tuple[str, ...], allowance: Allowance | None) -> int:
+def _conclude(run: EvaluationRun, fail_on: tuple[str, ...], allowance: Allowance | None) -> int:
+    """The exit code; where it is a bad one, the totals once more and every failure end what is printed."""
+    totals, code, failures = run.totals, 0, []
     set_aside, records = len(totals.seen.quarantine), totals.seen.records
+    for verdict in dict.fromkeys(fail_on):
+        standing, all_of_them = totals.marks.standing.get(verdict, (0, 0))[0], totals.findings.verdict(verdict)[0]
+        if standing:
+            code = 1
+            others = all_of_them - standing
+            beside = f" (and {others:,} archived or exempted)" if others else ""
+            failures.append(f"--fail-on {verdict}: {count_of(standing, 'asset')}{beside}")
     if allowance is not None and allowance.is_exceeded(set_aside, records):
-        click.echo(
-            f"{set_aside:,} of {records:,} records were set aside; --max-quarantine allows {allowance.text}", err=True
+        code = 4
+        failures.append(
+            f"{set_aside:,} of {records:,} records were set aside; --max-quarantine allows {allowance.text}"
         )
-        return 4
-    named = [verdict for verdict in dict.fromkeys(fail_on) if totals.findings.verdict(verdict)[0]]
-    for verdict in named:
-        click.echo(f"--fail-on {verdict}: {count_of(totals.findings.verdict(verdict)[0], 'asset')}", err=True)
-    return 1 if named else 0
+    if failures:
+        counts = ", ".join(f"{totals.findings.verdict(str(verdict))[0]:,} {verdict}" for verdict in VERDICTS)
+        lines = [f"total {count_of(totals.findings.assets, 'asset')}: {counts}"]
+        click.echo(paint("\n".join([*lines, *(f"failed {one}" for one in failures)]), sys.stderr), err=True)
+    return code

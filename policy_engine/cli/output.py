@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import sys
@@ -10,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -19,10 +20,28 @@ from policy_engine.problems import Problem, UsageProblem, plain
 _IN_MEMORY = 32 << 20
 
 
+_COLOURS: tuple[tuple[re.Pattern[str], dict[str, Any]], ...] = (
+    (re.compile(r"^(failed|exit \d+:|\S*:? ?error\[|  possibly past|past its deadline)", re.MULTILINE),
+     {"fg": "red", "bold": True}),
+    (re.compile(r"^(warning|at risk|interrupted)", re.MULTILINE), {"fg": "yellow", "bold": True}),
+    (re.compile(r"^(total|save now)", re.MULTILINE), {"bold": True}),
+)  # fmt: skip
+"""Beginnings of lines and how they look on a terminal; the words say the same without."""
+
+
+def paint(text: str, stream: IO[str] | None) -> str:
+    """Colour the labels of lines for a terminal; the same text for a pipe, a file, `NO_COLOR` and `TERM=dumb`."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or stream is None or not stream.isatty():
+        return text
+    for pattern, style in _COLOURS:
+        text = pattern.sub(lambda found, style=style: click.style(found[0], **style), text)  # type: ignore[misc]
+    return text
+
+
 def show(text: str) -> None:
     """Print a result; a reader who has seen enough (`| head`) does not change what the command found."""
     try:
-        click.echo(text, nl=False)
+        click.echo(paint(text, sys.stdout), nl=False)
     except BrokenPipeError:
         silence(sys.stdout)
 

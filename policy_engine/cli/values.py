@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import click
 
@@ -130,10 +131,32 @@ class MemoryType(click.ParamType[int]):
         return int(match.group(1)) * unit
 
 
+class Zone(click.ParamType[ZoneInfo]):
+    """The name of a time zone (`Europe/Berlin`)."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ZoneInfo:
+        """Look it up in the time-zone database."""
+        if isinstance(value, ZoneInfo):
+            return value
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            near = suggest(value[:80], available_timezones())
+            self.fail(
+                f"`{plain(value)}` is no time zone of the time-zone database such as Europe/Berlin"
+                + (f"; did you mean {near}?" if near else ""),
+                param,
+                ctx,
+            )
+
+
 INSTANT = Instant()
 DURATION = Duration()
 ALLOWANCE = AllowanceType()
 MEMORY = MemoryType()
+ZONE = Zone()
 
 
 def read_column_mapping(path: str | None) -> Mapping[str, str]:

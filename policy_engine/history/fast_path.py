@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from policy_engine.history.decoding import STRICT_ERRORS, decode_strictly
+from policy_engine.history.decoding import STRICT_ERRORS, check_utf8, count_lines, decode_strictly
 from policy_engine.history.names import ServiceNames
 from policy_engine.history.records import MAX_USAGE
 
@@ -44,7 +44,7 @@ _NO_META = _Meta()
 _NO_USAGE = _Usage()
 _PLAIN_STARTS = frozenset((b"{", b"[", b"n", b""))
 """First bytes of an output that is an object, a list, null or absent."""
-_LONG, _DEEP = 400, 200
+_LONG, _DEEP = 1_000, 500
 """Only longer outputs can be nested so deeply that decoding them later might fail where it would not have here."""
 _LONGEST_BLANK = 4
 """Outputs this short are decoded at once, so that the common blanks (`null`, `{}`, `[]`) are none."""
@@ -90,14 +90,13 @@ class FastPath:
     def columns(self, block: bytes, first_line: int) -> list[list[Any]] | None:
         """The columns of RecordReader for a block of lines, or None when any line is something else."""
         try:
-            if not block.isascii():
-                # What is skipped is not looked at for its encoding.
-                block.decode()
+            # What is skipped is not looked at for its encoding.
+            check_utf8(block)
             tasks: list[Any] = self._decoder.decode_lines(block)
         except STRICT_ERRORS:
             return None
         count = len(tasks)
-        if count != block.count(b"\n") + (not block.endswith(b"\n")):
+        if count != count_lines(block) + (not block.endswith(b"\n")):
             # Blank lines were skipped, and with them the numbering.
             return None
         texts = [bytes(task.output) for task in tasks]

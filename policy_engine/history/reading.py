@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from policy_engine.history.batch import Batch
-from policy_engine.history.decoding import BOM, STRICT_ERRORS, NotJson, decode_strictly, decode_values
+from policy_engine.history.decoding import BOM, STRICT_ERRORS, NotJson, count_lines, decode_strictly, decode_values
 from policy_engine.history.fast_path import FastPath
 from policy_engine.history.names import ServiceNames
 from policy_engine.history.records import RecordReader, Seen
@@ -124,7 +124,7 @@ class HistoryReader:
             found: list[str] = []
             lines = 0
             for block in self._blocks(unit, source):
-                lines += block.count(b"\n")
+                lines += count_lines(block)
                 found.extend(self._ids(block, unit.file))
             return _checksums(found), lines
         sums = [checksums(batch) for batch, _ in self.batches(unit)]
@@ -165,7 +165,7 @@ class HistoryReader:
                 columns = self._fast.columns(block, line)
                 if columns is None:
                     _read_lines(block, reader, line)
-                    line += block.count(b"\n")
+                    line += count_lines(block)
                 else:
                     reader.take_columns(columns)
                     line += len(columns[0])

@@ -96,11 +96,16 @@ def _read_with_arrow(texts: Sequence[str | None], out: Int64) -> npt.NDArray[np.
         regular: npt.NDArray[np.bool_] = ends - starts >= len(_ZERO)
         rows = np.flatnonzero(regular)
         starts, ends = starts[rows], ends[rows]
-        is_utc = (text[starts + 10] == ord("T")) & (text[ends - 1] == ord("Z"))
-        is_utc &= (text[starts + 19] == ord(".")) | (text[starts + 19] == ord("Z"))
+        after = text[starts + 19]
+        is_utc = text[ends - 1] == ord("Z")
+        is_offset = (text[ends - 3] == ord(":")) & ((text[ends - 6] == ord("+")) | (text[ends - 6] == ord("-")))
+        is_time = (is_utc & ((after == ord(".")) | (after == ord("Z")))) | (
+            is_offset & (ends - starts >= len(_ZERO) + 5) & ((after == ord(".")) | (ends - starts == len(_ZERO) + 5))
+        )
+        is_time &= text[starts + 10] == ord("T")
         century = text[starts].astype(np.int16) * 256 + text[starts + 1]
-        is_utc &= (century == ord("1") * 256 + ord("9")) | (century == ord("2") * 256 + ord("0"))
-        regular[rows[~is_utc]] = False
+        is_time &= (century == ord("1") * 256 + ord("9")) | (century == ord("2") * 256 + ord("0"))
+        regular[rows[~is_time]] = False
         if not regular.all():
             column = pa.array(texts, pa.string(), mask=~regular)
         instants = column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).fill_null(0).to_numpy()

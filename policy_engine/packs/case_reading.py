@@ -16,6 +16,8 @@ from policy_engine.packs.yaml_source import ValuePath, YamlDocument
 from policy_engine.periods import parse_date, parse_duration, parse_instant
 from policy_engine.problems import PackInvalid, Problem, ProblemList, SourceSpan, plain
 
+FILE_OF_A_TABLE = "file"
+"""Name of an asset that a row of a table gives an address, and no output of the catalog."""
 _INSTANTS = ("expires_earliest", "expires_latest", "operation_closes_earliest", "operation_closes_latest")
 
 
@@ -33,6 +35,11 @@ class Expectation:
     """Field -> place of its value."""
     span: SourceSpan
     """Place of the expectation."""
+
+    @property
+    def label(self) -> str:
+        """The asset as cases name it: `video_clean`, `video_clean/2`."""
+        return self.name if self.ordinal == 1 else f"{self.name}/{self.ordinal}"
 
 
 @dataclass(frozen=True)
@@ -172,7 +179,7 @@ class _CaseReader:
 
     def _expectation(self, entry: Mapping[str, Any], path: ValuePath) -> Expectation:
         name, _, ordinal = entry["name"].partition("/")
-        known = [*self._names, UNLISTED_ROLE]
+        known = [*self._names, UNLISTED_ROLE, FILE_OF_A_TABLE]
         if name not in known:
             self._refer("output", name, known, (*path, "name"))
         for which in ("rule", "operation_rule"):
@@ -194,6 +201,11 @@ class _CaseReader:
         help_text = did_you_mean(word, known, f"{what}s")
         message = f"unknown {what} `{plain(word, 60)}`"
         self.problems.add(Problem(f"unknown-{what}", message, self.document.span(*path), help=help_text))
+
+
+def is_table_row(record: Mapping[str, Any]) -> bool:
+    """True for a row of a table, which names its service as the catalog does; no task object has that field."""
+    return "service" in record and "task_id" in record
 
 
 def _tasks(entry: Mapping[str, Any]) -> list[Any]:

@@ -34,7 +34,11 @@ def read_pack(location: str | Path) -> RulePack:
 
     Raises PackInvalid with the problems of all files, each with its place.
     """
-    folder = find_pack(location)
+    return read_folder(find_pack(location))
+
+
+def read_folder(folder: PackFolder) -> RulePack:
+    """Read the rule pack in a folder; raises PackInvalid with the problems of all files, each with its place."""
     problems = ProblemList()
     files = _read_files(folder, problems)
     pack = files.documents.get("pack.yaml")
@@ -248,8 +252,14 @@ def _assemble(pack: YamlDocument, catalog: Catalog, rules: list[Rule], folder: P
             value["money"]["evidence"],
         ),
         sources=tuple(
-            Source(entry["id"], entry["title"], entry["url"], parse_date(entry["retrieved_on"]))
-            for entry in value["sources"]
+            Source(
+                entry["id"],
+                entry["title"],
+                entry["url"],
+                parse_date(entry["retrieved_on"]),
+                pack.span("sources", index, "id"),
+            )
+            for index, entry in enumerate(value["sources"])
         ),
         no_published_rule=tuple(
             NoPublishedRule(tuple(entry["services"]), entry["reason"], read_citation(entry["citation"]))

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from policy_engine.columns import UNLISTED_ROLE, StorageLocation
-from policy_engine.model import Catalog, Citation, OperationWindow, Rule, RuleVersion, Selector, Service
+from policy_engine.model import (
+    Catalog,
+    Citation,
+    ExpectedCount,
+    ExpectedImpact,
+    OperationWindow,
+    Rule,
+    RuleVersion,
+    Selector,
+    Service,
+)
 from policy_engine.packs.catalog_reading import did_you_mean, fold
 from policy_engine.packs.yaml_source import ValuePath, YamlDocument
 from policy_engine.periods import parse_date, parse_duration, parse_instant
@@ -60,6 +71,13 @@ def read_period(text: str, document: YamlDocument, path: ValuePath, problems: Pr
     return length
 
 
+def read_selector(
+    entry: Mapping[str, Any], catalog: Catalog, document: YamlDocument, path: ValuePath, problems: ProblemList
+) -> Selector:
+    """Build a selector from a map that fits its schema, in the catalog's spelling; `path` is its place."""
+    return _RuleReader(document, catalog, None, problems)._selector(entry, path)
+
+
 class _RuleReader:
     """One reading of a rule document."""
 
@@ -103,6 +121,8 @@ class _RuleReader:
             operation_window=window,
             citation=read_citation(citation) if citation is not None else None,
             span=self.document.span(*here),
+            expected_impact=self._expected(entry, here),
+            places={key: self.document.key_span(*here, key) for key in entry},
         )
 
     def check_order(self, versions: tuple[RuleVersion, ...]) -> None:
@@ -150,6 +170,26 @@ class _RuleReader:
                     self._refer(operation, offered, "operation", (*where, "operations", index))
         period = read_period(window["period"], self.document, (*where, "period"), self.problems)
         return OperationWindow(tuple(window["operations"]), period)
+
+    def _expected(self, entry: Mapping[str, Any], here: ValuePath) -> ExpectedImpact | None:
+        """What the version is expected to do to a known history."""
+        value = entry.get("expected_impact")
+        if value is None:
+            return None
+        verdicts = {}
+        for words, count in value["verdicts"].items():
+            before, _, after = words.partition("->")
+            if before == after:
+                message = f"`{words}` is no change of a verdict"
+                span = self.document.key_span(*here, "expected_impact", "verdicts", words)
+                self.problems.add(
+                    Problem("expected-impact", message, span, help="name two verdicts: `active->at_risk`")
+                )
+            allowed = str(count.get("tolerance", 0))
+            verdicts[before, after] = ExpectedCount(
+                count["assets"], Decimal(allowed.removesuffix("%")), allowed.endswith("%")
+            )
+        return ExpectedImpact(parse_instant(value["as_of"]), value.get("history", ""), verdicts)
 
     def _selector(self, entry: Mapping[str, Any], here: ValuePath) -> Selector:
         """The selector, in the catalog's spelling, with words the catalog knows."""

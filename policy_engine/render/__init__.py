@@ -19,8 +19,15 @@ def _json(model: ReportModel) -> str:
     return render_json(model)
 
 
+def _markdown(model: ReportModel) -> str:
+    from policy_engine.render.markdown import render_markdown
+
+    return render_markdown(model)
+
+
 FORMATS: dict[str, Callable[[ReportModel], str]] = {
     "html": _html,
     "json": _json,
+    "markdown": _markdown,
 }
 """Format name -> function from the model to the whole text of the file."""

@@ -1,31 +1,33 @@
-"""Turns the numbers of a report into one HTML page that needs nothing else: no script, no request, no clock."""
+"""Turns the numbers of a report into one HTML page that needs nothing else: no other file, no request, no clock."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import cache
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from policy_engine import resources
-from policy_engine.columns import REASONS, VERDICTS
-from policy_engine.report_model import DeadlineBucket, ReportModel, Row
-
-LONGEST_TEXT = 2000
-"""Characters of one text that the page shows; longer ones are cut in the middle, visibly. The CSV holds all."""
+from policy_engine.columns import VERDICTS
+from policy_engine.page_data import is_link, page_data, showable
+from policy_engine.periods import NAT
+from policy_engine.report_model import DeadlineBucket, ReportModel
 
 _INSTANT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z")
-_LINK = re.compile(r"https?://[!#-&(-;=?-~]+", re.IGNORECASE)
-_ANCHOR = re.compile(r"[a-z][a-z0-9-]{0,40}")
-# Controls, bidirectional marks and halves of surrogate pairs: shown as their number, so that text can neither
-# reorder its surroundings nor break the encoding of the page.
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_SCRIPTS = ("vendor/datatables/dataTables.min.js", "report.js")
+_COLUMNS = ("file", "service", "verdict", "deadline", "left", "save_by", "reasons", "rule", "host", "archived",
+            "exempted_by", "points")  # fmt: skip
+_MARKS = ("save_by", "archived", "exempted_by")
+"""Columns that are on the page only where a row has something in them."""
 
 _PLOT_HEIGHT = 168
 """Pixels of the highest bar of the deadline chart."""
@@ -37,16 +39,19 @@ _MOST_NUMBERED_BARS = 36
 
 def render_html(model: ReportModel) -> str:
     """Write the whole page; the same model gives the same bytes anywhere."""
-    stylesheet = _stylesheet()
+    scripts = _scripts() if model.files.count else ()
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             model=model,
-            stylesheet=Markup(stylesheet),  # noqa: S704 - our own file, and `_stylesheet` refuses one that could end its element
-            stylesheet_hash=base64.b64encode(hashlib.sha256(stylesheet.encode()).digest()).decode(),
+            stylesheet=_stylesheet().text,
+            stylesheet_hash=_stylesheet().hash,
+            scripts=scripts,
+            vendored=_vendored(),
+            columns=_columns(model),
+            data=Markup(page_data(model)) if scripts else "",  # noqa: S704 - JSON in which no `<` stands for itself
             verdict_codes=[str(verdict) for verdict in VERDICTS],
-            reason_words=REASONS,
         )
     )
 
@@ -63,37 +68,69 @@ def _environment() -> Environment:
         finalize=_showable,
     )
     environment.filters.update(
-        anchor=_anchor,
         bar_chart=bar_chart,
         cents=cents,
         clock=clock,
         ends=ends,
+        in_address=in_address,
         is_link=is_link,
         quoted=quoted,
-        reason_codes=reason_codes,
         segments=segments,
         sentence=sentence,
         thousands=thousands,
+        zip=zip,
     )
     return environment
 
 
+@dataclass(frozen=True)
+class _Inlined:
+    """A file of ours that stands in the page as it is."""
+
+    text: Markup
+    hash: str
+    """Base64 of the SHA-256 digest, as a content security policy names it."""
+
+
 @cache
-def _stylesheet() -> str:
-    text = (resources.bundled("reports") / "report.css").read_text(encoding="utf-8")
-    if "</" in text or "<!" in text:
-        raise RuntimeError("report.css holds characters that could end its element")
-    return text
+def _inlined(name: str) -> _Inlined:
+    text = (resources.bundled("reports") / name).read_bytes().decode()
+    if "</" + ("style" if name.endswith(".css") else "script") in text.lower() or "<!--" in text or "\r" in text:
+        raise RuntimeError(f"{name} holds characters that could end its element or change in it")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return _Inlined(Markup(text), digest)  # noqa: S704 - our own file, checked above
+
+
+def _stylesheet() -> _Inlined:
+    return _inlined("report.css")
+
+
+def _scripts() -> tuple[_Inlined, ...]:
+    return tuple(map(_inlined, _SCRIPTS))
+
+
+@cache
+def _vendored() -> dict[str, str]:
+    """Name, version and licence of the script that is not ours."""
+    folder = resources.bundled("reports") / "vendor" / "datatables"
+    about = json.loads((folder / "vendor.json").read_text(encoding="utf-8"))
+    licence = (folder / "License.txt").read_text(encoding="utf-8")
+    return {"name": "DataTables", "version": about["version"], "licence": about["licence"], "text": licence}
+
+
+def _columns(model: ReportModel) -> list[str]:
+    """The columns of the table, without those in which no row has anything."""
+    present = {
+        column.name for column in model.files.columns
+        if (column.kind == "text" and any(value not in ("", "false") for value in column.cells))
+        or (column.kind == "instant" and any(value != NAT for value in column.cells))
+    }  # fmt: skip
+    return [name for name in _COLUMNS if name not in _MARKS or name in present]
 
 
 def _showable(value: object) -> object:
-    """Make text from outside fit to be shown: not longer than the page can bear, nothing invisible."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    if len(value) > LONGEST_TEXT:
-        cut = len(value) - LONGEST_TEXT
-        value = f"{value[: LONGEST_TEXT - 100]} … [{thousands(cut)} characters not shown] … {value[-100:]}"
-    return _UNSHOWABLE.sub(lambda match: f"[U+{ord(match.group()):04X}]", value)
+    """What the templates show goes through here, text from outside and text of ours."""
+    return showable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def thousands(number: int | str) -> str:
@@ -129,7 +166,7 @@ def sentence(text: str) -> str:
 
 def quoted(text: str) -> Markup:
     """Set what a sentence puts between backticks in the type of code."""
-    shown = str(_showable(text))
+    shown = showable(text)
     pieces = shown.split("`")
     if len(pieces) % 2 == 0:
         return escape(shown)
@@ -137,9 +174,9 @@ def quoted(text: str) -> Markup:
     return Markup("").join(code.format(piece) if i % 2 else piece for i, piece in enumerate(pieces))
 
 
-def is_link(url: str) -> bool:
-    """True when a URL may become a link: http or https, plain ASCII without quotes, and shown whole."""
-    return len(url) <= LONGEST_TEXT and _LINK.fullmatch(url) is not None
+def in_address(text: str) -> str:
+    """A value as it stands after the # of an address; report.js finds it again among the values of the rows."""
+    return quote(showable(text), safe="")
 
 
 def ends(text: str) -> tuple[str, str]:
@@ -150,16 +187,6 @@ def ends(text: str) -> tuple[str, str]:
     tail = len("".join(parts[1:])) + 6 if len(parts) == 3 else 8
     tail = min(tail, 26)
     return text[:-tail], text[-tail:]
-
-
-def reason_codes(rows: Sequence[Row]) -> list[str]:
-    """List the reason codes of some rows once each, in the order in which codes are joined."""
-    present = {code for row in rows for code in row.reasons}
-    return [code for code in REASONS if code in present] + sorted(present - REASONS.keys())
-
-
-def _anchor(text: str, fallback: str) -> str:
-    return text if _ANCHOR.fullmatch(text) else fallback
 
 
 def segments(counts: Sequence[int], whole: int) -> list[tuple[str, str]]:
@@ -192,13 +219,18 @@ class Bar:
     title: str
 
 
+def _tick(bucket: DeadlineBucket) -> str:
+    """A day needs no time of day on the axis; the table has it."""
+    start, end = (datetime.fromisoformat(text) if clock(text) else None for text in (bucket.start, bucket.end))
+    is_day = start is not None and end is not None and end - start >= timedelta(days=1)
+    return bucket.label.rpartition(" ")[0] if is_day else bucket.label
+
+
 @dataclass(frozen=True)
 class BarChart:
     """The geometry of the deadline chart."""
 
     bars: tuple[Bar, ...]
-    shown: int
-    """Files in all bars."""
     highest: DeadlineBucket
 
 
@@ -208,6 +240,7 @@ def bar_chart(buckets: Sequence[DeadlineBucket]) -> BarChart:
     places = max(len(buckets), _FEWEST_PLACES)
     most, step = max(highest.assets, 1), 100 / places
     every = -(-places // _MOST_LABELS)
+    every = next((step for step in (1, 2, 3, 6, 12, 24) if step >= every), every)
     bars = []
     for i, bucket in enumerate(buckets):
         height = max(2, round(_PLOT_HEIGHT * bucket.assets / most)) if bucket.assets else 0
@@ -221,9 +254,9 @@ def bar_chart(buckets: Sequence[DeadlineBucket]) -> BarChart:
                 height=height,
                 middle=f"{(i + 0.5) * step:.3f}",
                 number=thousands(bucket.assets) if has_number else "",
-                tick=bucket.label if i % every == 0 and has_room else "",
+                tick=_tick(bucket) if i % every == 0 and has_room else "",
                 edge=f"{i * step:.3f}",
                 title=f"{bucket.label}: {thousands(bucket.assets)} files",
             )
         )
-    return BarChart(tuple(bars), sum(bucket.assets for bucket in buckets), highest)
+    return BarChart(tuple(bars), highest)

@@ -5,10 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from policy_engine.columns import VERDICTS
-from policy_engine.report_model import Amount, CountLine, ReadingTotals, ReportModel, RuleLine, Section, ServiceLine
+from policy_engine.report_model import (
+    Amount,
+    CountLine,
+    DeadlineBucket,
+    FileRows,
+    MarksReport,
+    ReadingTotals,
+    ReportModel,
+    RuleLine,
+    ServiceLine,
+)
 
 SCHEMA = "policy-engine/summary/v1"
 """Name and version of the form; described by schemas/summary.v1.schema.json."""
@@ -49,6 +60,8 @@ def _summary(model: ReportModel) -> dict[str, Any]:
             "deadline": _moment(model.next_deadline, model.next_deadline_words),
             "window": _moment(model.next_window, model.next_window_words),
         },
+        "marks": _marks(model.marks),
+        "local": None if model.local is None else asdict(model.local),
         "operation_windows": _counts(model.windows),
         "not_known": _counts(model.not_known),
         "rests_on": {
@@ -66,13 +79,13 @@ def _summary(model: ReportModel) -> dict[str, Any]:
         "problems": _counts(model.problems),
         "services": [_service(line) for line in model.services],
         "deadlines": {
-            "buckets": [
-                {"start": bucket.start, "end": bucket.end, "assets": bucket.assets, "points": bucket.points}
-                for bucket in model.deadlines
-            ],
-            "later": model.deadlines_later,
+            "buckets": _buckets(model.deadlines),
+            "later": _amount(model.deadlines_later),
+            "past": _buckets(model.past_deadlines),
+            "earlier": _amount(model.past_earlier),
         },
-        "sections": [_section(section) for section in (*model.sections, model.closing)],
+        "closing": _amount(model.closing),
+        "page_rows": _page_rows(model.files),
         "rules": [_rule(line) for line in model.rules],
         "not_published": _counts(model.not_published),
         "inputs": [
@@ -81,6 +94,37 @@ def _summary(model: ReportModel) -> dict[str, Any]:
         ],
         "parameters": [{"name": name, "value": value} for name, value in model.parameters],
         "findings_digest": model.findings_digest,
+    }
+
+
+def _marks(marks: MarksReport) -> dict[str, Any]:
+    return {
+        "inventory": None if marks.inventory is None else asdict(marks.inventory),
+        "archived": _amount(marks.archived),
+        "exempted": _amount(marks.exempted),
+        "archived_and_exempted": _amount(marks.archived_and_exempted),
+        "standing": _amount(marks.standing),
+        "save_now": {
+            **_amount(marks.save_now),
+            "csv": "save_now.csv",
+            "without_url": marks.save_now_without_url,
+            "verdicts": [
+                {"verdict": line.code, "assets": line.count, "points": line.points}
+                for line in marks.save_now_by_verdict
+            ],
+        },
+        "exemptions": [
+            {
+                "id": line.id,
+                "owner": line.owner,
+                "reason": line.reason,
+                "until": line.until,
+                "is_over": line.is_over,
+                **_amount(line.amount),
+            }
+            for line in marks.exemptions
+        ],
+        "house_rules": [asdict(line) for line in marks.house_rules],
     }
 
 
@@ -119,18 +163,20 @@ def _service(line: ServiceLine) -> dict[str, Any]:
         "service": line.service,
         "title": line.title,
         **_amount(line.total),
-        "verdicts": dict(zip(map(str, VERDICTS), line.by_verdict, strict=True)),
+        "verdicts": {str(verdict): _amount(one) for verdict, one in zip(VERDICTS, line.by_verdict, strict=True)},
     }
 
 
-def _section(section: Section) -> dict[str, Any]:
-    return {
-        "id": section.id,
-        "title": section.title,
-        "rows_shown": len(section.rows),
-        **_amount(section.total),
-        "csv": section.csv,
-    }
+def _buckets(buckets: Sequence[DeadlineBucket]) -> list[dict[str, Any]]:
+    return [
+        {"start": bucket.start, "end": bucket.end, "assets": bucket.assets, "points": bucket.points}
+        for bucket in buckets
+    ]
+
+
+def _page_rows(files: FileRows) -> dict[str, Any]:
+    by_verdict = dict(zip(map(str, VERDICTS), files.by_verdict, strict=True))
+    return {"count": files.count, "without_script": len(files.first), "verdicts": by_verdict}
 
 
 def _rule(line: RuleLine) -> dict[str, Any]:

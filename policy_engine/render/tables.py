@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.columns import FINDING_COLUMNS, TIME_COLUMNS
-from policy_engine.csv_text import format_times, header_line, to_bytes, to_csv_lines
+from policy_engine.csv_columns import csv_lines
+from policy_engine.csv_text import format_times, header_line, to_bytes
 from policy_engine.frames import nanoseconds
 from policy_engine.problems import Problem, UsageProblem
 
@@ -42,7 +43,7 @@ class CsvTable:
 
     def write(self, findings: pd.DataFrame) -> None:
         """Write a chunk."""
-        self._stream.write(to_bytes("".join(to_csv_lines(findings))))
+        self._stream.write(csv_lines(findings).data)
 
     def close(self) -> None:
         """Nothing remains."""

@@ -21,7 +21,7 @@ def render_text(model: ReportModel, report: str | None = None) -> str:
     """
     reading = model.reading
     lines = [
-        _cut(f"{plain(model.title, 60)}, as of {model.as_of}"),
+        _cut(f"{plain(model.title, 60)}, as of {model.as_of}{_local(model)}"),
         *_told(
             "read",
             f"{reading.records:,} records in {_count(reading.files, 'file')} = {reading.tasks:,} tasks"
@@ -37,11 +37,25 @@ def render_text(model: ReportModel, report: str | None = None) -> str:
         "",
         *_verdicts(model),
         "",
-        *_told("next", f"{'deadline ' if model.next_deadline else ''}{model.next_deadline_words}"),
+        *_told("next", _next(model)),
         *_told("windows", _windows(model), 2),
+        *_told("save now", _acting(model), 2),
     ]
     tail = [] if report is None else [f"{'report':<{_LABEL}}{plain(report, 400)}"]
+    if len(lines) + len(model.warnings) + len(tail) > LINES:
+        lines = [line for line in lines if line]
     return "\n".join([*lines, *_warnings(model.warnings, LINES - len(lines) - len(tail)), *tail]) + "\n"
+
+
+def _local(model: ReportModel) -> str:
+    return "" if model.local is None else f" = {model.local.as_of}, {plain(model.local.zone, 60)}"
+
+
+def _next(model: ReportModel) -> str:
+    if not model.next_deadline:
+        return model.next_deadline_words
+    local = f" = {model.local.next_deadline}" if model.local is not None else ""
+    return f"deadline {model.next_deadline_words}{local}"
 
 
 def _verdicts(model: ReportModel) -> list[str]:
@@ -56,6 +70,21 @@ def _verdicts(model: ReportModel) -> list[str]:
     if model.without_assets.points:
         total += f"  (+ {_usd(model.without_assets.cost_usd)} on tasks without files)"
     return [*lines, total]
+
+
+def _acting(model: ReportModel) -> str:
+    marks = model.marks
+    past = sum(line.count for line in marks.save_now_by_verdict if line.code == "expired")
+    among = [f"{count:,} {what}" for count, what in (
+        (past, "past every deadline"), (marks.save_now_without_url, "without an address")
+    ) if count]  # fmt: skip
+    parts = [f"{_count(marks.save_now.assets, 'file')} in save_now.csv" if marks.save_now.assets else "nothing"]
+    parts[0] += f" (of them {', '.join(among)})" if among else ""
+    if marks.inventory is not None:
+        parts.append(f"{marks.archived.assets:,} archived")
+    if marks.exemptions:
+        parts.append(f"{marks.exempted.assets:,} exempted")
+    return "; ".join(parts)
 
 
 def _windows(model: ReportModel) -> str:

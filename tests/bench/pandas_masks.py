@@ -420,6 +420,7 @@ def judge(out: pd.DataFrame, catalog: Catalog, as_of: int) -> None:
     masks, codes = np.unique(bits, return_inverse=True)
     texts = [";".join(code for place, code in enumerate(reasons) if mask >> place & 1) for mask in masks.tolist()]
     out["reason"] = pd.Categorical.from_codes(codes, texts)
+    out["save_by"] = out[["expires_earliest", "link_expires_at"]].min(axis=1)
 
 
 COLUMNS = [
@@ -430,6 +431,7 @@ COLUMNS = [
     "operations", "operation_verdict", "operation_rule_id", "operation_rule_version",
     "operation_closes_earliest", "operation_closes_latest",
     "link_expires_at", "points", "cost_usd", "archived", "exempted_by", "account_id", "api_key_id", "source",
+    "save_by",
 ]  # fmt: skip
 
 

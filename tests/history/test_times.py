@@ -175,4 +175,12 @@ def test_a_column_of_regular_times_is_read_with_pyarrow() -> None:
     texts = ["2026-01-08T01:02:03.5Z", None, "", "0001-01-01T00:00:00Z", "2026-01-08T01:02:03+08:00"]
     regular = times._read_with_arrow(texts, np.zeros(len(texts), np.int64))
     assert regular is not None
-    assert regular.tolist() == [True, False, False, False, False]
+    assert regular.tolist() == [True, False, False, False, True]
+
+
+def test_times_of_other_zones_are_read_with_pyarrow_too() -> None:
+    """A time with an offset is part of the column like any other."""
+    texts = ["2026-01-08T01:02:03.5+08:00", "2026-01-08T01:02:03-00:30"]
+    out = np.zeros(2, np.int64)
+    assert times._read_with_arrow(texts, out) is not None
+    assert out.tolist() == [slow(text) for text in texts]

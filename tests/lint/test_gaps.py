@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from lint.asking import ask
 from strategies import output, pack, rule, service, version
 
 from policy_engine.columns import StorageLocation
-from policy_engine.lint import gaps
 from policy_engine.periods import DAY
 
 
@@ -16,7 +16,7 @@ def test_a_service_is_governed_declared_or_reported() -> None:
     kept = version(1, {"service": ["film"]}, storage=StorageLocation.PLATFORM, retention=DAY)
     services = [service(name, output("file")) for name in ("film", "song", "tool")]
     made = pack(services, [rule("film", kept)], no_published_rule=("song",))
-    (problem,) = gaps.check(made)
+    (problem,) = ask("gap", made)
     assert (problem.code, problem.severity) == ("gap", "warning")
     assert "`tool`" in problem.message
 
@@ -26,7 +26,7 @@ def test_a_rule_about_every_service_leaves_no_gap() -> None:
     A selector without a service is about all of them.
     """
     kept = version(1, storage=StorageLocation.PLATFORM, retention=DAY)
-    assert gaps.check(pack([service("film"), service("song")], [rule("all", kept)])) == ()
+    assert ask("gap", pack([service("film"), service("song")], [rule("all", kept)])) == ()
 
 
 def test_a_withdrawn_rule_governs_nothing() -> None:
@@ -35,4 +35,4 @@ def test_a_withdrawn_rule_governs_nothing() -> None:
     """
     kept = version(1, {"service": ["film"]}, storage=StorageLocation.PLATFORM, retention=DAY)
     gone = rule("film", kept, version(2, withdrawn=True))
-    assert [problem.code for problem in gaps.check(pack([service("film")], [gone]))] == ["gap"]
+    assert [problem.code for problem in ask("gap", pack([service("film")], [gone]))] == ["gap"]

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from lint.asking import ask
 from oracle import conflicts
 from strategies import output, pack, packs, rule, service, version
 
 from policy_engine.columns import StorageLocation
-from policy_engine.lint import CHECKS, overlaps
 from policy_engine.model import OperationWindow, RulePack, RuleVersion
 from policy_engine.periods import DAY, HOUR, format_instant, parse_instant
 from policy_engine.problems import Problem
@@ -49,7 +49,7 @@ def test_agrees_with_brute_force(made: RulePack) -> None:
     On random packs the errors are exactly the pairs that brute force finds at full knowledge, and the warnings
     those that it finds on past days only.
     """
-    found = overlaps.check(made)
+    found = ask("overlap", made)
     errors = {pair_of(problem) for problem in found if problem.severity == "error"}
     warnings = {pair_of(problem) for problem in found if problem.severity == "warning"}
     days = {version.recorded_on for rule in made.rules for version in rule.versions}
@@ -64,7 +64,7 @@ def test_says_nothing_of_rules_that_get_along(made: RulePack) -> None:
     """
     A pack without a conflict on any day has no problem.
     """
-    assert overlaps.check(made) == ()
+    assert ask("overlap", made) == ()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_selectors_meet_fact_by_fact(one: dict[str, list[str]], two: dict[str, l
     Two selectors meet where some service of the catalog has, for each fact, a value that satisfies both.
     """
     made = two_rules(version(1, one, **KEPT), version(1, two, **KEPT))
-    assert bool(overlaps.check(made)) is meet
+    assert bool(ask("overlap", made)) is meet
 
 
 def test_the_end_of_one_may_be_the_beginning_of_the_other() -> None:
@@ -103,8 +103,8 @@ def test_the_end_of_one_may_be_the_beginning_of_the_other() -> None:
     late = version(2, effective_from=APRIL + 1, withdrawn=True)
     second = made.rules[1]
     first = made.rules[0].versions[0]
-    assert overlaps.check(replace(made, rules=(rule("one", first, ends), second))) == ()
-    (problem,) = overlaps.check(replace(made, rules=(rule("one", first, late), second)))
+    assert ask("overlap", replace(made, rules=(rule("one", first, ends), second))) == ()
+    (problem,) = ask("overlap", replace(made, rules=(rule("one", first, late), second)))
     assert pair_of(problem) == {("one", 1), ("two", 1)}
     assert f"from {format_instant(APRIL)}" in problem.message
 
@@ -116,9 +116,9 @@ def test_windows_meet_per_operation() -> None:
     extend = version(1, window=OperationWindow(("extend",), HOUR))
     upscale = version(1, window=OperationWindow(("upscale",), HOUR))
     both = version(1, window=OperationWindow(("upscale", "extend"), HOUR))
-    assert overlaps.check(two_rules(extend, upscale)) == ()
-    assert overlaps.check(two_rules(extend, version(1, **KEPT))) == ()
-    (problem,) = overlaps.check(two_rules(extend, both))
+    assert ask("overlap", two_rules(extend, upscale)) == ()
+    assert ask("overlap", two_rules(extend, version(1, **KEPT))) == ()
+    (problem,) = ask("overlap", two_rules(extend, both))
     assert "the operation `extend`" in problem.message
 
 
@@ -130,7 +130,7 @@ def test_a_settled_contradiction_is_a_warning() -> None:
     two = version(1, recorded_on=date(2026, 2, 1), **KEPT)
     made = two_rules(one, two)
     settled = rule("two", two, version(2, recorded_on=date(2026, 3, 1), withdrawn=True))
-    (problem,) = overlaps.check(replace(made, rules=(made.rules[0], settled)))
+    (problem,) = ask("overlap", replace(made, rules=(made.rules[0], settled)))
     assert problem.severity == "warning"
     assert problem.message.startswith("as known on 2026-02-01, ")
 
@@ -158,14 +158,5 @@ def test_a_thousand_rules_are_checked_quickly(days: int) -> None:
         ),
     )
     start = time.perf_counter()
-    assert overlaps.check(made) == ()
+    assert ask("overlap", made) == ()
     assert time.perf_counter() - start < 20
-
-
-def test_every_check_is_listed_under_its_code() -> None:
-    """
-    The dict of checks names each by the code of its problems, and each explains itself under that code.
-    """
-    for code, check in CHECKS.items():
-        module = check.__globals__
-        assert module["__doc__"].strip().startswith(f"`{code}`: ")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 VOID = {"meta", "br", "img", "link", "input"}
 
@@ -51,7 +53,19 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         """All text a person can read, in order, with single spaces."""
-        return re.sub(r"\s+", " ", "".join(data for tag, data in self.texts if tag not in ("style", "title")))
+        return re.sub(r"\s+", " ", "".join(data for tag, data in self.texts if tag not in ("style", "title", "script")))
+
+    @property
+    def words(self) -> str:
+        """The same with a space wherever an element begins or ends, so that neighbouring cells stay apart."""
+        return re.sub(
+            r"\s+", " ", " ".join(data for tag, data in self.texts if tag not in ("style", "title", "script"))
+        )
+
+    @property
+    def data(self) -> Any:
+        """What the script of the page reads."""
+        return json.loads("".join(data for tag, data in self.texts if tag == "script" and data.startswith('{"asOf"')))
 
     def column(self, table: str, index: int) -> list[str]:
         """One column of a table without its head, spaces at the ends taken off."""

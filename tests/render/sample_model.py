@@ -11,10 +11,13 @@ from typing import Any
 from uuid import UUID
 
 from policy_engine.columns import OPERATION_VERDICTS, REASONS, VERDICTS, WITHOUT_ASSET_REASONS
+from policy_engine.periods import NAT, parse_instant
 from policy_engine.report_model import (
     Amount,
     CountLine,
     DeadlineBucket,
+    FileColumn,
+    FileRows,
     GlossaryEntry,
     InputLine,
     Notice,
@@ -24,10 +27,10 @@ from policy_engine.report_model import (
     ReportModel,
     Row,
     RuleLine,
-    Section,
     ServiceLine,
     VerdictLine,
 )
+from policy_engine.words import time_left
 
 AS_OF = datetime(2026, 1, 8, tzinfo=UTC)
 SIGNED_URL = (
@@ -121,16 +124,17 @@ def finding(number: int, verdict: str, **changes: Any) -> Row:
     task = str(UUID(int=(number * 0x9E3779B97F4A7C15F39CC0605CEDC835) % 2**128, version=4))
     service = changes.get("service", "kling")
     hours = changes.pop("hours", None)
-    left = "" if hours is None else f"in {hours} hours" if hours >= 0 else f"{-hours} hours ago"
+    earliest = "" if hours is None else instant(hours=hours, seconds=12)
     row = Row(
         asset_id=f"{service}/{task}/video/1", task_id=task, service=service, task_type="video_generation",
         account="pay_as_you_go", media="video", role="result", url=f"https://storage.theapi.app/videos/{number}.mp4",
         url_host="storage.theapi.app", evidence="agrees", status="completed",
         created_at=instant(hours=-70, seconds=-number), completed_at=instant(hours=-69.9, seconds=-number),
         verdict=verdict, possibly_past=False, reasons=(), rule="kling-clean v1", basis="published",
-        expires_earliest="" if hours is None else instant(hours=hours, seconds=12),
+        expires_earliest=earliest,
         expires_latest="" if hours is None else instant(hours=hours, seconds=377),
-        time_left=left, operations="", operation_verdict="none", operation_closes_earliest="",
+        time_left=time_left(parse_instant(earliest), parse_instant(instant())) if earliest else "",
+        operations="", operation_verdict="none", operation_closes_earliest="",
         operation_closes_latest="", operation_time_left="", link_expires_at="", points="2600000",
         cost_usd="0.26", source=f"export/page-{number % 7 + 1}.json:{number}",
     )  # fmt: skip
@@ -140,19 +144,17 @@ def finding(number: int, verdict: str, **changes: Any) -> Row:
 def at_risk_rows() -> tuple[Row, ...]:
     """Three rows whose earliest deadline is past, one of them on an unexpected host, and nine that come."""
     past = [
-        finding(n, "at_risk", hours=-1, time_left="12 minutes ago", possibly_past=True, basis="assumed",
+        finding(n, "at_risk", hours=-1, possibly_past=True, basis="assumed",
                 reasons=("completion_unknown", "readings_differ"), url_host="img.theapi.app")
         for n in range(1, 4)
     ]  # fmt: skip
     past[1] = replace(past[1], evidence="conflicts", url_host="cdn.midjourney.com")
-    coming = [
-        finding(n + 3, "at_risk", hours=n, time_left=f"in {n} hour{'s' * (n > 1)} 10 minutes") for n in range(1, 10)
-    ]
+    coming = [finding(n + 3, "at_risk", hours=n) for n in range(1, 10)]
     return (*past, *coming)
 
 
-def rich_sections() -> tuple[Section, ...]:
-    """The five lists of a history with a bit of everything."""
+def rich_rows() -> tuple[Row, ...]:
+    """Rows of every verdict, as they stand on the page: the most urgent first."""
     image = {"service": "midjourney", "media": "image", "task_type": "imagine", "url_host": "img.theapi.app"}
     rows = {
         "at_risk": at_risk_rows(),
@@ -178,10 +180,53 @@ def rich_sections() -> tuple[Section, ...]:
                     evidence="none", points="", cost_usd="", completed_at=""),
         ),
     }  # fmt: skip
+    order = ("at_risk", "undetermined", "ungoverned", "vendor_cdn", "expired")
+    return tuple(replace(row, row=number) for number, row in enumerate((
+        *rows["at_risk"], *window_rows(), *(row for name in order[1:] for row in rows[name])
+    ), start=2))  # fmt: skip
+
+
+def window_rows() -> tuple[Row, ...]:
+    """Five active files whose operation window is closing."""
     return tuple(
-        Section(name.replace("_", "-"), TITLES[name][0], TITLES[name][1], rows[name],
-                sum_of(VERDICTS.index(name)), f"{name}.csv")
-        for name in rows
+        finding(110 + n, "active", service="midjourney", task_type="imagine", media="image", hours=60 + n,
+                operations="upscale;variation;reroll", operation_verdict="closing",
+                operation_closes_earliest=instant(minutes=9 + 7 * n),
+                operation_closes_latest=instant(minutes=10 + 7 * n),
+                operation_time_left=f"in {9 + 7 * n} minutes", points="175000")
+        for n in range(5)
+    )  # fmt: skip
+
+
+def files_of(rows: tuple[Row, ...], first: int = 20, show_urls: bool = False) -> FileRows:
+    """The rows as the page holds them."""
+
+    def texts(name: str, value: Any) -> FileColumn:
+        return FileColumn(name, "text", tuple(value(row) for row in rows))
+
+    def instants(name: str) -> FileColumn:
+        given = (getattr(row, name) for row in rows)
+        return FileColumn(name, "instant", tuple(parse_instant(text) if text else NAT for text in given))
+
+    names = (
+        "asset_id", "service", "task_type", "account", "media", "role", "watermarked", "url_host", "evidence",
+        "status", "verdict", "rule", "basis", "operations", "operation_verdict", "operation_rule", "cost_usd",
+        "source", "archived", "exempted_by", *(("url",) if show_urls else ()),
+    )  # fmt: skip
+    return FileRows(
+        as_of=parse_instant(instant()),
+        columns=(
+            FileColumn("row", "number", tuple(row.row for row in rows)),
+            FileColumn("points", "number", tuple(int(row.points) if row.points else None for row in rows)),
+            *(texts(name, lambda row, name=name: getattr(row, name)) for name in names),
+            texts("possibly_past", lambda row: str(row.possibly_past).lower()),
+            texts("reason", lambda row: ";".join(row.reasons)),
+            *map(instants, ("created_at", "completed_at", "expires_earliest", "expires_latest", "link_expires_at",
+                            "operation_closes_earliest", "operation_closes_latest")),
+        ),
+        first=rows[:first],
+        count=len(rows),
+        by_verdict=tuple(sum(row.verdict == verdict for row in rows) for verdict in VERDICTS),
     )  # fmt: skip
 
 
@@ -217,47 +262,11 @@ def counts(words: dict[str, str], numbers: dict[str, int], points: int = 0) -> t
 
 def rich_model() -> ReportModel:
     """A history of ten services with every verdict, warnings, quarantine and money."""
-    total, at_risk_column = sum_of(None), VERDICTS.index("at_risk")
+    total, (active, at_risk, expired) = sum_of(None), map(sum_of, range(3))
     without = counts(WITHOUT_ASSET_REASONS, {"failed": 61, "no_file_output": 40, "pending": 7}, 30_000)
     lonely = amount(0, sum(line.points for line in without))
-    window_rows = tuple(
-        finding(110 + n, "active", service="midjourney", task_type="imagine", media="image", hours=60 + n,
-                operations="upscale;variation;reroll", operation_verdict="closing",
-                operation_closes_earliest=instant(minutes=9 + 7 * n),
-                operation_closes_latest=instant(minutes=10 + 7 * n),
-                operation_time_left=f"in {9 + 7 * n} minutes", points="175000")
-        for n in range(5)
-    )  # fmt: skip
-    heights = (
-        9,
-        4,
-        0,
-        6,
-        16,
-        38,
-        61,
-        22,
-        0,
-        0,
-        12,
-        44,
-        131,
-        174,
-        160,
-        96,
-        41,
-        8,
-        3,
-        77,
-        122,
-        90,
-        64,
-        31,
-        12,
-        7,
-        2,
-        0,
-    )
+    heights = (9, 4, 0, 6, 16, 38, 61, 22, 0, 0, 12, 44, 131, 174, 160, 96, 41, 8, 3, 77, 122, 90, 64, 31, 12, 7, 2, 0)
+    days = (0, 0, 12, 44, 131, 174, 160, 0, 96, 41, 77, 122, 390, 231)
     windows = (402, 5, 1467, 0, 83, total.assets - 1957)
     rested = {"published": 5109, "observed": 31, "assumed": 207, "internal": 0}
     return ReportModel(
@@ -288,16 +297,20 @@ def rich_model() -> ReportModel:
             Notice("possibly_past", "3 files may already be past their deadline: fetch them first."),
         ),
         services=tuple(
-            ServiceLine(s, title, by, amount(sum(by), sum(by) * each)) for s, title, by, each in SERVICES
+            ServiceLine(s, title, tuple(amount(n, n * each) for n in by), amount(sum(by), sum(by) * each))
+            for s, title, by, each in SERVICES
         ),
         deadlines=tuple(
-            DeadlineBucket(instant(hours=6 * i), instant(hours=6 * i + 6), label(6 * i), n, n * 200_000)
+            DeadlineBucket(instant(hours=i), instant(hours=i + 1), label(i), n, n * 200_000)
             for i, n in enumerate(heights)
         ),
-        deadlines_later=sum_of(0).assets + sum_of(at_risk_column).assets - 3 - sum(heights),
-        sections=rich_sections(),
-        closing=Section("windows", "Operation windows that are closing", "Operations are accepted only so long.",
-                        window_rows, amount(5, 875_000), "findings.csv"),
+        deadlines_later=amount(active.assets + at_risk.assets - 3 - sum(heights), 900_000),
+        past_deadlines=tuple(
+            DeadlineBucket(instant(days=i - 14), instant(days=i - 13), label(24 * (i - 14)), n, n * 200_000)
+            for i, n in enumerate(days)
+        ),
+        past_earlier=amount(expired.assets + 3 - sum(days), 800_000),
+        closing=amount(5, 875_000), files=files_of(rich_rows()),
         problems=(CountLine("unreadable_time", "A time could not be read, so the fact counts as unknown.", 31),
                   CountLine("time_without_zone", "A time has no zone, so the fact counts as unknown.", 4)),
         quarantine=tuple(QuarantineLine(f"export/page-3.json:{n * 17}", "no_identity", "an object without task_id",
@@ -331,25 +344,24 @@ def empty_model() -> ReportModel:
         next_window="", next_window_words="No window is open.",
         windows=tuple(replace(line, count=0) for line in rich.windows),
         not_known=(), basis=(), evidence=(), newest_record="", newest_record_words="The history has no instant.",
-        pages=(), warnings=(), services=(), deadlines=(), deadlines_later=0,
-        sections=tuple(replace(section, rows=(), total=nothing) for section in rich.sections),
-        closing=replace(rich.closing, rows=(), total=nothing),
+        pages=(), warnings=(), services=(), deadlines=(), deadlines_later=nothing,
+        past_deadlines=(), past_earlier=nothing, closing=nothing, files=files_of(()),
         problems=(), quarantine=(), rules=(), not_published=(), glossary=(), inputs=(), parameters=(),
     )  # fmt: skip
 
 
 def one_asset_model() -> ReportModel:
     """A history of one task with one file, at risk."""
-    empty, one = empty_model(), amount(1, 2_600_000)
+    empty, zero, one = empty_model(), amount(0, 0), amount(1, 2_600_000)
     return replace(
         empty,
         reading=ReadingTotals(1, 1, 1, 0, 0, 1, 0, (), 0, 0),
         verdicts=tuple(replace(v, amount=one if v.verdict == "at_risk" else v.amount) for v in empty.verdicts),
         total=one, grand_total=one,
         next_deadline=instant(hours=1, seconds=12), next_deadline_words="in 1 hour: 1 file (kling)",
-        services=(ServiceLine("kling", "Kling", (0, 1, 0, 0, 0, 0), one),),
+        services=(ServiceLine("kling", "Kling", (zero, one, *[zero] * 4), one),),
         deadlines=(DeadlineBucket(instant(), instant(hours=6), "8 Jan 00:00", 1, 2_600_000),),
-        sections=(replace(empty.sections[0], rows=(finding(1, "at_risk", hours=1),), total=one), *empty.sections[1:]),
+        files=files_of((finding(1, "at_risk", hours=1, row=2),)),
         basis=(CountLine("published", "published", 1),), evidence=(CountLine("agrees", "agrees", 1),),
     )  # fmt: skip
 
@@ -377,6 +389,9 @@ def _poison(value: Any, payloads: Iterator[str]) -> Any:
         return next(payloads)
     if isinstance(value, tuple):
         return tuple(_poison(item, payloads) for item in value)
+    if isinstance(value, FileColumn):
+        # Its name and kind are words of the program.
+        return replace(value, cells=_poison(value.cells, payloads))
     if is_dataclass(value):
         return type(value)(**{field.name: _poison(getattr(value, field.name), payloads) for field in fields(value)})
     return value
@@ -385,5 +400,6 @@ def _poison(value: Any, payloads: Iterator[str]) -> Any:
 def hostile_model(shift: int = 0, show_urls: bool = True) -> ReportModel:
     """The rich model with hostile text in every text field; the shift decides which text meets which field."""
     payloads = islice(cycle(HOSTILE), shift, None)
-    poisoned: ReportModel = _poison(rich_model(), payloads)
+    rich = replace(rich_model(), files=files_of(rich_rows(), show_urls=show_urls))
+    poisoned: ReportModel = _poison(rich, payloads)
     return replace(poisoned, show_urls=show_urls)

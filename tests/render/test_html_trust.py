@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -12,18 +13,23 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from markupsafe import escape
 
-from policy_engine.render.html import LONGEST_TEXT, is_link, render_html
+from policy_engine import resources
+from policy_engine.page_data import LONGEST_TEXT, is_link
+from policy_engine.render.html import render_html
 from policy_engine.report_model import ReportModel
 from tests.render.page import Page
 from tests.render.sample_model import (
     HOSTILE,
     SIGNED_URL,
     empty_model,
+    files_of,
     finding,
     hostile_model,
     one_asset_model,
     rich_model,
+    rich_rows,
 )
 
 EVERY_SHIFT = pytest.mark.parametrize("shift", range(len(HOSTILE)))
@@ -39,10 +45,10 @@ def test_urls_are_hidden_by_default() -> None:
     model = rich_model()
     html = render_html(model)
     page = Page(html)
-    for section in model.sections:
-        for row in section.rows:
-            assert row.url not in html
-            assert row.url_host in page.text
+    for row in model.files.first:
+        assert row.url not in html
+        assert row.url_host in page.text
+    assert "url" not in page.data["columns"]
     assert "holds every one and its full URL" in page.text
 
 
@@ -50,7 +56,8 @@ def test_urls_are_text_and_link_when_asked_for() -> None:
     """
     Asked for, a URL is shown whole, and links without telling the other side where it was clicked.
     """
-    asked = Page(render_html(replace(rich_model(), show_urls=True)))
+    asked = Page(render_html(replace(rich_model(), files=files_of(rich_rows(), 40, show_urls=True), show_urls=True)))
+    assert SIGNED_URL in asked.data["columns"]["url"]["texts"]
     assert SIGNED_URL in asked.text
     links = [attributes for tag, attributes in asked.elements if tag == "a" and attributes["href"] == SIGNED_URL]
     assert links
@@ -65,9 +72,9 @@ def test_only_web_addresses_become_links(url: str) -> None:
     An address of any other scheme stays text, in a row and at a rule.
     """
     rich = rich_model()
-    section = replace(rich.sections[0], rows=(finding(1, "at_risk", hours=1, url=url),))
+    files = files_of((finding(1, "at_risk", hours=1, url=url),), show_urls=True)
     rules = (replace(rich.rules[0], source_url=url),)
-    html = render_html(replace(rich, sections=(section,), rules=rules, show_urls=True))
+    html = render_html(replace(rich, files=files, rules=rules, show_urls=True))
     assert url in Page(html).text
     assert not any(attributes.get("href") == url for _, attributes in Page(html).elements)
 
@@ -81,7 +88,11 @@ def test_hostile_text_stays_text(shift: int, show_urls: bool) -> None:
     html = render_html(hostile_model(shift, show_urls))
     page = Page(html)
     tags = {tag for tag, _ in page.elements}
-    assert not tags & {"script", "img", "iframe", "object", "embed", "link", "base", "form", "input"}
+    assert [attributes for tag, attributes in page.elements if tag == "script"] == [
+        {"type": "application/json", "id": "files-data"}, {}, {}
+    ]  # fmt: skip
+    assert page.data["count"] == len(rich_rows())
+    assert not tags & {"img", "iframe", "object", "embed", "link", "base", "form", "input"}
     assert sum(tag == "style" for tag, _ in page.elements) == 1
     for tag, attributes in page.elements:
         assert not any(name.startswith("on") or name in ("style", "src", "srcset", "xlink:href") for name in attributes)
@@ -98,7 +109,7 @@ def test_endless_text_does_not_make_an_endless_page(shift: int) -> None:
     """
     html = render_html(hostile_model(shift))
     assert "characters not shown]" in html
-    assert len(html) < 1_500_000
+    assert len(html) < 2_500_000
 
 
 @EVERY_MODEL
@@ -123,15 +134,56 @@ def test_rendering_is_deterministic(make: Callable[[], ReportModel]) -> None:
 
 def test_content_security_policy_fits_the_page() -> None:
     """
-    The page allows itself exactly its own stylesheet, by the hash of its text, and nothing else.
+    The page allows itself exactly its own stylesheet and its two scripts, by the hashes of their texts.
     """
     page = Page(render_html(rich_model()))
     policies = [a["content"] for tag, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
-    stylesheet = "".join(data for tag, data in page.texts if tag == "style")
-    digest = base64.b64encode(hashlib.sha256(stylesheet.encode()).digest()).decode()
+    styles, scripts = (
+        [f"'sha256-{base64.b64encode(hashlib.sha256(data.encode()).digest()).decode()}'"
+         for tag, data in page.texts if tag == kind and not data.startswith('{"asOf"') and data.strip()]
+        for kind in ("style", "script")
+    )  # fmt: skip
+    assert (len(styles), len(scripts)) == (1, 2)
     assert policies == [
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        f"default-src 'none'; style-src {styles[0]}; script-src {' '.join(scripts)}; "
+        "base-uri 'none'; form-action 'none'",
     ]
+
+
+def test_a_page_without_rows_has_no_script() -> None:
+    """
+    Where there is nothing to search the page allows no script at all.
+    """
+    page = Page(render_html(empty_model()))
+    assert not any(tag == "script" for tag, _ in page.elements)
+    policies = [a["content"] for tag, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    assert "script-src" not in policies[0]
+
+
+def test_vendored_script_is_the_published_one() -> None:
+    """
+    The bytes of the script that is not ours are those whose digests are recorded beside it, with its licence.
+    """
+    folder = resources.bundled("reports") / "vendor" / "datatables"
+    about = json.loads((folder / "vendor.json").read_text(encoding="utf-8"))
+    present = {path.name for path in folder.iterdir()} - {"vendor.json"}
+    assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in present} == {
+        name: one["sha256"] for name, one in about["files"].items()
+    }
+    assert f"DataTables {about['version']}" in (folder / "dataTables.min.js").read_text(encoding="utf-8")[:100]
+    page = render_html(rich_model())
+    assert escape((folder / "License.txt").read_text(encoding="utf-8")).strip() in page
+
+
+def test_every_cell_of_the_list_goes_through_the_text_renderer() -> None:
+    """
+    The script gives each column the renderer that escapes, and never writes markup itself.
+    """
+    script = (resources.bundled("reports") / "report.js").read_text(encoding="utf-8")
+    assert script.count("render: DataTable.render.text()") == script.count("columns: names.map(") == 1
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "fetch(",
+                 "XMLHttpRequest", "localStorage", "cookie"):  # fmt: skip
+        assert word not in script
 
 
 @EVERY_MODEL

@@ -1,0 +1,85 @@
+"""Says in one sentence each what the codes of problems with rule packs mean, and where the documentation has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PROBLEM_CODES: Mapping[str, Mapping[str, str]] = {
+    "Finding and reading files": {
+        "unknown-pack": "There is no bundled rule pack and no folder of this name.",
+        "not-a-pack": "The folder lacks a file that every rule pack has, or is no folder.",
+        "unread-file": "A file lies where it would silently not be read.",
+        "file-unreadable": "The file cannot be opened.",
+        "file-too-large": "The file is larger than any rule file needs to be.",
+        "empty-file": "The file holds nothing.",
+        "not-utf8": "The file holds bytes that are not UTF-8.",
+        "forbidden-character": "The file holds a character that would make lines or names ambiguous.",
+    },
+    "YAML": {
+        "yaml-syntax": "The file is not YAML.",
+        "yaml-alias": "Aliases are not allowed; values are written out.",
+        "yaml-anchor": "Anchors are not allowed; values are written out.",
+        "yaml-tag": "Tags are not allowed; values are plain.",
+        "second-document": "The file holds a second document.",
+        "too-deep": "Lists and maps are nested too deeply.",
+        "too-many-values": "The file holds more values than a rule file needs.",
+        "key-not-text": "A key is no text.",
+        "duplicate-key": "A key stands twice in one map.",
+        "not-a-number": "A number is none that a rule can use.",
+    },
+    "Shape": {
+        "unknown-key": "The schema has no such key here.",
+        "missing-key": "A key that must be there is missing.",
+        "wrong-type": "A value is of another type than the schema wants.",
+        "not-allowed": "A value is none of those allowed here.",
+        "bad-format": "A text does not have the form it needs: a date, a duration, an address, an id.",
+    },
+    "Names and versions": {
+        "file-name": "A rule stands in a file that is not called after it.",
+        "duplicate": "A name or a value stands twice where it may stand once.",
+        "ambiguous-name": "A name in an export would mean two services.",
+        "missing-default": "Nothing says which service a name stands for when a task type is not listed.",
+        "unknown-service": "The catalog has no such service.",
+        "unknown-task-type": "The service has no such task type.",
+        "unknown-role": "No output of the services has this role.",
+        "unknown-operation": "No service that the version is about has such an operation.",
+        "unknown-output": "No output has this name.",
+        "unknown-source": "The pack has no such source.",
+        "unknown-owner": "No host belongs to this owner.",
+        "version-number": "The versions of a rule do not count 1, 2, 3.",
+        "recorded-earlier": "A version was recorded before the one above it.",
+        "says-nothing": "A version says nothing of storage and nothing of operations, or is withdrawn before it began.",
+        "vendor-terms-on-platform": "The terms of a vendor are given for files that lie on the platform.",
+        "zero-period": "A period is no length of time at all.",
+        "expected-impact": "The expected impact of a version names no change of a verdict.",
+    },
+    "Rules together": {
+        "contradiction": "A service is declared to have no published rule, and a rule governs it.",
+        "overlap": "Two rules are in force for one and the same file, or operation, at one instant.",
+        "gap": "No rule is about a service, and nothing says that there is none.",
+    },
+    "Cases of a pack": {
+        "unknown-task": "A case names a task that its file does not give.",
+        "unknown-rule": "A case names a rule that the pack does not have.",
+        "unknown-version": "A case names a version that its rule does not have.",
+        "case-failed": "The rules decide a case otherwise than it expects.",
+        "no-cases": "The rule pack holds no case.",
+    },
+}
+"""Heading of the documentation -> code -> what it means. A code keeps its meaning for good."""
+
+PAGE = "docs/problems.md"
+"""The page that explains them."""
+
+
+def meaning(code: str) -> str | None:
+    """What a code means, in one sentence; None for a code that has no place here."""
+    return next((codes[code] for codes in PROBLEM_CODES.values() if code in codes), None)
+
+
+def page_of(code: str) -> str | None:
+    """Path and anchor of the documentation of a code, from the root of the repository of this program."""
+    for heading, codes in PROBLEM_CODES.items():
+        if code in codes:
+            return f"{PAGE}#{heading.lower().replace(' ', '-')}"
+    return None

@@ -1,0 +1,20 @@
+"""Writes problems as a person reads them on a terminal or in a log."""
+
+from __future__ import annotations
+
+from policy_engine.problems import format_problem, plain
+from policy_engine.render.problem_formats.contents import LONGEST, Contents
+
+
+def to_text(contents: Contents) -> str:
+    """Each problem with its source lines; then one line for each accepted one."""
+    parts = [format_problem(entry.problem, contents.sources) for entry in contents.open]
+    for entry in contents.accepted:
+        one, problem = entry.acceptance, entry.problem
+        assert one is not None
+        place = f"{plain(problem.span, LONGEST)}: " if problem.span else ""
+        parts.append(
+            f"{place}accepted[{problem.code}]: {plain(problem.message, LONGEST)}\n"
+            f"  accepted by {plain(one.owner)} until {one.expires_on.isoformat()}: {plain(one.reason, LONGEST)}"
+        )
+    return "".join(f"{part}\n" for part in parts)
