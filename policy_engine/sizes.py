@@ -17,6 +17,9 @@ _PER_RECORD = 5 << 10
 """Bytes that a record takes while its batch is read, judged and written."""
 _PER_WAITING = 2 << 10
 """Bytes that a record takes while it waits in memory."""
+_REPORT = 40 * MIB
+_PER_ROW = 3 << 10
+"""Bytes that a row takes which a report embeds in its page."""
 _LEAST_RECORDS = 2_000
 _BYTES_OF_RECORD = 800
 
@@ -37,14 +40,17 @@ class Sizes:
     """Checksums of task ids that are held in memory (8 bytes each, twice while they are sorted); others on disk."""
 
 
-def sizes_within(limit: int, jobs: int) -> Sizes:
+def sizes_within(limit: int, jobs: int, embedded: int | None = None) -> Sizes:
     """
-    The sizes with which `jobs` processes stay within `limit` bytes together.
+    The sizes with which `jobs` processes stay within `limit` bytes together; `embedded` rows are in the page of a
+    report, None where there is no report.
 
     Raises UsageProblem for a limit too small to work in; says the least that would do.
     """
     processes = 1 if jobs == 1 else jobs + 1
     fixed = _BASE + (processes - 1) * _WORKER
+    if embedded is not None:
+        fixed += _REPORT + embedded * _PER_ROW
     per_record = processes * _PER_RECORD
     least = fixed + _LEAST_RECORDS * per_record * 2
     if limit < least:
@@ -53,7 +59,8 @@ def sizes_within(limit: int, jobs: int) -> Sizes:
             f"a memory limit of {limit // MIB:,} MiB is too small to work in with {jobs} "
             + ("process" if jobs == 1 else "processes"),
             help=f"the least that would do is --memory-limit {-(-least // MIB)}MiB"
-            + (", or less with fewer --jobs" if jobs > 1 else ""),
+            + (", or less with fewer --jobs" if jobs > 1 else "")
+            + (", or less with fewer rows to --embed" if embedded else ""),
         ))  # fmt: skip
     room = limit - fixed
     usual = Sizes()

@@ -128,7 +128,7 @@ def report(
     check_folder(Path(output))
     if xlsx:
         check_workbook()
-    with make_run(history, given, output) as run:
+    with make_run(history, given | {"embed": embed}, output) as run:
         with progress_of(run):
             written = write_report(
                 run,
@@ -219,7 +219,7 @@ def make_run(
     from policy_engine.sizes import Sizes, sizes_within
 
     jobs, limit = given["jobs"], given["memory_limit"]
-    sizes = Sizes() if limit is None else sizes_within(limit, jobs)
+    sizes = Sizes() if limit is None else sizes_within(limit, jobs, given.get("embed"))
     created_from, created_until = given["created_from"], given["created_until"]
     if created_from is not None and created_until is not None and created_from >= created_until:
         raise UsageProblem(Problem(
