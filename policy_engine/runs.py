@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,20 +20,24 @@ from policy_engine.evaluation import Evaluator, Question
 from policy_engine.history import (
     Batch,
     HistoryReader,
+    KeyStore,
     Seen,
     Source,
     Unit,
+    WaitingRecords,
     checksums,
-    find_duplicates,
     merge_records,
     plan_units,
 )
 from policy_engine.marks import Marker, MarkTotals
 from policy_engine.model import RulePack
 from policy_engine.problems import Problem, TotalsMismatch
+from policy_engine.scratch import Scratch
+from policy_engine.sizes import Sizes
 from policy_engine.totals import FindingTotals, count_findings
+from policy_engine.workers import start_workers
 
-_MERGED_CHUNK = 20_000
+Keys = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 @dataclass
@@ -97,6 +102,23 @@ class RunOptions:
     """How often such a run is made, ns; the horizon of the question holds it already."""
     jobs: int = 1
     """Processes that read and judge; the results do not depend on it."""
+    sizes: Sizes = field(default_factory=Sizes)
+    """How much is held in memory at a time; the results do not depend on it."""
+    scratch: Path | None = None
+    """Folder for what does not fit into memory; the system's place for temporary files if none is given."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come."""
+
+    stage: Literal["looking", "judging", "merging"]
+    """Looking for task ids that occur more than once, judging records, merging those that waited for others."""
+    done: int
+    """Bytes of the input; records while merging."""
+    total: int
+    records: int
+    """Records done in this stage."""
 
 
 class EvaluationRun:
@@ -104,7 +126,8 @@ class EvaluationRun:
     The findings of a history: iterate `chunks` once, then read `totals`.
 
     Tasks whose records stand in one place come in the order of the input; those merged from several records
-    follow, ordered by service and task id. Memory is bounded by the chunk and by the records that need merging.
+    follow, ordered by task id and service. Memory is bounded by the sizes of the options, whatever the history holds:
+    what must wait for other records and does not fit waits on disk.
     """
 
     def __init__(self, sources: Iterable[Source], pack: RulePack, options: RunOptions) -> None:
@@ -113,7 +136,9 @@ class EvaluationRun:
         self.pack = pack
         self.options = options
         self.totals = Totals()
-        self._reader = HistoryReader(self.sources, pack.catalog, options.columns)
+        self.watch: Callable[[Progress], None] | None = None
+        """Is told of the progress, if there is somebody to tell."""
+        self._reader = HistoryReader(self.sources, pack.catalog, options.columns, options.sizes.records)
 
     def chunks(self) -> Iterator[pd.DataFrame]:
         """Yield frames of findings; after the last one `totals` is complete and has been checked."""
@@ -128,37 +153,80 @@ class EvaluationRun:
         yield from self._frames(work)
 
     def _frames(self, work: _Work) -> Iterator[pd.DataFrame]:
-        units = plan_units(self.sources)
-        if self.options.jobs > 1 and len(units) > 1:
-            yield from self._parallel(units, work)
-        else:
-            units, work.duplicates = _prepare(units, [self._reader.keys(unit) for unit in units])
-            yield from self._collect((part for unit in units for part in work.parts(unit)), work)
+        with Scratch(self.options.scratch) as scratch:
+            units = plan_units(self.sources, self.options.sizes.unit)
+            read = self._read_in_workers if self.options.jobs > 1 and len(units) > 1 else self._read_here
+            with closing(read(units, work, scratch)) as parts:
+                yield from self._collect(parts, work, scratch)
 
-    def _parallel(self, units: list[Unit], work: _Work) -> Iterator[pd.DataFrame]:
-        context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
-        with context.Pool(self.options.jobs, _start_worker, (work,)) as pool:
-            units, work.duplicates = _prepare(units, list(pool.imap(_worker_keys, units)))
-        with context.Pool(self.options.jobs, _start_worker, (work,)) as pool:
-            parts = (part for result in pool.imap(_worker_parts, units) for part in result)
-            yield from self._collect(parts, work)
+    def _read_here(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
+        units, counts = self._look_for_repeated(units, (work.keys(unit) for unit in units), work, scratch)
+        yield from self._watched(units, counts, (work.parts(unit) for unit in units))
 
-    def _collect(self, parts: Iterable[_Part], work: _Work) -> Iterator[pd.DataFrame]:
-        waiting: list[Batch] = []
-        for part in parts:
-            self.totals.add(part.totals)
-            if part.waiting is not None:
-                waiting.append(part.waiting)
-            if len(part.findings):
-                yield part.findings
-        if waiting:
-            merged, away = merge_records(waiting, self._reader.names)
-            self.totals.merged += away
-            for start in range(0, len(merged), _MERGED_CHUNK):
-                part = work.judge(merged.take(range(start, min(start + _MERGED_CHUNK, len(merged)))), Seen())
+    def _read_in_workers(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
+        with start_workers(self.options.jobs, work, scratch) as workers:
+            keys = (next(found) for found in workers.map(_keys_of, units))
+            units, counts = self._look_for_repeated(units, keys, work, scratch)
+        # New processes, since these need to know what the first ones have found.
+        with start_workers(self.options.jobs, work, scratch) as workers:
+            yield from self._watched(units, counts, workers.map(_parts_of, units))
+
+    def _look_for_repeated(
+        self, units: list[Unit], keys: Iterable[tuple[Keys, int]], work: _Work, scratch: Scratch
+    ) -> tuple[list[Unit], list[int]]:
+        """Give each unit the number of its first line, count its records, and tell `work` which task ids repeat."""
+        counts: list[int] = []
+        done, total = 0, sum(map(self._bytes_of, units))
+
+        def watched() -> Iterator[tuple[Keys, int]]:
+            nonlocal done
+            for unit, found in zip(units, keys, strict=True):
+                counts.append(len(found[0]))
+                done += self._bytes_of(unit)
+                self._tell("looking", done, total, sum(counts))
+                yield found
+
+        self._tell("looking", 0, total, 0)
+        numbered, work.duplicates = _prepare(units, watched(), KeyStore(scratch, self.options.sizes.keys))
+        return numbered, counts
+
+    def _watched(self, units: list[Unit], counts: list[int], results: Iterable[Iterable[_Part]]) -> Iterator[_Part]:
+        done, records, total = 0, 0, sum(map(self._bytes_of, units))
+        for unit, count, parts in zip(units, counts, results, strict=True):
+            of_unit = 0
+            for part in parts:
+                yield part
+                of_unit += part.totals.seen.records
+                share = min(1.0, of_unit / count) if count else 0.0
+                self._tell("judging", done + int(share * self._bytes_of(unit)), total, records + of_unit)
+            done, records = done + self._bytes_of(unit), records + of_unit
+            self._tell("judging", done, total, records)
+
+    def _bytes_of(self, unit: Unit) -> int:
+        return self.sources[unit.file].size if unit.end is None else unit.end - unit.start
+
+    def _tell(self, stage: Literal["looking", "judging", "merging"], done: int, total: int, records: int) -> None:
+        if self.watch is not None:
+            self.watch(Progress(stage, done, total, records))
+
+    def _collect(self, parts: Iterable[_Part], work: _Work, scratch: Scratch) -> Iterator[pd.DataFrame]:
+        with closing(WaitingRecords(scratch, self.options.sizes.waiting)) as waiting:
+            for part in parts:
                 self.totals.add(part.totals)
+                if part.waiting is not None:
+                    waiting.add(part.waiting)
                 if len(part.findings):
                     yield part.findings
+            done = 0
+            for records in waiting.groups(self.options.sizes.merged):
+                merged, away = merge_records([records], self._reader.names)
+                part = work.judge(merged, Seen())
+                self.totals.add(part.totals)
+                self.totals.merged += away
+                if len(part.findings):
+                    yield part.findings
+                done += len(records)
+                self._tell("merging", done, len(waiting), done)
 
     def quarantine(self) -> pd.DataFrame:
         """Records set aside, one row each, in the order of the input; columns as in columns.QUARANTINE_COLUMNS."""
@@ -183,7 +251,8 @@ class _Work:
 
     def __init__(self, reader: HistoryReader, pack: RulePack, sources: tuple[Source, ...], options: RunOptions) -> None:
         self.reader = reader
-        self.duplicates: np.ndarray[Any, np.dtype[np.uint64]] = np.empty(0, np.uint64)
+        self.duplicates: Keys = np.empty(0, np.uint64)
+        """Checksums of task ids that occur more than once, ascending."""
         self.assets_only = False
         self._evaluator = Evaluator(pack, options.question, options.known_on)
         self._maker = AssetMaker(pack, sources, options.question.as_of, options.period)
@@ -192,11 +261,14 @@ class _Work:
             self._as_of, options.question.horizon, pack.longest_task, options.known_on
         )  # fmt: skip
 
+    def keys(self, unit: Unit) -> tuple[Keys, int]:
+        return self.reader.keys(unit)
+
     def parts(self, unit: Unit) -> Iterator[_Part]:
         for batch, seen in self.reader.batches(unit):
             waiting = None
             if len(self.duplicates) and len(batch):
-                again = np.isin(checksums(batch), self.duplicates)
+                again = _are_in(checksums(batch), self.duplicates)
                 if again.any():
                     waiting = batch.take(np.flatnonzero(again).tolist())
                     batch = batch.take(np.flatnonzero(~again).tolist())
@@ -225,32 +297,30 @@ def _patient_collector() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _prepare(units: list[Unit], keys: list[tuple[Any, int]]) -> tuple[list[Unit], Any]:
+def _prepare(
+    units: list[Unit], keys: Iterable[tuple[Keys, int]], store: KeyStore | None = None
+) -> tuple[list[Unit], Keys]:
     """Give each unit the number of its first line, and find the task ids that occur more than once."""
+    store = store or KeyStore(Scratch(), sys.maxsize)
     numbered = []
     line = 1
-    for unit, (_, lines) in zip(units, keys, strict=True):
+    for unit, (found, lines) in zip(units, keys, strict=True):
+        store.add(found)
         line = line if unit.start else 1
         numbered.append(replace(unit, first_line=line))
         line += lines
-    return numbered, find_duplicates([found for found, _ in keys])
+    return numbered, store.repeated()
 
 
-_WORK: _Work | None = None
+def _are_in(keys: Keys, known: Keys) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which keys are among the known ones, which are in order: cheap for a batch however many are known."""
+    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.asarray(known[places] == keys)
 
 
-def _start_worker(work: _Work) -> None:
-    global _WORK
-    _WORK = work
+def _keys_of(work: _Work, unit: Unit) -> Iterator[tuple[Keys, int]]:
+    yield work.keys(unit)
 
 
-def _worker_keys(unit: Unit) -> tuple[Any, int]:
-    if _WORK is None:
-        raise RuntimeError("the worker was not started")
-    return _WORK.reader.keys(unit)
-
-
-def _worker_parts(unit: Unit) -> list[_Part]:
-    if _WORK is None:
-        raise RuntimeError("the worker was not started")
-    return list(_WORK.parts(unit))
+def _parts_of(work: _Work, unit: Unit) -> Iterator[_Part]:
+    return work.parts(unit)

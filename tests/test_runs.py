@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 import random
 import tempfile
@@ -42,7 +43,8 @@ from policy_engine.history import HistoryReader, find_sources, plan_units
 from policy_engine.history import reading as reading_module
 from policy_engine.periods import DAY, HOUR, parse_instant
 from policy_engine.problems import InputUnusable, Problem, TotalsMismatch
-from policy_engine.runs import EvaluationRun, RunOptions, Totals
+from policy_engine.runs import EvaluationRun, Progress, RunOptions, Totals
+from policy_engine.sizes import Sizes
 
 QUESTION = Question(parse_instant(AS_OF), DAY, HOUR)
 
@@ -180,7 +182,7 @@ def test_reader_travels_between_processes() -> None:
 
 
 def test_tasks_come_in_the_order_of_the_input(tmp_path: Path) -> None:
-    """Tasks that stand in one place come in the order of the input, merged ones after them by service and id."""
+    """Tasks that stand in one place come in the order of the input, merged ones after them by id and service."""
     records = [
         task("z"),
         task("b"),
@@ -191,6 +193,59 @@ def test_tasks_come_in_the_order_of_the_input(tmp_path: Path) -> None:
     ]
     reading = read(write_lines(tmp_path / "a.jsonl", records))
     assert [row["task_id"] for row in reading.rows] == ["z", "a", "b", "m", "m"]
+
+
+SMALL = Sizes(unit=3_001, records=3, merged=5, waiting=2, keys=7)
+"""So small that next to everything goes to disk."""
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_waits_on_disk_changes_nothing(folder: Path, jobs: int) -> None:
+    """Records that wait on disk, for a run that holds a few records at a time: same rows, same order, same totals."""
+    expected = read(folder)
+    reading = read(folder, jobs=jobs, sizes=SMALL)
+    assert expected.totals.merged > 20
+    assert frames_equal(reading.findings, expected.findings)
+    assert reading.counts == expected.counts
+    assert reading.quarantine.equals(expected.quarantine)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_run_leaves_no_folder(folder: Path, tmp_path: Path, jobs: int) -> None:
+    """What was put on disk is gone after the last chunk, and as soon as somebody stops before it."""
+    place = tmp_path / "scratch"
+    place.mkdir()
+    assert len(read(folder, jobs=jobs, sizes=SMALL, scratch=place).findings)
+    assert list(place.iterdir()) == []
+    run = EvaluationRun(find_sources([str(folder)]).sources, pack(), RunOptions(QUESTION, jobs=jobs, sizes=SMALL,
+                                                                                scratch=place))  # fmt: skip
+    chunks = iter(run.chunks())
+    for _ in range(3):
+        next(chunks)
+    assert len(list(place.iterdir())) == 1
+    chunks.close()
+    assert list(place.iterdir()) == []
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_progress_goes_from_nothing_to_all(folder: Path, jobs: int) -> None:
+    """Each stage goes forward only and ends with all bytes; what is told of records are those that were read."""
+    run = EvaluationRun(find_sources([str(folder)]).sources, pack(), RunOptions(QUESTION, jobs=jobs, sizes=SMALL))
+    told: list[Progress] = []
+    run.watch = told.append
+    for _ in run.chunks():
+        pass
+    assert list(dict.fromkeys(one.stage for one in told)) == ["looking", "judging", "merging"]
+    for stage in ("looking", "judging", "merging"):
+        steps = [one for one in told if one.stage == stage]
+        assert [one.done for one in steps] == sorted(one.done for one in steps)
+        assert [one.records for one in steps] == sorted(one.records for one in steps)
+        assert steps[-1].done == steps[-1].total == steps[0].total
+        assert len({one.done for one in steps}) > 5
+    size = sum(source.size for source in run.sources)
+    assert {one.total for one in told if one.stage != "merging"} == {size}
+    assert [one.records for one in told if one.stage == "judging"][-1] == run.totals.seen.records
 
 
 def test_files_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def _outcome(arguments: Sequence[str] | None) -> int:
     except PolicyEngineError as error:
         for problem in sorted(error.problems, key=lambda one: one.sort_key()):
             _say(format_problem(problem, error.sources))
-        return next(number for kind, number in _CODE_OF if isinstance(error, kind))
+        return next((number for kind, number in _CODE_OF if isinstance(error, kind)), 70)
     except _PipeClosed:
         silence(sys.stdout)
         return 0

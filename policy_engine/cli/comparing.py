@@ -9,6 +9,7 @@ import click
 
 from policy_engine.cli.evaluating import HISTORY, make_run, period_options, reading_options, refuse_unusable
 from policy_engine.cli.output import check_file, show, whole_file
+from policy_engine.cli.progress import progress_of
 from policy_engine.problems import (
     NothingToEvaluate,
     PackInvalid,
@@ -96,7 +97,8 @@ def impact(old: str, new: str, history: tuple[str, ...], output: str | None, sha
         judged = ImpactRun(run, *packs, _question(packs[0], run.options.question.as_of, given))
         with ExitStack() as stack:
             stream = None if output is None else stack.enter_context(whole_file(output))
-            _write_changed(judged, stream)
+            with progress_of(run):
+                _write_changed(judged, stream)
             refuse_unusable(run, given["max_age"])
             _refuse_untouched(found, judged)
         met = outcomes(expected, judged.totals)

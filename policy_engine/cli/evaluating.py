@@ -15,7 +15,8 @@ import click
 
 from policy_engine.cli.marking import mark_options, marker_files, refuse_useless_inventory
 from policy_engine.cli.output import check_file, paint, show, whole_file
-from policy_engine.cli.values import ALLOWANCE, DURATION, INSTANT, ZONE, Allowance, clock, read_column_mapping
+from policy_engine.cli.progress import progress_of
+from policy_engine.cli.values import ALLOWANCE, DURATION, INSTANT, MEMORY, ZONE, Allowance, clock, read_column_mapping
 from policy_engine.columns import VERDICTS
 from policy_engine.periods import NAT, describe_duration, format_instant
 from policy_engine.problems import (
@@ -77,6 +78,8 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--max-age", type=DURATION, help="Refuse a history whose newest record is older (PT26H)."),
         click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, metavar="N",
                      help="Processes to read and judge with; the answers do not depend on it."),
+        click.option("--memory-limit", type=MEMORY, metavar="SIZE",
+                     help="Memory for all processes together (512MiB); the answers do not depend on it."),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -125,14 +128,15 @@ def report(
     check_folder(Path(output))
     if xlsx:
         check_workbook()
-    with make_run(history, given, output) as run:
-        written = write_report(
-            run,
-            Path(output),
-            __version__,
-            wanted=Wanted(show_urls, xlsx, markdown, rescue, tz, embed),
-            before_publishing=lambda done: refuse_unusable(done, given["max_age"]),
-        )
+    with make_run(history, given | {"embed": embed}, output) as run:
+        with progress_of(run):
+            written = write_report(
+                run,
+                Path(output),
+                __version__,
+                wanted=Wanted(show_urls, xlsx, markdown, rescue, tz, embed),
+                before_publishing=lambda done: refuse_unusable(done, given["max_age"]),
+            )
         show(render_text(written.model, str(written.folder / "report.html")))
         return _conclude(run, given["fail_on"], given["max_quarantine"])
 
@@ -157,7 +161,7 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
     make_writer = writer_for(output)
     check_file(output)
     with make_run(history, given, output) as run:
-        with whole_file(output) as stream:
+        with whole_file(output) as stream, progress_of(run):
             writer = make_writer(stream)
             for findings in run.chunks():
                 writer.write(findings)
@@ -187,7 +191,7 @@ def explain(task_id: str, history: tuple[str, ...], show_urls: bool, **given: An
     """Say in plain words why a task's files have the verdict they have."""
     from policy_engine.explain import explain_task, render_explanation
 
-    given |= {"jobs": 1}
+    given |= {"jobs": 1, "memory_limit": None}
     with make_run(history, given) as run:
         found = explain_task(run.sources, run.pack, run.options, task_id)
         show(render_explanation(found, show_urls=show_urls))
@@ -212,7 +216,10 @@ def make_run(
     from policy_engine.history import find_sources
     from policy_engine.marks import read_marker
     from policy_engine.runs import EvaluationRun, RunOptions
+    from policy_engine.sizes import Sizes, sizes_within
 
+    jobs, limit = given["jobs"], given["memory_limit"]
+    sizes = Sizes() if limit is None else sizes_within(limit, jobs, given.get("embed"))
     created_from, created_until = given["created_from"], given["created_until"]
     if created_from is not None and created_until is not None and created_from >= created_until:
         raise UsageProblem(Problem(
@@ -247,7 +254,9 @@ def make_run(
                 mapping,
                 marker=marker,
                 every=every,
-                jobs=given["jobs"],
+                jobs=jobs,
+                sizes=sizes,
+                scratch=Path(spool),
             ),
         )
 

@@ -112,6 +112,25 @@ class AllowanceType(click.ParamType[Allowance]):
         self.fail(f"`{plain(value)}` is neither a number of records such as 10 nor a share such as 1%", param, ctx)
 
 
+class MemoryType(click.ParamType[int]):
+    """An amount of memory (`512MiB`, `2GiB`, `500MB`), in bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the text."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"([0-9]{1,12})\s*([kmgt])(i?)b?", value.strip(), re.I)
+        if match is None:
+            self.fail(f"`{plain(value)}` is no amount of memory such as 512MiB or 2GiB", param, ctx)
+        power = "kmgt".index(match.group(2).lower()) + 1
+        # Written without the `i` it is a thousand, but for a bare letter, which everybody takes for the larger one.
+        is_thousands = not match.group(3) and value.strip()[-1:] in "bB"
+        unit: int = (1_000 if is_thousands else 1_024) ** power
+        return int(match.group(1)) * unit
+
+
 class Zone(click.ParamType[ZoneInfo]):
     """The name of a time zone (`Europe/Berlin`)."""
 
@@ -136,6 +155,7 @@ class Zone(click.ParamType[ZoneInfo]):
 INSTANT = Instant()
 DURATION = Duration()
 ALLOWANCE = AllowanceType()
+MEMORY = MemoryType()
 ZONE = Zone()
 
 

@@ -1,13 +1,14 @@
 """Turns exports of any shape into tasks: one row per task, nothing read is lost, the order of input never matters."""
 
 from policy_engine.history.batch import Batch, FlatFile, Outputs
-from policy_engine.history.merging import find_duplicates, merge_records, service_key
+from policy_engine.history.merging import merge_records, service_key
 from policy_engine.history.names import STATES, ServiceNames
 from policy_engine.history.output_fields import decode_output
 from policy_engine.history.reading import HistoryReader, Unit, checksums, plan_units
 from policy_engine.history.records import FIELD_PROBLEMS, QUARANTINE_REASONS, PageSeen, Seen, SetAside
 from policy_engine.history.sources import Found, Source, find_sources
 from policy_engine.history.tables import TABLE_COLUMNS
+from policy_engine.history.waiting import KeyStore, WaitingRecords, find_duplicates
 
 __all__ = [
     "FIELD_PROBLEMS",
@@ -18,6 +19,7 @@ __all__ = [
     "FlatFile",
     "Found",
     "HistoryReader",
+    "KeyStore",
     "Outputs",
     "PageSeen",
     "Seen",
@@ -25,6 +27,7 @@ __all__ = [
     "SetAside",
     "Source",
     "Unit",
+    "WaitingRecords",
     "checksums",
     "decode_output",
     "find_duplicates",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
-import numpy as np
 
 from policy_engine.history.batch import Batch, FlatFile, Outputs, join
 from policy_engine.history.names import FINAL_STATES, STATES, UNKNOWN_STATE, ServiceNames
@@ -20,7 +18,7 @@ _TIME_FIELDS = ("created", "ended")
 
 def merge_records(batches: Sequence[Batch], names: ServiceNames) -> tuple[Batch, int]:
     """
-    Merge records that share task ids; returns one row per task, ordered by (service, task_id), and how many
+    Merge records that share task ids; returns one row per task, ordered by (task_id, service), and how many
     records were merged away.
 
     A task is (service, task id). A floating record joins the only task with its id, else it stands alone.
@@ -46,7 +44,8 @@ def merge_records(batches: Sequence[Batch], names: ServiceNames) -> tuple[Batch,
                 next(iter(tasks.values())).extend(floating)
             else:
                 tasks.setdefault("", []).extend(floating)
-        groups += [((key, task_id), group) for key, group in tasks.items()]
+        groups += [((task_id, key), group) for key, group in tasks.items()]
+    # By id first, so that records which wait on disk need one order only; the same service key comes once per id.
     groups.sort(key=lambda group: group[0])
     preferred = [_by_preference(records, rows) for _, rows in groups]
     merged = records.take([rows[0] for rows in preferred])
@@ -162,9 +161,3 @@ def has_url(value: object) -> bool:
     if isinstance(value, dict):
         return any(has_url(one) for one in value.values())
     return isinstance(value, list) and any(has_url(one) for one in value)
-
-
-def find_duplicates(keys: Sequence[np.ndarray[Any, np.dtype[np.uint64]]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Checksums that occur more than once, ascending."""
-    together = np.sort(np.concatenate(keys)) if keys else np.empty(0, np.uint64)
-    return np.unique(together[1:][together[1:] == together[:-1]])

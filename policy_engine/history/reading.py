@@ -26,8 +26,13 @@ from policy_engine.problems import InputUnusable, Problem, SourceSpan
 BLOCK = 1 << 18
 """Bytes of JSON Lines that are decoded at a time; few enough for what is decoded to stay in the processor's cache."""
 UNIT = 1 << 25
-"""Bytes of JSON Lines that are handed to a process at a time."""
+"""Bytes of JSON Lines that are handed to a process at a time, unless told otherwise."""
 _RECORDS = 40_000
+"""Records of a batch, unless told otherwise."""
+_RECORD = 1 << 10
+"""Bytes of a record; where records are much longer, fewer make a batch."""
+_ROWS = 20_000
+"""Rows of a table that make a batch at most."""
 _MAX_LINE = 1 << 28
 _UUID = 36
 """Characters of a UUID."""
@@ -49,12 +54,13 @@ class Unit:
     """Number of its first line."""
 
 
-def plan_units(sources: Sequence[Source]) -> list[Unit]:
-    """Cut plain JSON Lines into blocks that can be read apart; every other source is one unit."""
+def plan_units(sources: Sequence[Source], size: int | None = None) -> list[Unit]:
+    """Cut plain JSON Lines into blocks of `size` bytes that can be read apart; every other source is one unit."""
+    size = size or UNIT
     units = []
     for place, source in enumerate(sources):
-        if source.kind == "json-lines" and not source.compression and source.size > UNIT:
-            edges = [*range(0, source.size, UNIT), source.size]
+        if source.kind == "json-lines" and not source.compression and source.size > size:
+            edges = [*range(0, source.size, size), source.size]
             units += [Unit(place, start, end) for start, end in itertools.pairwise(edges)]
         else:
             units.append(Unit(place))
@@ -64,13 +70,21 @@ def plan_units(sources: Sequence[Source]) -> list[Unit]:
 class HistoryReader:
     """Reads units of a history with one catalog; holds no data."""
 
-    def __init__(self, sources: Sequence[Source], catalog: Catalog, mapping: Mapping[str, str] | None = None) -> None:
-        """`mapping` names the columns of tables (documented name -> the table's own)."""
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        catalog: Catalog,
+        mapping: Mapping[str, str] | None = None,
+        records: int | None = None,
+    ) -> None:
+        """`mapping` names the columns of tables (documented name -> the table's own); `records` make a batch."""
         self.sources = tuple(sources)
         self.names = ServiceNames(catalog)
         self._legacy = catalog.legacy_outputs
         self._fast = FastPath(self.names, catalog.legacy_outputs)
         self._mapping = dict(mapping or {})
+        self._records = records or _RECORDS
+        self._rows = min(self._records, _ROWS)
 
     def batches(self, unit: Unit) -> Iterator[tuple[Batch, Seen]]:
         """
@@ -113,8 +127,8 @@ class HistoryReader:
                 lines += count_lines(block)
                 found.extend(self._ids(block, unit.file))
             return _checksums(found), lines
-        ids = [batch.task_id for batch, _ in self.batches(unit)]
-        return _checksums([one for column in ids for one in column]), 0
+        sums = [checksums(batch) for batch, _ in self.batches(unit)]
+        return np.concatenate(sums), 0
 
     def _ids(self, block: bytes, file: int) -> list[str]:
         """Task ids of the records in a block of lines, decoding only those where every line is a bare task."""
@@ -132,20 +146,21 @@ class HistoryReader:
 
     def _feed(self, unit: Unit, source: Source, reader: RecordReader) -> Iterator[None]:
         if source.kind == "csv":
-            yield from read_csv(source, reader, self._mapping)
+            yield from read_csv(source, reader, self._mapping, self._rows)
         elif source.kind == "parquet":
-            yield from read_parquet(source, reader, self._mapping)
+            yield from read_parquet(source, reader, self._mapping, self._rows)
         elif source.kind == "json":
             values = _document(source)
             for line, group in itertools.groupby(values, key=lambda one: one[0]):
                 beginning = [value for _, value in group]
                 value = beginning[0] if len(beginning) == 1 else beginning
                 # Where a document is all there is, its lines say little; records are counted instead.
-                yield from reader.read_in_parts(value, line if len(values) > 1 else 0, _RECORDS)
-                if len(reader) >= _RECORDS:
+                yield from reader.read_in_parts(value, line if len(values) > 1 else 0, self._records)
+                if len(reader) >= self._records:
                     yield
         else:
             line = unit.first_line
+            held = 0
             for block in self._blocks(unit, source):
                 columns = self._fast.columns(block, line)
                 if columns is None:
@@ -154,8 +169,10 @@ class HistoryReader:
                 else:
                     reader.take_columns(columns)
                     line += len(columns[0])
-                if len(reader) >= _RECORDS:
+                held += len(block)
+                if len(reader) >= self._records or held >= self._records * _RECORD:
                     yield
+                    held = 0
 
     def _blocks(self, unit: Unit, source: Source) -> Iterator[bytes]:
         """Whole lines of a unit, about BLOCK bytes at a time; the last line may lack its line feed."""

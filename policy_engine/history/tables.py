@@ -39,7 +39,6 @@ TABLE_COLUMNS: dict[str, str] = {
 }
 """Columns of tables that are read, with their meaning; all text; other columns are passed over."""
 _ALSO = {"task_model": "model", "action": "task_type", "completed_at": "ended_at", "usage": "consume"}
-_BLOCK = 20_000
 _LONGEST_FIELD = 1 << 24
 
 
@@ -93,18 +92,20 @@ def map_columns(header: Sequence[str], mapping: Mapping[str, str], name: str) ->
     return places
 
 
-def read_csv(source: Source, reader: RecordReader, mapping: Mapping[str, str]) -> Iterator[None]:
-    """Feed a CSV file into the reader; yields after each block so that the caller can take the batch."""
+def read_csv(source: Source, reader: RecordReader, mapping: Mapping[str, str], rows: int) -> Iterator[None]:
+    """Feed a CSV file into the reader; yields after every `rows` rows so that the caller can take the batch."""
     csv.field_size_limit(_LONGEST_FIELD)
     with open_bytes(source.path, source.compression) as raw:
         lines = CsvLines(io.TextIOWrapper(raw, encoding="utf-8-sig", errors="strict", newline=""))
         try:
-            yield from _read_rows(source, lines, reader, mapping)
+            yield from _read_rows(source, lines, reader, mapping, rows)
         except UnicodeDecodeError:
             raise InputUnusable(_undecodable(source)) from None
 
 
-def _read_rows(source: Source, lines: CsvLines, reader: RecordReader, mapping: Mapping[str, str]) -> Iterator[None]:
+def _read_rows(
+    source: Source, lines: CsvLines, reader: RecordReader, mapping: Mapping[str, str], rows: int
+) -> Iterator[None]:
     header = next((row for row in lines.rows() if row.fields is not None), None)
     if header is None or header.fields is None:
         raise InputUnusable(Problem("not-an-export", "the table has no header", SourceSpan(source.name, 1)))
@@ -127,7 +128,7 @@ def _read_rows(source: Source, lines: CsvLines, reader: RecordReader, mapping: M
             continue  # tables that were joined repeat their header
         if row.fields is not None and len(row.fields) == width:
             reader.read_flat(named(row.fields), row.line)
-            if len(reader) >= _BLOCK:
+            if len(reader) >= rows:
                 yield
         elif row.fields is not None:
             reader.set_aside(row.line, 0, "wrong_field_count", f"{len(row.fields)} fields", expected)
@@ -149,8 +150,8 @@ def _undecodable(source: Source) -> Problem:
     return Problem("encoding", "the table is not UTF-8", SourceSpan(source.name, 1), help=help_)
 
 
-def read_parquet(source: Source, reader: RecordReader, mapping: Mapping[str, str]) -> Iterator[None]:
-    """Feed a Parquet file into the reader; needs pyarrow (the `parquet` extra)."""
+def read_parquet(source: Source, reader: RecordReader, mapping: Mapping[str, str], rows: int) -> Iterator[None]:
+    """Feed a Parquet file into the reader, `rows` rows at a time; needs pyarrow (the `parquet` extra)."""
     span = SourceSpan(source.name, 1)
     try:
         import pyarrow as pa
@@ -164,7 +165,7 @@ def read_parquet(source: Source, reader: RecordReader, mapping: Mapping[str, str
         places = map_columns(file.schema_arrow.names, mapping, source.name)
         wanted = [file.schema_arrow.names[place] for place in places]
         line = 0
-        for batch in file.iter_batches(batch_size=_BLOCK, columns=wanted):
+        for batch in file.iter_batches(batch_size=rows, columns=wanted):
             columns = {}
             for title, column in zip(batch.schema.names, batch.columns, strict=True):
                 name = places[file.schema_arrow.names.index(title)]

@@ -1,0 +1,82 @@
+"""Shows on a terminal how far a run has come: bytes, records, rate and time left; nothing where nobody looks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from policy_engine.runs import EvaluationRun, Progress
+
+_LABELS = {
+    "looking": "Looking for repeated tasks",
+    "judging": "Judging",
+    "merging": "Merging repeated tasks",
+}
+_WIDTH = max(map(len, _LABELS.values()))
+_EVERY = 0.1
+"""Seconds between two looks at the line, at least."""
+
+
+@contextmanager
+def progress_of(run: EvaluationRun) -> Iterator[None]:
+    """Show the progress of a run on standard error while the context lasts, if that is a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    bars = _Bars()
+    run.watch = bars.show
+    try:
+        yield
+    finally:
+        run.watch = None
+        bars.finish()
+
+
+class _Bars:
+    """A bar for each stage of a run, one below the other."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._bar: Any = None
+        self._begun = self._shown = 0.0
+        self._done = 0
+
+    def show(self, progress: Progress) -> None:
+        """Bring the line up to date; cheap when it was only just done."""
+        moment = time.monotonic()
+        if progress.stage != self._stage:
+            self.finish()
+            self._stage, self._begun, self._shown, self._done = progress.stage, moment, 0.0, 0
+            self._bar = click.progressbar(
+                length=progress.total, label=_LABELS[progress.stage].ljust(_WIDTH), show_eta=True, width=24,
+                file=sys.stderr, item_show_func=lambda text: text,
+            )  # fmt: skip
+            self._bar.__enter__()
+        if moment - self._shown < _EVERY and progress.done < progress.total:
+            return
+        self._shown = moment
+        self._bar.update(progress.done - self._done, describe(progress, moment - self._begun))
+        self._done = progress.done
+
+    def finish(self) -> None:
+        """End the line that is being shown."""
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None
+
+
+def describe(progress: Progress, seconds: float) -> str:
+    """What a line says beside its bar: how much is done, and how fast."""
+    records = f"{progress.records:,} records"
+    rate = progress.records / seconds if seconds > 0 else 0.0
+    if progress.stage == "merging":
+        return f"{records}  {rate:,.0f}/s"
+    mib = 1 << 20
+    speed = progress.done / mib / seconds if seconds > 0 else 0.0
+    return f"{progress.done / mib:,.0f}/{progress.total / mib:,.0f} MiB  {speed:,.0f} MiB/s  {records}  {rate:,.0f}/s"

@@ -1,0 +1,169 @@
+"""Workers: results in order however long each takes, a bounded number under way, and nothing that hangs or stays."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import environment
+
+from policy_engine.problems import InputUnusable, Problem
+from policy_engine.scratch import Scratch
+from policy_engine.workers import WorkerEnded, start_workers
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals are those of POSIX")
+
+
+def numbers(state: int, item: int) -> Iterator[tuple[int, int]]:
+    """Some results per item; the first items take longest."""
+    time.sleep(0.1 if item < 2 else 0)
+    yield from ((state + item, part) for part in range(item % 3))
+
+
+def refuse(state: object, item: object) -> Iterator[object]:
+    """An input that cannot be read."""
+    yield 1
+    raise InputUnusable(Problem("damaged-file", "the file is damaged"))
+
+
+def die(state: object, item: int) -> Iterator[object]:
+    """A process that the system ends in the middle of its work, with a long result half written."""
+    yield b"x" * 1_000_000
+    if item == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(state: object, item: object) -> Iterator[object]:
+    """Work that takes a minute."""
+    yield item
+    time.sleep(60)
+
+
+def test_results_come_in_the_order_of_the_items(tmp_path: Path) -> None:
+    """The second item may be done before the first; its results come after those of the first."""
+    with Scratch(tmp_path) as scratch, start_workers(2, 100, scratch) as workers:
+        found = [list(results) for results in workers.map(numbers, range(12))]
+    assert found == [[(100 + item, part) for part in range(item % 3)] for item in range(12)]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_few_items_are_under_way(tmp_path: Path) -> None:
+    """No more is asked for than what is being worked on, so that results do not pile up."""
+    asked = 0
+
+    def items() -> Iterator[int]:
+        nonlocal asked
+        while asked < 100:
+            asked += 1
+            yield asked
+
+    with Scratch(tmp_path) as scratch, start_workers(2, 0, scratch) as workers:
+        for done, results in enumerate(workers.map(numbers, items()), 1):
+            list(results)
+            assert asked <= done + 4
+            assert len(list(scratch.folder.iterdir())) <= 4
+    assert asked == 100
+
+
+def test_errors_of_a_worker_arrive_whole(tmp_path: Path) -> None:
+    """What a worker finds wrong with an input is raised where the results are read."""
+    with (
+        pytest.raises(InputUnusable, match="damaged"),
+        Scratch(tmp_path) as scratch,
+        start_workers(2, 0, scratch) as workers,
+    ):
+        for results in workers.map(refuse, range(3)):
+            list(results)
+    assert multiprocessing.active_children() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_worker_ends_the_run(tmp_path: Path) -> None:
+    """A process that the system ends is said, at once, and the others end with it."""
+    begun = time.monotonic()
+    with (
+        pytest.raises(WorkerEnded, match="ended by the system"),
+        Scratch(tmp_path) as scratch,
+        start_workers(2, 0, scratch) as workers,
+    ):
+        for results in workers.map(die, range(50)):
+            list(results)
+    assert time.monotonic() - begun < 20
+    assert multiprocessing.active_children() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leaving_early_does_not_wait(tmp_path: Path) -> None:
+    """Work that nobody waits for any more is not finished first."""
+    begun = time.monotonic()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Scratch(tmp_path) as scratch,
+        start_workers(2, 0, scratch) as workers,
+    ):
+        waiting = workers.map(sleep, range(5))
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            next(next(waiting))
+        finally:
+            signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - begun < 20
+    assert multiprocessing.active_children() == []
+
+
+PARENT = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from test_workers import sleep
+from policy_engine.scratch import Scratch
+from policy_engine.workers import start_workers
+import multiprocessing
+
+with Scratch(Path(sys.argv[2])) as scratch, start_workers(2, 0, scratch) as workers:
+    results = workers.map(sleep, range(5))
+    import threading
+    threading.Timer(1, lambda: os.write(1, " ".join(str(one.pid) for one in multiprocessing.active_children()).encode()
+                                        + b"\\n")).start()
+    next(next(results))
+"""
+
+
+def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
+    """Where the first process is killed, the others end by themselves."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(Path(__file__).parent), str(tmp_path)],
+        env=environment(), stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        workers = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(workers) == 2
+        process.kill()
+        process.wait()
+    for _ in range(200):
+        if not any(map(is_running, workers)):
+            break
+        time.sleep(0.1)
+    assert not any(map(is_running, workers))
+
+
+def is_running(pid: int) -> bool:
+    """True while a process is there and has not ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # One that has ended stays listed until somebody asks for its outcome, which may be nobody's task in a container.
+    status = Path(f"/proc/{pid}/stat")
+    try:
+        return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
