@@ -7,8 +7,9 @@ from policy_engine.render.problem_formats.contents import LONGEST, Contents
 
 
 def to_text(contents: Contents) -> str:
-    """Each problem with its source lines; then one line for each accepted one."""
+    """Each problem with its source lines, and how many more there are; then what is accepted, two lines each."""
     parts = [format_problem(entry.problem, contents.sources) for entry in contents.open]
+    parts += contents.lines_left_out()
     for entry in contents.accepted:
         one, problem = entry.acceptance, entry.problem
         assert one is not None
