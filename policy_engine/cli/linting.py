@@ -126,7 +126,7 @@ def check(
     for location in packs or ("piapi",):
         pack = _lint(location, asked, outcome)
         if pack is None:
-            outcome.lines.append(f"{location}: cases not run")
+            outcome.lines.append(f"{location}: cases not run, since no command can use the pack as it is")
             continue
         try:
             cases = run_cases(pack, location)

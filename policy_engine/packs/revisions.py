@@ -47,7 +47,9 @@ def read_pack_at(location: str, revision: str) -> RulePack:
         message = f"there is no rule pack `{plain(location)}` in revision `{plain(revision)}`"
         raise UsageProblem(
             Problem(
-                "no-pack-in-revision", message, help="name a revision that holds it: `git log -- FOLDER` lists them"
+                "no-pack-in-revision",
+                message,
+                help="name a revision that holds it (`git log -- FOLDER` lists them); a new pack has none yet",
             )
         )
     with tempfile.TemporaryDirectory(prefix="policy-engine-") as place:
