@@ -11,7 +11,7 @@ from policy_engine.packs.loading import read_checked
 from policy_engine.periods import DAY, parse_date
 from policy_engine.problems import Problem, SourceSpan, UsageProblem, suggest
 
-PAGE = "docs/lint.md"
+PAGE = "docs/lint.md#baseline"
 """Where baselines are documented."""
 NEVER = ("overlap", "unknown-name", "version-order")
 """Checks whose errors cannot be accepted, since no command could use the pack."""

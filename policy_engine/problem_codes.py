@@ -55,8 +55,30 @@ PROBLEM_CODES: Mapping[str, Mapping[str, str]] = {
     },
     "Rules together": {
         "contradiction": "A service is declared to have no published rule, and a rule governs it.",
+    },
+    "Lint": {
         "overlap": "Two rules are in force for one and the same file, or operation, at one instant.",
-        "gap": "No rule is about a service, and nothing says that there is none.",
+        "gap": "A service, or an interval of time, that no rule is about, and nothing says that there is none.",
+        "shadowed": "A version is in force at no instant on any day.",
+        "unreachable": "No file can match a version, or a value of its selector.",
+        "duplicate-version": "A version or a rule changes no answer.",
+        "outlasting-window": "Operations are accepted for longer than the file they work on is kept.",
+        "version-order": "Numbers or days of versions are out of order.",
+        "rewritten": "A version that was merged has been edited or removed.",
+        "uncited": "A version does not say where it comes from.",
+        "stale-source": "Nobody has read a cited page for long.",
+        "duration-jump": "A period is far longer or shorter than what stands beside it.",
+        "unknown-name": "A selector or a window names what the catalog does not have.",
+        "untested": "No case names a rule or a version.",
+    },
+    "Comparing with what was merged": {
+        "no-git": "The pack is not in a git repository, or git is not there.",
+        "unknown-revision": "The repository has no such revision.",
+        "no-pack-in-revision": "The revision does not hold the pack.",
+    },
+    "Baseline": {
+        "baseline-expired": "The day has come until which a problem was accepted.",
+        "baseline-unused": "An entry accepts nothing that is wrong.",
     },
     "Cases of a pack": {
         "unknown-task": "A case names a task that its file does not give.",
@@ -65,11 +87,23 @@ PROBLEM_CODES: Mapping[str, Mapping[str, str]] = {
         "case-failed": "The rules decide a case otherwise than it expects.",
         "no-cases": "The rule pack holds no case.",
     },
+    "What the cases are worth": {
+        "not-exercised": "No answer of a case comes from a version.",
+        "boundary-not-exercised": "No two cases stand on both sides of an instant at which an answer changes.",
+        "not-noticed": "A rule could be changed, and no case would fail.",
+        "below-threshold": "Less is exercised or noticed than was asked for.",
+    },
+    "Writing cases": {
+        "several-packs": "Cases are written for one pack at a time.",
+        "file-exists": "A file would be replaced that somebody may have worked on.",
+        "too-large": "The cases would fill more than one file of cases may hold.",
+    },
 }
 """Heading of the documentation -> code -> what it means. A code keeps its meaning for good."""
 
 PAGE = "docs/problems.md"
 """The page that explains them."""
+_OTHER_PAGES = {"baseline-expired": "docs/lint.md#baseline", "baseline-unused": "docs/lint.md#baseline"}
 
 
 def meaning(code: str) -> str | None:
@@ -79,7 +113,9 @@ def meaning(code: str) -> str | None:
 
 def page_of(code: str) -> str | None:
     """Path and anchor of the documentation of a code, from the root of the repository of this program."""
+    if code in PROBLEM_CODES["Lint"]:
+        return f"docs/lint/{code}.md"
     for heading, codes in PROBLEM_CODES.items():
         if code in codes:
-            return f"{PAGE}#{heading.lower().replace(' ', '-')}"
+            return _OTHER_PAGES.get(code, f"{PAGE}#{heading.lower().replace(' ', '-')}")
     return None

@@ -122,9 +122,10 @@ def plain(text: object, limit: int = 120) -> str:
     Make text from an input safe to show on a terminal or in a log: control, bidirectional and line-break
     characters become visible escapes, and long text is cut.
     """
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)[: limit + 1]
-    )
+    whole = str(text)
+    if len(whole) <= limit and whole.isprintable():
+        return whole
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in whole[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "\u2026"
 
 

@@ -17,8 +17,6 @@ import pytest
 import yaml
 from commands import ROOT, environment, policy_engine
 
-from policy_engine.cli import cli
-
 PACKS = ROOT / "tests" / "packs"
 ACTION = ROOT / "action.yml"
 WORKFLOW = ROOT / "docs" / "examples" / "rules.yml"
@@ -52,6 +50,14 @@ def lay_pack(folder: Path, defect: str | None = None) -> Path:
     if defect:
         ignore = shutil.ignore_patterns("expected.txt")
         shutil.copytree(PACKS / "invalid" / defect, folder, dirs_exist_ok=True, ignore=ignore)
+    return folder
+
+
+def lay_sound_pack(folder: Path) -> Path:
+    """The small valid pack with cases for all its versions, so that no check finds anything."""
+    lay_pack(folder)
+    generated = folder / "cases" / "generated.yaml"
+    assert policy_engine("test", folder, "--generate", "-o", generated).code == 0
     return folder
 
 
@@ -134,16 +140,12 @@ def test_the_workflow_gives_inputs_that_exist() -> None:
 
 # --- the action, run ----------------------------------------------------------------------------------------------
 
-# Stands where the action has installed the program: notes its arguments, and runs what there is of `check`.
+# Stands where the action has installed the program: notes what it was given, and runs it.
 STAND_IN = f"""\
 #!/usr/bin/env bash
 printf '%s\\n' "$@" >> "$RUNNER_TEMP/arguments"; echo . >> "$RUNNER_TEMP/arguments"
 echo "docs=${{POLICY_ENGINE_DOCS-}}" >> "$RUNNER_TEMP/arguments"
-given=()
-for word in "$@"; do
-  case "$word" in check | --strict | --against=* | --baseline=*) ;; *) given+=("$word") ;; esac
-done
-exec {PROGRAM} validate "${{given[@]}}"
+exec {PROGRAM} "$@"
 """
 
 
@@ -151,6 +153,7 @@ class Step:
     """The check of the action, run with inputs as a runner would run it."""
 
     def __init__(self, folder: Path, **inputs: str) -> None:
+        folder.mkdir(exist_ok=True)
         temp = folder / "runner temp"
         program = temp / "policy-engine" / "bin" / "policy-engine"
         program.parent.mkdir(parents=True)
@@ -182,14 +185,15 @@ class Step:
 @needs_bash
 def test_action_passes_a_valid_pack(tmp_path: Path) -> None:
     """
-    With a valid pack the step passes, the log and the summary say what was looked at, and the outputs say 0.
+    With a sound pack the step passes, the log and the summary say what was looked at, and the outputs say 0.
     """
-    lay_pack(tmp_path / "acme")
-    step = Step(tmp_path, packs="acme\n")
+    lay_sound_pack(tmp_path / "acme")
+    step = Step(tmp_path, packs="acme\n", strict="true")
     assert (step.code, step.outputs["exit-code"]) == (0, "0"), step.err
     assert "policy-engine: no problems" in step.out
     assert step.summary.startswith("## Rules: no problems\n")
-    assert "acme: valid" in step.summary
+    assert "acme: 0 errors, 0 warnings, 0 accepted" in step.summary
+    assert re.search("acme: ([0-9]+) of \\1 cases passed", step.summary)
 
 
 @needs_bash
@@ -203,7 +207,8 @@ def test_action_fails_a_broken_pack(tmp_path: Path) -> None:
     assert (step.code, step.outputs["exit-code"]) == (3, "3"), step.err
     assert step.out.count("::error file=acme/rules/film-") == 3
     assert "<code>overlap</code>" in step.summary
-    assert "other: valid" in step.summary
+    assert "acme: cases not run" in step.summary
+    assert "other: 1 of 1 cases passed" in step.summary
 
 
 @needs_bash
@@ -234,7 +239,7 @@ def test_action_leaves_the_format_in_a_file(format_: str, tmp_path: Path) -> Non
     written = Path(step.outputs["file"])
     assert written.suffix == f".{format_}"
     direct = subprocess.run(
-        [sys.executable, "-m", "policy_engine", "validate", "acme", "--format", format_],
+        [sys.executable, "-m", "policy_engine", "check", "acme", "--format", format_],
         cwd=tmp_path, env=environment(), capture_output=True, check=False,
     )  # fmt: skip
     assert written.read_bytes() == direct.stdout
@@ -249,11 +254,67 @@ def test_action_passes_inputs_as_they_are(tmp_path: Path) -> None:
     lay_pack(tmp_path / "two words")
     evil = "$(touch injected); `touch injected` \"'"
     step = Step(tmp_path, packs="--strict\ntwo words", strict="true", against=evil, baseline=evil, repository="o/r")
-    assert step.code == 0, step.err
+    assert (step.code, step.outputs["exit-code"]) == (2, "2")
+    assert "`touch injected`" in step.err
     assert not (tmp_path / "injected").exists()
     once = ["check", "--format=github", "--strict", f"--against={evil}", f"--baseline={evil}", "--", "--strict"]
     assert step.arguments[:9] == [*once, "two words", "."]
     assert step.arguments[9] == "docs=https://code.example/o/r/blob/v1"
+
+
+@pytest.fixture
+def merged(tmp_path: Path) -> Path:
+    """A repository in which a sound pack is committed, and its first version edited since."""
+    lay_sound_pack(tmp_path / "acme")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@acme.example", "commit", "-q", "-m", "Add rules")
+    rule = tmp_path / "acme" / "rules" / "film-clean.yaml"
+    rule.write_text(rule.read_text(encoding="utf-8").replace("P3D", "P4D"), encoding="utf-8")
+    return tmp_path
+
+
+@needs_bash
+def test_action_compares_with_what_was_merged(merged: Path) -> None:
+    """
+    With `against` an edited version fails the step at its line; in `baseline` it can be accepted for a time.
+    """
+    step = Step(merged, packs="acme", against="HEAD")
+    assert step.code == 3, step.err
+    assert "::error file=acme/rules/film-clean.yaml,line=9," in step.out
+    assert "title=rewritten (policy-engine)" in step.out
+    about = "{pack: minimal, check: rewritten, about: [film-clean v1, retention], owner: o, reason: r"
+    (merged / "leave.yaml").write_text(
+        f'schema_version: 1\naccepted:\n  - {about}, expires_on: "2999-01-01"}}\n', encoding="utf-8"
+    )
+    accepted = Step(merged / "once more", packs="../acme", against="HEAD", baseline="../leave.yaml", format="json")
+    document = json.loads(Path(accepted.outputs["file"]).read_text(encoding="utf-8"))
+    assert [one["code"] for one in document["accepted"]] == ["rewritten"]
+    assert {one["code"] for one in document["problems"]} <= {"case-failed"}
+
+
+@needs_bash
+def test_action_fails_warnings_when_strict(tmp_path: Path) -> None:
+    """
+    Warnings alone pass the step, and fail it with `strict`.
+    """
+    lay_pack(tmp_path / "acme")
+    step = Step(tmp_path, packs="acme")
+    assert step.code == 0, step.err
+    assert "::warning file=acme/rules/film-clean.yaml" in step.out
+    assert Step(tmp_path / "strict", packs="../acme", strict="true").code == 3
+
+
+@needs_bash
+@pytest.mark.parametrize("digits", [40, 64])
+def test_action_takes_the_first_push_of_a_branch(digits: int, merged: Path) -> None:
+    """
+    Where the event names no commit before the push, nothing is compared, and the log says so in two places.
+    """
+    step = Step(merged, packs="acme", against="0" * digits)
+    assert "--against" not in "".join(step.arguments)
+    assert "::notice title=policy-engine::nothing was pushed to this branch before" in step.out
+    assert "rewritten: not looked at" in step.out
 
 
 @needs_bash
@@ -278,21 +339,19 @@ def test_hooks_fit_their_manifest() -> None:
     assert done.returncode == 0, done.stdout
 
 
-# A hook whose command this version does not have yet is not offered here; the one for `validate` always is.
-RUNNABLE = [hook["id"] for hook in loaded(HOOKS) if hook["entry"].split()[1] in cli.commands]
+NAMES = [hook["id"] for hook in loaded(HOOKS)]
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A repository with a pack and the hooks as they are, but run from this interpreter: no network is asked."""
-    assert "policy-engine-validate" in RUNNABLE
-    lay_pack(tmp_path / "rules" / "acme")
+    lay_sound_pack(tmp_path / "rules" / "acme")
     hooks = []
     for hook in loaded(HOOKS):
-        if hook["id"] in RUNNABLE:
-            assert hook["entry"].split()[0] == "policy-engine"
-            entry = PROGRAM + hook["entry"].removeprefix("policy-engine")
-            hooks.append({**hook, "entry": entry, "language": "system", "args": ["rules/acme"]})
+        assert hook["entry"].split()[0] == "policy-engine"
+        entry = PROGRAM + hook["entry"].removeprefix("policy-engine")
+        arguments = ["rules/acme"] if hook["entry"].endswith(" validate") else ["--strict", "rules/acme"]
+        hooks.append({**hook, "entry": entry, "language": "system", "args": arguments})
     described = {"repos": [{"repo": "local", "hooks": hooks}]}
     (tmp_path / ".pre-commit-config.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
     (tmp_path / "notes.txt").write_text("nothing about rules\n", encoding="utf-8")
@@ -301,10 +360,12 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def git(folder: Path, *arguments: str) -> None:
-    """Run git, with nothing of the machine's own settings."""
+def git(folder: Path, *arguments: str, **changes: str) -> None:
+    """Run git, with nothing of the machine's own settings; `changes` go into its environment."""
     settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    subprocess.run(["git", *arguments], cwd=folder, env={**os.environ, **settings}, check=True, capture_output=True)
+    subprocess.run(
+        ["git", *arguments], cwd=folder, env=environment(**settings, **changes), check=True, capture_output=True
+    )
 
 
 def run_hook(folder: Path, hook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -313,7 +374,7 @@ def run_hook(folder: Path, hook: str, *arguments: str) -> subprocess.CompletedPr
     return tool("pre-commit", "run", hook, "--color=never", *arguments, cwd=folder, PRE_COMMIT_HOME=cache)
 
 
-@pytest.mark.parametrize("hook", RUNNABLE)
+@pytest.mark.parametrize("hook", NAMES)
 def test_hook_lets_a_valid_pack_pass(hook: str, repository: Path) -> None:
     """
     A commit of a valid pack passes the hook.
@@ -323,7 +384,7 @@ def test_hook_lets_a_valid_pack_pass(hook: str, repository: Path) -> None:
     assert "Passed" in done.stdout
 
 
-@pytest.mark.parametrize("hook", RUNNABLE)
+@pytest.mark.parametrize("hook", NAMES)
 def test_hook_stops_a_broken_pack(hook: str, repository: Path) -> None:
     """
     A commit that makes two rules contradict each other is stopped, with the place and both rules.
@@ -336,7 +397,24 @@ def test_hook_stops_a_broken_pack(hook: str, repository: Path) -> None:
     assert "rules/acme/rules/film-clean.yaml:5:5: error[overlap]" in done.stdout
 
 
-@pytest.mark.parametrize("hook", RUNNABLE)
+def test_the_hook_of_check_stops_a_commit_in_git(repository: Path) -> None:
+    """
+    Installed in git, the hook runs by itself: a sound pack is committed, one with a version that no case names is not.
+    """
+    with_name = ("-c", "user.name=a", "-c", "user.email=a@acme.example", "commit", "-q", "-m", "Change rules")
+    assert tool("pre-commit", "install", cwd=repository).returncode == 0
+    git(repository, *with_name, PRE_COMMIT_HOME=str(repository.parent / "pre-commit-cache"))
+    cases = repository / "rules" / "acme" / "cases"
+    (cases / "generated.yaml").write_bytes((cases / "film.yaml").read_bytes())
+    git(repository, "add", ".")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        git(repository, *with_name, PRE_COMMIT_HOME=str(repository.parent / "pre-commit-cache"))
+    said = failed.value.stdout + failed.value.stderr
+    assert b"validate retention rules" in said
+    assert b"rules/acme/rules/film-clean.yaml:12:5: warning[untested]" in said
+
+
+@pytest.mark.parametrize("hook", NAMES)
 def test_hook_does_not_run_for_other_files(hook: str, repository: Path) -> None:
     """
     A commit without a file of a pack does not run the hook; each kind of file of a pack does.

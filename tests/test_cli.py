@@ -19,7 +19,7 @@ from exports import history_row, kling, page, task, write, write_csv, write_json
 from render.sample_model import rich_model
 
 from policy_engine.cli import EXIT_CODES, values
-from policy_engine.cli.checking import SHAPES
+from policy_engine.cli.reporting import SHAPES
 from policy_engine.problems import PackInvalid
 from policy_engine.render.text import LINES, render_text
 from policy_engine.report_model import Notice

@@ -211,9 +211,9 @@ def test_bundled_pack_is_quick() -> None:
     Reading the bundled pack takes well under the blink of an eye, so that no command waits for it.
     """
     read_pack("piapi")
-    start = time.perf_counter()
+    start = time.process_time()
     read_pack("piapi")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_every_bundled_rule_has_a_case() -> None:
@@ -306,9 +306,9 @@ def test_hostile_yaml_is_refused(text: str, code: str | None) -> None:
     """
     Deep, exploding, executing, ambiguous and endless documents become a problem with a place, within moments.
     """
-    start = time.perf_counter()
+    start = time.process_time()
     _, problems = parse_yaml(text.encode(), "hostile.yaml")
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
     assert [problem.code for problem in problems] == ([code] if code else [])
     assert all(problem.span is not None and len(problem.message) < 300 for problem in problems)
 

@@ -199,11 +199,11 @@ def test_hostile_values_are_refused_in_time(text: str) -> None:
     """
     Endless lists and words give a bounded number of short problems within moments.
     """
-    start = time.perf_counter()
+    start = time.process_time()
     problems = check_document(document(text + "\n"), "rule")
     assert 0 < len(problems) <= MAX_PROBLEMS
     assert all(len(problem.message) + len(problem.help or "") < 400 for problem in problems)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 @pytest.mark.parametrize("file", sorted(bundled("rules").rglob("*.yaml")), ids=lambda path: path.name)

@@ -287,11 +287,12 @@ def _open(boundary: Boundary) -> Problem:
         name = f"effective_from {format_instant(version.effective_from)}"
     else:
         sides = ("a case at the instant", "a case in the second before")
+    changes = BOUNDARIES[boundary.kind].rstrip(".")
     missing = [side for side, is_there in zip(sides, (boundary.at, boundary.before), strict=True) if not is_there]
     return Problem(
         "boundary-not-exercised",
         f"`{boundary.rule}` v{version.number}: {name} lacks {' and '.join(missing)}",
         version.span,
         severity="warning",
-        help=BOUNDARIES[boundary.kind].lower().rstrip(".").replace("`", ""),
+        help=f"add it, and state what changes there; {changes[:1].lower()}{changes[1:]}",
     )

@@ -14,9 +14,11 @@ from policy_engine.casework.equivalence import answers_anywhere, find_difference
 from policy_engine.casework.mutants import SUBMITTED, Mutant, make_mutants
 from policy_engine.frames import instants_of, utc_times
 from policy_engine.lint import overlaps
+from policy_engine.lint_question import LintQuestion
 from policy_engine.model import Rule, RulePack
 from policy_engine.periods import NAT
 from policy_engine.problems import PackInvalid, Problem, plain
+from policy_engine.rule_space import RuleSpace
 from policy_engine.timelines import in_force
 
 STATES = NOTICED, NOT_NOTICED, EQUIVALENT, REFUSED = "noticed", "not_noticed", "equivalent", "refused"
@@ -213,7 +215,7 @@ def _why_refused(pack: RulePack) -> str | None:
                 meant = declared if named is None else declared & named
                 if meant:
                     return f"`{plain(min(meant))}` is declared to have no published rule"
-    return _first_error(overlaps.check(pack))
+    return _first_error(overlaps.check(LintQuestion(RuleSpace(pack))).problems)
 
 
 def _first_error(problems: Sequence[Problem]) -> str | None:

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
 import click
 
-from policy_engine.cli.output import show
-from policy_engine.problems import PackInvalid, Problem, plain
-
-if TYPE_CHECKING:
-    from policy_engine.render.problem_formats.contents import Accepted
-
-SHAPES = ("text", "json", "github", "sarif", "markdown")
-"""Formats of problems; `problem_formats.FORMATS` has the functions, which `--help` does not need."""
-_PACKS = click.argument("packs", nargs=-1, metavar="[PACK...]")
-_FORMAT = click.option(
-    "--format",
-    "shape",
-    type=click.Choice(SHAPES),
-    default="text",
-    show_default=True,
-    help="How to report problems.",
-)
+from policy_engine.cli.reporting import FORMAT, PACKS, report_problems
+from policy_engine.problems import PackInvalid, Problem
 
 
 @click.command()
-@_PACKS
-@_FORMAT
+@PACKS
+@FORMAT
 def validate(packs: tuple[str, ...], shape: str) -> int:
     """
     Check that rule packs have the right shape and do not contradict themselves.
@@ -59,13 +40,13 @@ def validate(packs: tuple[str, ...], shape: str) -> int:
             f"{location}: {'valid' if is_valid else 'invalid'}; {len(pack.rules)} rules, {versions} versions, "
             f"{len(pack.catalog.services)} services, sha256 {pack.digest[:12]}"
         )
-    _report(problems, sources, shape, covered=lines)
+    report_problems(problems, sources, shape, covered=lines)
     return 3 if any(problem.severity == "error" for problem in problems) else 0
 
 
 @click.command()
-@_PACKS
-@_FORMAT
+@PACKS
+@FORMAT
 @click.option("--coverage", is_flag=True, help="Count the rules, versions and boundaries that the cases exercise.")
 @click.option("--mutate", is_flag=True, help="Change the rules one thing at a time; list what no case notices.")
 @click.option(
@@ -113,33 +94,8 @@ def test(
         raise click.UsageError("-o and --overwrite belong to --generate")
     tested = run_tests(packs or ("piapi",), wanted)
     more = {"tests": {"schema": SCHEMA, "packs": tested.packs}}
-    _report(tested.problems, tested.sources, shape, more, covered=tested.lines)
+    report_problems(tested.problems, tested.sources, shape, more, covered=tested.lines)
     return tested.code
 
 
 COMMANDS = (validate, test)
-
-
-def _report(
-    problems: Sequence[Problem],
-    sources: Mapping[str, str],
-    shape: str,
-    more: Mapping[str, object] | None = None,
-    *,
-    covered: Sequence[str] = (),
-    accepted: Sequence[Accepted] = (),
-) -> None:
-    """
-    Text goes to stderr, where people and logs look for it; the other formats are the result and go to stdout.
-
-    `covered` says what was looked at: in text the result, in the other formats a part of it. `more` is for JSON alone.
-    """
-    from policy_engine.render.problem_formats import write_problems
-
-    docs = os.environ.get("POLICY_ENGINE_DOCS") or None
-    written = write_problems(problems, sources, shape, covered=covered, accepted=accepted, docs=docs, more=more)
-    if shape != "text":
-        show(written)
-        return
-    click.echo(written, nl=False, err=True)
-    show("".join(f"{plain(line, 2_000)}\n" for line in covered))

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from policy_engine.cli.checking import _FORMAT, _PACKS, _report
-from policy_engine.cli.output import show
+from policy_engine.cli.reporting import FORMAT, PACKS, report_problems
 from policy_engine.cli.values import DURATION, INSTANT, clock
-from policy_engine.problems import NothingToEvaluate, PackInvalid, Problem, plain
+from policy_engine.problems import NothingToEvaluate, PackInvalid, Problem
 
 if TYPE_CHECKING:
-    from policy_engine.baseline import Baseline
+    from policy_engine.baseline import Accepted, Baseline
     from policy_engine.lint import LintResult
     from policy_engine.model import RulePack
 
@@ -27,7 +26,7 @@ def _lint_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--as-of", type=INSTANT, help="Instant for days of reading and acceptances. Default: the clock."),
         click.option("--baseline", metavar="FILE", help="YAML file of known problems that somebody has accepted."),
         click.option("--strict", is_flag=True, help="Exit with 3 for warnings, too."),
-        _FORMAT,
+        FORMAT,
     )):  # fmt: skip
         command = option(command)
     return command
@@ -56,7 +55,9 @@ class _Outcome:
 
     problems: list[Problem] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
+    accepted: list[Accepted] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    """What was looked at."""
     failed: bool = False
     """True when a case failed."""
     empty: bool = False
@@ -70,9 +71,13 @@ class _Outcome:
             if problem.code not in ("case-failed", "no-cases")
         )
 
+    def report(self, shape: str) -> None:
+        """Write it all in one of the formats."""
+        report_problems(self.problems, self.sources, shape, covered=self.lines, accepted=self.accepted)
+
 
 @click.command()
-@_PACKS
+@PACKS
 @_lint_options
 def lint(
     packs: tuple[str, ...],
@@ -93,14 +98,12 @@ def lint(
     outcome = _Outcome()
     for location in packs or ("piapi",):
         _lint(location, asked, outcome)
-    _report(outcome.problems, outcome.sources, shape)
-    if shape == "text":
-        show("\n".join(outcome.lines) + "\n")
+    outcome.report(shape)
     return 3 if outcome.is_invalid(strict) else 0
 
 
 @click.command()
-@_PACKS
+@PACKS
 @_lint_options
 def check(
     packs: tuple[str, ...],
@@ -123,7 +126,7 @@ def check(
     for location in packs or ("piapi",):
         pack = _lint(location, asked, outcome)
         if pack is None:
-            outcome.lines.append(f"{location}: cases not run")
+            outcome.lines.append(f"{location}: cases not run, since no command can use the pack as it is")
             continue
         try:
             cases = run_cases(pack, location)
@@ -136,9 +139,7 @@ def check(
         outcome.sources |= cases.texts
         outcome.failed |= bool(cases.problems)
         outcome.lines.append(f"{location}: {cases.passed} of {cases.total} cases passed")
-    _report(outcome.problems, outcome.sources, shape)
-    if shape == "text":
-        show("\n".join(outcome.lines) + "\n")
+    outcome.report(shape)
     return 3 if outcome.is_invalid(strict) else 5 if outcome.failed else 7 if outcome.empty else 0
 
 
@@ -172,6 +173,7 @@ def _lint(location: str, asked: _Asked, outcome: _Outcome) -> RulePack | None:
     options = LintOptions(earlier, asked.against, asked.as_of, asked.review_after, cases, asked.baseline)
     result = lint_pack(pack, options)
     outcome.problems += result.problems
+    outcome.accepted += result.accepted
     outcome.sources |= {**pack.texts, **(earlier.texts if earlier is not None else {})}
     if asked.baseline is not None:
         outcome.sources[asked.baseline.file] = asked.baseline.text
@@ -182,22 +184,14 @@ def _lint(location: str, asked: _Asked, outcome: _Outcome) -> RulePack | None:
 
 
 def _lines(location: str, pack: RulePack, result: LintResult) -> list[str]:
-    """Totals, the domain, what each check looked at, and what is accepted."""
+    """Totals, the domain, and what each check looked at."""
     from policy_engine.lint_question import count
 
     versions = sum(len(rule.versions) for rule in pack.rules)
-    lines = [
+    return [
         f"{location}: {count(result.errors, 'error')}, {count(result.warnings, 'warning')}, "
         f"{len(result.accepted)} accepted; {count(len(pack.rules), 'rule')}, {count(versions, 'version')}, "
         f"sha256 {pack.digest[:12]}",
         f"  domain: {result.extent}",
         *(f"  {check}: {covered}" for check, covered in result.covered.items()),
     ]
-    for one in result.accepted:
-        problem, leave = one.problem, one.acceptance
-        place = f"{plain(problem.span, 500)}: " if problem.span is not None else ""
-        lines.append(
-            f"  accepted until {leave.expires_on} by {plain(leave.owner, 200)}: {place}"
-            f"{problem.severity}[{problem.code}]: {plain(problem.message, 500)} ({plain(leave.reason, 500)})"
-        )
-    return lines

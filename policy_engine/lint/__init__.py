@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from policy_engine.baseline import Accepted, Baseline, apply_baseline
 from policy_engine.lint import (
     citations,
-    contradictions,
     duplicates,
     gaps,
     jumps,
@@ -20,10 +19,12 @@ from policy_engine.lint import (
     shadowed,
     unreachable,
     untested,
+    windows,
 )
 from policy_engine.lint_question import Found, LintQuestion
 from policy_engine.model import RulePack
 from policy_engine.packs.case_reading import Case
+from policy_engine.problem_codes import page_of
 from policy_engine.problems import Problem
 from policy_engine.rule_space import RuleSpace
 
@@ -32,8 +33,8 @@ CHECKS: Mapping[str, Callable[[LintQuestion], Found]] = {
     "gap": gaps.check,
     "shadowed": shadowed.check,
     "unreachable": unreachable.check,
-    "duplicate": duplicates.check,
-    "contradiction": contradictions.check,
+    "duplicate-version": duplicates.check,
+    "outlasting-window": windows.check,
     "version-order": ordering.check,
     "rewritten": rewritten.check,
     "uncited": citations.check,
@@ -102,7 +103,7 @@ def lint_pack(pack: RulePack, options: LintOptions | None = None) -> LintResult:
     for code, check in CHECKS.items():
         found = check(question)
         covered[code] = found.covered
-        problems += [replace(problem, documentation=page(code)) for problem in found.problems]
+        problems += [replace(problem, documentation=page_of(code)) for problem in found.problems]
     accepted: tuple[Accepted, ...] = ()
     if options.baseline is not None:
         problems, accepted, covered["baseline"] = apply_baseline(problems, options.baseline, pack.id, options.as_of)
@@ -113,13 +114,8 @@ def run_checks(pack: RulePack) -> tuple[Problem, ...]:
     """Make the checks of validate; problems come in the order of their places."""
     question = LintQuestion(RuleSpace(pack))
     found = [
-        replace(problem, documentation=page(code))
+        replace(problem, documentation=page_of(code))
         for code in AT_VALIDATION
         for problem in CHECKS[code](question).problems
     ]
     return tuple(sorted(found, key=Problem.sort_key))
-
-
-def page(code: str) -> str:
-    """The page of the documentation about a check."""
-    return f"docs/lint/{code}.md"

@@ -1,5 +1,5 @@
 """
-`duplicate`: a version or a rule that could be left out without changing any answer.
+`duplicate-version`: a version or a rule that could be left out without changing any answer.
 
 A version that says the same as everything it replaces changes nothing at any instant, on any day. Two rules with the
 same selectors and the same statements at the same times are one rule written twice (which is an overlap, too). Only
@@ -48,7 +48,7 @@ def _version(rule: Rule, version: RuleVersion, before: RuleVersion | None) -> Pr
     if version.withdrawn:
         message = f"`{rule.id}` v{version.number} ends a rule that has ended already"
     return Problem(
-        "duplicate",
+        "duplicate-version",
         message,
         version.span,
         severity="warning",
@@ -73,7 +73,7 @@ def _rules(space: RuleSpace) -> list[Problem]:
             instant = format_instant(some_instant(box.since, box.until, box.version.recorded_on))
             problems.append(
                 Problem(
-                    "duplicate",
+                    "duplicate-version",
                     f"`{rule.id}` says what `{other.id}` says, of the same files at the same times",
                     rule.span,
                     severity="warning",

@@ -174,7 +174,7 @@ def assert_duplicates(made: RulePack) -> None:
             ]
             if changes and not any(changes):
                 expected.add((f"{rule.id} v{version.number}",))
-    found = {problem.about for problem in ask("duplicate", made) if len(problem.about) == 1}
+    found = {problem.about for problem in ask("duplicate-version", made) if len(problem.about) == 1}
     assert found == expected
 
 
@@ -207,7 +207,7 @@ def test_contradictions_agree_with_brute_force(made: RulePack) -> None:
                     if kept.retention is not None and kept.retention < window.period:
                         names = f"{works_rule.id} v{works.number}", f"{kept_rule.id} v{kept.number}"
                         expected.add(tuple(dict.fromkeys(names)))
-    assert {problem.about for problem in ask("contradiction", made)} == expected
+    assert {problem.about for problem in ask("outlasting-window", made)} == expected
 
 
 @given(made=packs(conflicts_allowed=True))

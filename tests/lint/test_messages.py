@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from policy_engine.lint import AT_VALIDATION, CHECKS, LintOptions, LintResult, lint_pack, page
+from policy_engine.lint import AT_VALIDATION, CHECKS, LintOptions, LintResult, lint_pack
 from policy_engine.model import OperationWindow, RulePack, Selector
 from policy_engine.packs import read_pack
 from policy_engine.packs.case_reading import read_cases
 from policy_engine.packs.schema_check import load_schema
 from policy_engine.periods import DAY, parse_instant
+from policy_engine.problem_codes import PROBLEM_CODES, page_of
 from policy_engine.problems import format_problem
 
 ROOT = Path(__file__).parents[2]
@@ -134,9 +135,11 @@ def test_every_check_is_listed_under_its_code(code: str) -> None:
     """
     The dict of checks names each by the code of its problems, each explains itself under that code, and has a page.
     """
+    assert list(PROBLEM_CODES["Lint"]) == list(CHECKS)
     explained = CHECKS[code].__globals__["__doc__"].strip()
     assert explained.startswith(f"`{code}`: ")
-    text = (ROOT / page(code)).read_text(encoding="utf-8")
+    assert page_of(code) == f"docs/lint/{code}.md"
+    text = (ROOT / str(page_of(code))).read_text(encoding="utf-8")
     assert text.startswith(f"# {code}\n")
 
 
@@ -146,7 +149,7 @@ def test_pages_show_a_real_message(code: str) -> None:
     The page of a check shows a message that its broken pack gives, to the letter.
     """
     shown = re.findall(
-        r"^```text\n(.*?)^```$", (ROOT / page(code)).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        r"^```text\n(.*?)^```$", (ROOT / str(page_of(code))).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
     expected = (PACKS / "lint" / code / "expected.txt").read_text(encoding="utf-8")
     assert len(shown) == 1

@@ -157,6 +157,6 @@ def test_a_thousand_rules_are_checked_quickly(days: int) -> None:
             for index, task_type in enumerate(task_types)
         ),
     )
-    start = time.perf_counter()
+    start = time.process_time()
     assert ask("overlap", made) == ()
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20

@@ -79,12 +79,12 @@ def many_services() -> RulePack:
 @pytest.mark.parametrize("make", [one_service, many_services])
 def test_a_thousand_rules_are_linted_quickly(make: object) -> None:
     """
-    A thousand rules with five thousand versions take seconds on a busy machine, and nothing is found in them.
+    A thousand rules with five thousand versions take seconds of a processor, and nothing is found in them.
     """
     made = make()  # type: ignore[operator]
-    start = time.perf_counter()
+    start = time.process_time()
     result = lint_pack(made, LintOptions(earlier=made))
-    assert time.perf_counter() - start < 15
+    assert time.process_time() - start < 15
     assert result.problems == ()
     assert result.covered["rewritten"].startswith("5,000 versions of 1,000 rules")
 
@@ -105,6 +105,6 @@ def test_boxes_grow_with_versions_and_no_faster() -> None:
         for number in range(1, 5001)
     ]
     made = pack([service("film")], [rule("film", *versions)])
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(RuleSpace(made).boxes) <= 2 * len(versions)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

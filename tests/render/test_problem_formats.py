@@ -27,7 +27,7 @@ from sarif.loader import load_sarif_file
 from sarif_pydantic import Sarif
 
 from policy_engine import __version__
-from policy_engine.cli.checking import SHAPES
+from policy_engine.cli.reporting import SHAPES
 from policy_engine.packs.schema_check import load_schema
 from policy_engine.problem_codes import PROBLEM_CODES
 from policy_engine.problems import Problem, SourceSpan, plain
@@ -148,8 +148,30 @@ def test_every_code_is_declared() -> None:
     Every code that reading, checking or trying a rule pack can give is in the table of codes, which has no other.
     """
     package = ROOT / "policy_engine"
-    modules = [*(package / "packs").glob("*.py"), *(package / "lint").glob("*.py"), package / "cases.py"]
+    modules = [path for folder in ("packs", "lint", "casework") for path in (package / folder).glob("*.py")]
+    modules += [package / "cases.py", package / "baseline.py"]
+    modules += [package / "cli" / f"{name}.py" for name in ("checking", "linting", "testing")]
     assert {code for path in modules for code in _codes_in(path)} == CODES
+
+
+def test_many_problems_of_one_code_are_counted_and_not_all_shown() -> None:
+    """
+    Of each code a thousand problems are shown, errors first; every format says how many more there are, exactly.
+    """
+    many = [Problem("gap", f"`{line}` is in none", SourceSpan("a.yaml", line), "warning") for line in range(1, 2_346)]
+    few = [Problem("gap", "at the end", SourceSpan("z.yaml", 1)), Problem("overlap", "two", SourceSpan("y.yaml", 1))]
+    texts = {shape: write_problems([*many, *few], {}, shape) for shape in FORMATS}
+    for shape, text in texts.items():
+        assert "1,346 more warnings of" in text or shape == "json", shape
+        assert "at the end" in text, shape
+        assert "two" in text, shape
+        assert "a.yaml" in text
+    document = json.loads(texts["json"])
+    assert (document["errors"], document["warnings"]) == (2, 2_345)
+    assert document["left_out"] == [{"code": "gap", "severity": "warning", "count": 1_346}]
+    assert [len(run_of(texts["sarif"])["results"]), len(document["problems"])] == [1_001, 1_001]
+    assert texts["github"].count("\n::warning ") == 999
+    assert texts["text"].count("warning[gap]") == texts["markdown"].count("</code> is in none") == 999
 
 
 # --- json ---------------------------------------------------------------------------------------------------------
@@ -374,7 +396,8 @@ def test_sarif_has_a_most() -> None:
     Where there are more problems than services take, errors come first, and a notification says how many are left out.
     """
     warnings = [
-        Problem("gap", "none", SourceSpan("a.yaml", line), "warning") for line in range(1, sarif.MOST_RESULTS + 3)
+        Problem(f"code-{line % 7}", "none", SourceSpan("a.yaml", line), "warning")
+        for line in range(1, sarif.MOST_RESULTS + 3)
     ]
     run = run_of(write_problems([*warnings, Problem("overlap", "two", SourceSpan("z.yaml", 1))], {}, "sarif"))
     assert len(run["results"]) == sarif.MOST_RESULTS
@@ -557,7 +580,7 @@ def test_markdown_has_a_most() -> None:
     """
     A summary stays below what GitHub shows, and says how many problems found no room.
     """
-    many = [Problem("gap", "<" * 400, SourceSpan("a.yaml", line)) for line in range(1, 2_000)]
+    many = [Problem(f"code-{line % 2}", "<" * 400, SourceSpan("a.yaml", line)) for line in range(1, 2_000)]
     text = write_problems(many, {}, "markdown", covered=["&" * 400] * 2_000)
     assert len(text.encode()) < 1 << 20
     page = rendered(text)

@@ -16,6 +16,8 @@ from policy_engine.words import count_of
 
 LONGEST = 2_000
 """Characters of one text of a problem."""
+MOST_OF_A_CODE = 1_000
+"""Problems of one code that are shown; the rest is counted. Where there are so many, they have one cause."""
 _NAMED = re.compile(r"`([^`]*)`")
 _LINE_NUMBER = re.compile(r"\b(line|row|column) [0-9]+")
 
@@ -75,6 +77,8 @@ class Contents:
     """Address under which the files of this program's repository can be read."""
     more: Mapping[str, object] = field(default_factory=dict)
     """Further keys of the JSON document: what a command has to say beside problems."""
+    left_out: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Code and severity -> how many more problems there are that are not among the entries."""
 
     @staticmethod
     def of(
@@ -85,8 +89,9 @@ class Contents:
         docs: str | None = None,
         more: Mapping[str, object] | None = None,
     ) -> Contents:
-        """Put problems in order and give each its fingerprint."""
-        pairs: list[tuple[Problem, Acceptance | None]] = [(problem, None) for problem in problems]
+        """Put problems in order, count those that are too many, and give each that is left its fingerprint."""
+        kept, left_out = _first_of_each_code(problems)
+        pairs: list[tuple[Problem, Acceptance | None]] = [(problem, None) for problem in kept]
         pairs += [(one.problem, one.acceptance) for one in accepted]
         pairs.sort(key=lambda pair: pair[0].sort_key())
         seen: Counter[str] = Counter()
@@ -96,8 +101,8 @@ class Contents:
             seen[core] += 1
             documentation = problem.documentation or page_of(problem.code)
             entries.append(Entry(problem, f"{core}:{seen[core]}", documentation, acceptance))
-        lines = tuple(plain(line, LONGEST) for line in covered)
-        return Contents(tuple(entries), sources, lines, docs, more or {})
+        lines = tuple(plain(line.strip(), LONGEST) for line in covered)
+        return Contents(tuple(entries), sources, lines, docs, more or {}, left_out)
 
     @property
     def open(self) -> tuple[Entry, ...]:
@@ -110,8 +115,16 @@ class Contents:
         return tuple(entry for entry in self.entries if entry.acceptance is not None)
 
     def count(self, severity: str) -> int:
-        """How many open problems are of a severity."""
-        return sum(entry.problem.severity == severity for entry in self.open)
+        """How many open problems are of a severity, shown or not."""
+        shown = sum(entry.problem.severity == severity for entry in self.open)
+        return shown + sum(number for (_, each), number in self.left_out.items() if each == severity)
+
+    def lines_left_out(self) -> tuple[str, ...]:
+        """A sentence for each code of which not all problems are shown: `42,665 more errors of ...`."""
+        return tuple(
+            f"{count_of(number, f'more {severity}')} of `{code}` {'is' if number == 1 else 'are'} not shown"
+            for (code, severity), number in self.left_out.items()
+        )
 
     def headline(self) -> str:
         """`2 errors, 1 warning, 1 accepted`, or `no problems`."""
@@ -125,6 +138,23 @@ class Contents:
         """The address of a page of the documentation; None when it is not known where that can be read."""
         address = page if page is None or "://" in page else f"{(self.docs or '').rstrip('/')}/{page}"
         return address if address is not None and re.match(r"https?://", address) else None
+
+
+def _first_of_each_code(problems: Sequence[Problem]) -> tuple[list[Problem], dict[tuple[str, str], int]]:
+    """The problems to show, errors before warnings and then in the order of places, and how many more there are."""
+    ranked = problems
+    if len(problems) > MOST_OF_A_CODE:
+        ranked = sorted(problems, key=lambda problem: (problem.severity != "error", problem.sort_key()))
+    seen: Counter[str] = Counter()
+    left_out: Counter[tuple[str, str]] = Counter()
+    kept = []
+    for problem in ranked:
+        seen[problem.code] += 1
+        if seen[problem.code] <= MOST_OF_A_CODE:
+            kept.append(problem)
+        else:
+            left_out[problem.code, problem.severity] += 1
+    return kept, dict(sorted(left_out.items()))
 
 
 def _fingerprint(problem: Problem) -> str:

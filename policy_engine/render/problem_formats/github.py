@@ -18,6 +18,7 @@ def to_github(contents: Contents) -> str:
     """One command a problem, errors first, then lines for the log."""
     entries = sorted(contents.open, key=lambda entry: entry.problem.severity != "error")
     lines = [_command(contents, entry) for entry in entries]
+    lines += [_log_line(line) for line in contents.lines_left_out()]
     for entry in contents.accepted:
         one = entry.acceptance
         assert one is not None

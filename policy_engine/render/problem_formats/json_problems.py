@@ -21,6 +21,10 @@ def to_json(contents: Contents) -> str:
         "warnings": contents.count("warning"),
         "covered": list(contents.covered),
         "problems": [_problem(entry) for entry in contents.open],
+        "left_out": [
+            {"code": code, "severity": severity, "count": number}
+            for (code, severity), number in contents.left_out.items()
+        ],
         "accepted": [_accepted(entry) for entry in contents.accepted],
         **contents.more,
     }

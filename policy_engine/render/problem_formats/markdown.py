@@ -26,6 +26,7 @@ def to_markdown(contents: Contents) -> str:
     """A headline with the counts, a table of the problems, those accepted, and what was looked at."""
     page = _Page(f"## Rules: {contents.headline()}")
     page.block("table", [_row(contents, entry) for entry in _gravest_first(contents.open)])
+    page.block("ul", [f"<li>{_text(line)}</li>" for line in contents.lines_left_out()])
     if contents.accepted:
         page.heading("Accepted")
         page.block("table", [_row(contents, entry) for entry in _gravest_first(contents.accepted)])

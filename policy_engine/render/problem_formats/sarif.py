@@ -33,6 +33,7 @@ def to_sarif(contents: Contents) -> str:
     shown = {id(entry) for entry in kept}
     notifications = [_notification(entry, index) for entry in contents.open if entry.problem.span is None]
     is_blind = any(one["level"] == "error" for one in notifications)
+    notifications += [{"level": "warning", "message": {"text": _message([line])}} for line in contents.lines_left_out()]
     if len(placed) > len(kept):
         missing = f"{len(placed) - len(kept):,} more problems are not in this file"
         notifications.append({"level": "warning", "message": {"text": missing}})

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from policy_engine.problems import format_problem, plain
 from policy_engine.render.problem_formats.contents import LONGEST, Contents
 
 
 def to_text(contents: Contents) -> str:
-    """Each problem with its source lines; then one line for each accepted one."""
-    parts = [format_problem(entry.problem, contents.sources) for entry in contents.open]
+    """Each problem with its source lines, and how many more there are; then what is accepted, two lines each."""
+    parts = []
+    told = set()
+    for entry in contents.open:
+        # A page is named where it is first needed: ten failed cases point to it once.
+        page = entry.documentation if entry.documentation not in told else None
+        told.add(page)
+        parts.append(format_problem(replace(entry.problem, documentation=page), contents.sources))
+    parts += contents.lines_left_out()
     for entry in contents.accepted:
         one, problem = entry.acceptance, entry.problem
         assert one is not None

@@ -1,5 +1,5 @@
 """
-`contradiction`: follow-up operations are accepted for longer than the file they work on is kept.
+`outlasting-window`: follow-up operations are accepted for longer than the file they work on is kept.
 
 The two periods stand in one version or in two rules that are in force for one file of a service that offers such
 operations. Both may be what the provider says, since some operations work on the task and not on the file; more often
@@ -73,7 +73,7 @@ def _compare(space: RuleSpace, kept: Box, works: Box, found: dict[tuple[Key, Key
     owner = "it" if works.key == kept.key else f"`{kept.rule.id}` v{kept.version.number}"
     place, other = works.version.place("operation_window"), kept.version.place("retention")
     found[pair] = Problem(
-        "contradiction",
+        "outlasting-window",
         f"`{works.rule.id}` v{works.version.number} accepts operations for {describe_duration(window.period)} on files "
         f"that {owner} keeps for {describe_duration(retention)}",
         place,

@@ -1,0 +1,52 @@
+"""What the commands that judge rule packs share: the packs, the format, and writing problems in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from policy_engine.cli.output import show
+from policy_engine.problems import Problem, plain
+
+if TYPE_CHECKING:
+    from policy_engine.render.problem_formats.contents import Accepted
+
+SHAPES = ("text", "json", "github", "sarif", "markdown")
+"""Formats of problems; `problem_formats.FORMATS` has the functions, which `--help` does not need."""
+PACKS = click.argument("packs", nargs=-1, metavar="[PACK...]")
+FORMAT = click.option(
+    "--format",
+    "shape",
+    type=click.Choice(SHAPES),
+    default="text",
+    show_default=True,
+    help="How to report problems.",
+)
+
+
+def report_problems(
+    problems: Sequence[Problem],
+    sources: Mapping[str, str],
+    shape: str,
+    more: Mapping[str, object] | None = None,
+    *,
+    covered: Sequence[str] = (),
+    accepted: Sequence[Accepted] = (),
+) -> None:
+    """
+    Text goes to stderr, where people and logs look for it; the other formats are the result and go to stdout.
+
+    `covered` says what was looked at: in text the result, in the other formats a part of it. `more` is for JSON alone.
+    """
+    from policy_engine.render.problem_formats import write_problems
+
+    docs = os.environ.get("POLICY_ENGINE_DOCS") or None
+    written = write_problems(problems, sources, shape, covered=covered, accepted=accepted, docs=docs, more=more)
+    if shape != "text":
+        show(written)
+        return
+    click.echo(written, nl=False, err=True)
+    show("".join(f"{plain(line, 2_000)}\n" for line in covered))
