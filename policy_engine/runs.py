@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -90,6 +90,14 @@ class RunOptions:
     """Processes that read and judge; the results do not depend on it."""
 
 
+class Mapper(Protocol):
+    """Carries out a step of a run for each unit, wherever that may be: in other processes, on other machines."""
+
+    def map(self, step: Callable[[_Work, Unit], Any], work: _Work, units: Sequence[Unit], /) -> Iterator[Any]:
+        """Yield `step(work, unit)` in the order of the units; few results may exist at a time."""
+        ...
+
+
 class EvaluationRun:
     """
     The findings of a history: iterate `chunks` once, then read `totals`.
@@ -98,11 +106,14 @@ class EvaluationRun:
     follow, ordered by service and task id. Memory is bounded by the chunk and by the records that need merging.
     """
 
-    def __init__(self, sources: Iterable[Source], pack: RulePack, options: RunOptions) -> None:
-        """Nothing is read before `chunks` is."""
+    def __init__(
+        self, sources: Iterable[Source], pack: RulePack, options: RunOptions, mapper: Mapper | None = None
+    ) -> None:
+        """Nothing is read before `chunks` is; with a `mapper`, it decides where, and `options.jobs` does not count."""
         self.sources = tuple(sources)
         self.pack = pack
         self.options = options
+        self.mapper = mapper
         self.totals = Totals()
         self._reader = HistoryReader(self.sources, pack.catalog, options.columns)
 
@@ -120,7 +131,11 @@ class EvaluationRun:
 
     def _frames(self, work: _Work) -> Iterator[pd.DataFrame]:
         units = plan_units(self.sources)
-        if self.options.jobs > 1 and len(units) > 1:
+        if self.mapper is not None:
+            units, work.duplicates = _prepare(units, list(self.mapper.map(_read_keys, work, units)))
+            results = self.mapper.map(_read_parts, work, units)
+            yield from self._collect((part for result in results for part in result), work)
+        elif self.options.jobs > 1 and len(units) > 1:
             yield from self._parallel(units, work)
         else:
             units, work.duplicates = _prepare(units, [self._reader.keys(unit) for unit in units])
@@ -222,6 +237,15 @@ def _prepare(units: list[Unit], keys: list[tuple[Any, int]]) -> tuple[list[Unit]
         numbered.append(replace(unit, first_line=line))
         line += lines
     return numbered, find_duplicates([found for found, _ in keys])
+
+
+def _read_keys(work: _Work, unit: Unit) -> tuple[Any, int]:
+    return work.reader.keys(unit)
+
+
+def _read_parts(work: _Work, unit: Unit) -> list[_Part]:
+    with _patient_collector():
+        return list(work.parts(unit))
 
 
 _WORK: _Work | None = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from policy_engine.cli.output import check_file, show, whole_file
-from policy_engine.cli.values import ALLOWANCE, DURATION, INSTANT, Allowance, clock, read_column_mapping
+from policy_engine.cli.values import ALLOWANCE, DURATION, INSTANT, SCHEDULER, Allowance, clock, read_column_mapping
 from policy_engine.columns import VERDICTS
 from policy_engine.periods import NAT, describe_duration, format_instant
 from policy_engine.problems import (
@@ -60,6 +60,8 @@ def _gate_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--max-age", type=DURATION, help="Refuse a history whose newest record is older (PT26H)."),
         click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, metavar="N",
                      help="Processes to read and judge with; the answers do not depend on it."),
+        click.option("--scheduler", type=SCHEDULER, metavar="local|ADDRESS",
+                     help="Work on Dask: with --jobs processes of this machine, or on the cluster at tcp://HOST:PORT."),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -143,7 +145,7 @@ def explain(task_id: str, history: tuple[str, ...], show_urls: bool, **given: An
     """Say in plain words why a task's files have the verdict they have."""
     from policy_engine.explain import explain_task, render_explanation
 
-    given |= {"jobs": 1}
+    given |= {"jobs": 1, "scheduler": None}
     with _make_run(history, given) as run:
         found = explain_task(run.sources, run.pack, run.options, task_id)
         show(render_explanation(found, show_urls=show_urls))
@@ -162,6 +164,7 @@ def _make_run(history: tuple[str, ...], given: dict[str, Any], output: str | Non
     from policy_engine.history import find_sources
     from policy_engine.runs import EvaluationRun, RunOptions
 
+    _check_scheduler(given["scheduler"], history, given["jobs"])
     created_from, created_until = given["created_from"], given["created_until"]
     if created_from is not None and created_until is not None and created_from >= created_until:
         raise UsageProblem(Problem(
@@ -183,11 +186,30 @@ def _make_run(history: tuple[str, ...], given: dict[str, Any], output: str | Non
             _tell_skipped([name for name, reason in found.skipped if reason == why], why)
         sources = _without_own_output(found.sources, history, output)
         _warn_table_mapping(sources, mapping)
-        yield EvaluationRun(
-            sources,
-            pack,
-            RunOptions(question, Period(created_from, created_until), mapping, jobs=given["jobs"]),
-        )
+        options = RunOptions(question, Period(created_from, created_until), mapping, jobs=given["jobs"])
+        if given["scheduler"] is None:
+            yield EvaluationRun(sources, pack, options)
+        else:
+            from policy_engine.distributed import open_cluster
+
+            with open_cluster(given["scheduler"], sources, jobs=given["jobs"], folder=spool) as mapper:
+                yield EvaluationRun(sources, pack, options, mapper)
+
+
+def _check_scheduler(scheduler: str | None, history: tuple[str, ...], jobs: int) -> None:
+    """Refuse what a cluster elsewhere cannot do; raises UsageProblem."""
+    if scheduler in (None, "local"):
+        return
+    if "-" in history:
+        raise UsageProblem(Problem(
+            "no-shared-input", "the workers of a cluster cannot read the standard input of this command",
+            help="save it as a file where all workers see it, and name that file",
+        ))  # fmt: skip
+    if jobs != 1:
+        raise UsageProblem(Problem(
+            "jobs-of-a-cluster", "--jobs counts processes of this machine, and the cluster has its own workers",
+            help="leave --jobs out, or use --scheduler local",
+        ))  # fmt: skip
 
 
 def _warn_table_mapping(sources: tuple[Source, ...], mapping: Any) -> None:
