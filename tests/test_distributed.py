@@ -300,7 +300,7 @@ def test_a_scheduler_that_ends(address: str, history: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ({"path": "/there/is/no/such/file"}, "2 workers, such as `tcp://127.0.0.1:"),
+        ({"path": "/there/is/no/such/file"}, "2 of the cluster, such as `tcp://127.0.0.1:"),
         ({"size": 5}, "sees another file of this name: "),
         ({"digest": ""}, "sees another file of this name"),
     ],
@@ -343,11 +343,13 @@ def test_every_difference_is_told_once() -> None:
     answers: dict[str, Any] = {"tcp://a": (here, []), "tcp://b": (other, []), "tcp://c": (other, [])}
     with pytest.raises(UsageProblem) as caught:
         likeness.compare(answers)
-    places = "2 workers, such as `tcp://b`,"
+    places = "2 of the cluster, such as `tcp://b`,"
     assert sorted(problem.message for problem in caught.value.problems) == [
         f"{places} has no msgspec, and this machine has msgspec {here['msgspec']}",
         f"{places} has pandas 2.0, and this machine has pandas {here['pandas']}",
     ]
+    with pytest.raises(UsageProblem, match=r"the scheduler cannot load this program \(no module\)"):
+        likeness.compare({"tcp://a": (here, []), "the scheduler": ImportError("no module")})
     likeness.compare({"tcp://a": (here, [])})
 
 

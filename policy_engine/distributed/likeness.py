@@ -138,8 +138,9 @@ def _version(name: str, found: Versions) -> str:
 
 
 def _some(places: Sequence[str]) -> str:
-    """Workers in words: `the worker tcp://...` or `2 workers, such as tcp://...`."""
-    return f"`{plain(places[0])}`" if len(places) == 1 else f"{len(places)} workers, such as `{plain(places[0])}`,"
+    """Machines in words: `tcp://...`, the scheduler, or 2 of the cluster."""
+    first = f"`{plain(places[0])}`" if "://" in places[0] else places[0]
+    return first if len(places) == 1 else f"{len(places)} of the cluster, such as {first},"
 
 
 def reason_of(error: BaseException) -> str:

@@ -66,12 +66,22 @@ class DaskMapper:
             answers = self._ask(
                 lambda: self._client.run(_look_around, self._stamps, on_error="return"), timeout=_ANSWER
             )
+            answers["the scheduler"] = self._ask_scheduler()
         except (OSError, TimeoutError) as error:
             raise UsageProblem(Problem(
                 "silent-worker", f"not all workers answered within {_ANSWER:.0f} seconds ({reason_of(error)})",
                 help="look at the workers, and take those away that hang",
             )) from None  # fmt: skip
         compare(answers)
+
+    def _ask_scheduler(self) -> tuple[Versions, list[Problem]] | Exception:
+        """What the scheduler has: it unpacks what it hands on, so it needs the program, though not the files."""
+        try:
+            return self._ask(lambda: self._client.run_on_scheduler(versions), timeout=_ANSWER), []
+        except (OSError, TimeoutError):
+            raise
+        except Exception as error:
+            return error
 
     def map(self, step: Callable[[Any, Unit], Any], work: Any, units: Sequence[Unit]) -> Iterator[Any]:
         """
