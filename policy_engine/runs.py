@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -121,6 +121,14 @@ class Progress:
     """Records done in this stage."""
 
 
+class Mapper(Protocol):
+    """Carries out a step of a run for each unit, wherever that may be: in other processes, on other machines."""
+
+    def map(self, step: Callable[[_Work, Unit], Any], work: _Work, units: Sequence[Unit], /) -> Iterator[Any]:
+        """Yield `step(work, unit)` in the order of the units; few results may exist at a time."""
+        ...
+
+
 class EvaluationRun:
     """
     The findings of a history: iterate `chunks` once, then read `totals`.
@@ -130,11 +138,14 @@ class EvaluationRun:
     what must wait for other records and does not fit waits on disk.
     """
 
-    def __init__(self, sources: Iterable[Source], pack: RulePack, options: RunOptions) -> None:
-        """Nothing is read before `chunks` is."""
+    def __init__(
+        self, sources: Iterable[Source], pack: RulePack, options: RunOptions, mapper: Mapper | None = None
+    ) -> None:
+        """Nothing is read before `chunks` is; with a `mapper`, it decides where, and `options.jobs` does not count."""
         self.sources = tuple(sources)
         self.pack = pack
         self.options = options
+        self.mapper = mapper
         self.totals = Totals()
         self.watch: Callable[[Progress], None] | None = None
         """Is told of the progress, if there is somebody to tell."""
@@ -155,7 +166,10 @@ class EvaluationRun:
     def _frames(self, work: _Work) -> Iterator[pd.DataFrame]:
         with Scratch(self.options.scratch) as scratch:
             units = plan_units(self.sources, self.options.sizes.unit)
-            read = self._read_in_workers if self.options.jobs > 1 and len(units) > 1 else self._read_here
+            if self.mapper is not None:
+                read = self._read_elsewhere
+            else:
+                read = self._read_in_workers if self.options.jobs > 1 and len(units) > 1 else self._read_here
             with closing(read(units, work, scratch)) as parts:
                 yield from self._collect(parts, work, scratch)
 
@@ -170,6 +184,12 @@ class EvaluationRun:
         # New processes, since these need to know what the first ones have found.
         with start_workers(self.options.jobs, work, scratch) as workers:
             yield from self._watched(units, counts, workers.map(_parts_of, units))
+
+    def _read_elsewhere(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
+        assert self.mapper is not None
+        keys = self.mapper.map(_read_keys, work, units)
+        units, counts = self._look_for_repeated(units, keys, work, scratch)
+        yield from self._watched(units, counts, self.mapper.map(_read_parts, work, units))
 
     def _look_for_repeated(
         self, units: list[Unit], keys: Iterable[tuple[Keys, int]], work: _Work, scratch: Scratch
@@ -316,6 +336,15 @@ def _are_in(keys: Keys, known: Keys) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which keys are among the known ones, which are in order: cheap for a batch however many are known."""
     places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
     return np.asarray(known[places] == keys)
+
+
+def _read_keys(work: _Work, unit: Unit) -> tuple[Keys, int]:
+    return work.keys(unit)
+
+
+def _read_parts(work: _Work, unit: Unit) -> list[_Part]:
+    with _patient_collector():
+        return list(work.parts(unit))
 
 
 def _keys_of(work: _Work, unit: Unit) -> Iterator[tuple[Keys, int]]:

@@ -16,7 +16,17 @@ import click
 from policy_engine.cli.marking import mark_options, marker_files, refuse_useless_inventory
 from policy_engine.cli.output import check_file, paint, show, whole_file
 from policy_engine.cli.progress import progress_of
-from policy_engine.cli.values import ALLOWANCE, DURATION, INSTANT, MEMORY, ZONE, Allowance, clock, read_column_mapping
+from policy_engine.cli.values import (
+    ALLOWANCE,
+    DURATION,
+    INSTANT,
+    MEMORY,
+    SCHEDULER,
+    ZONE,
+    Allowance,
+    clock,
+    read_column_mapping,
+)
 from policy_engine.columns import VERDICTS
 from policy_engine.periods import NAT, describe_duration, format_instant
 from policy_engine.problems import (
@@ -80,6 +90,8 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Processes to read and judge with; the answers do not depend on it."),
         click.option("--memory-limit", type=MEMORY, metavar="SIZE",
                      help="Memory for all processes together (512MiB); the answers do not depend on it."),
+        click.option("--scheduler", type=SCHEDULER, metavar="local|ADDRESS",
+                     help="Work on Dask: with --jobs processes of this machine, or on the cluster at tcp://HOST:PORT."),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -191,7 +203,7 @@ def explain(task_id: str, history: tuple[str, ...], show_urls: bool, **given: An
     """Say in plain words why a task's files have the verdict they have."""
     from policy_engine.explain import explain_task, render_explanation
 
-    given |= {"jobs": 1, "memory_limit": None}
+    given |= {"jobs": 1, "memory_limit": None, "scheduler": None}
     with make_run(history, given) as run:
         found = explain_task(run.sources, run.pack, run.options, task_id)
         show(render_explanation(found, show_urls=show_urls))
@@ -220,6 +232,7 @@ def make_run(
 
     jobs, limit = given["jobs"], given["memory_limit"]
     sizes = Sizes() if limit is None else sizes_within(limit, jobs, given.get("embed"))
+    _check_scheduler(given.get("scheduler"), history, given["jobs"])
     created_from, created_until = given["created_from"], given["created_until"]
     if created_from is not None and created_until is not None and created_from >= created_until:
         raise UsageProblem(Problem(
@@ -245,20 +258,39 @@ def make_run(
             _tell_skipped([name for name, reason in found.skipped if reason == why], why)
         sources = _without_own_output(found.sources, history, output, marker_files(given))
         _warn_table_mapping(sources, mapping)
-        yield EvaluationRun(
-            sources,
-            pack,
-            RunOptions(
-                question,
-                Period(created_from, created_until),
-                mapping,
-                marker=marker,
-                every=every,
-                jobs=jobs,
-                sizes=sizes,
-                scratch=Path(spool),
-            ),
+        options = RunOptions(
+            question,
+            Period(created_from, created_until),
+            mapping,
+            marker=marker,
+            every=every,
+            jobs=jobs,
+            sizes=sizes,
+            scratch=Path(spool),
         )
+        if given.get("scheduler") is None:
+            yield EvaluationRun(sources, pack, options)
+        else:
+            from policy_engine.distributed import open_cluster
+
+            with open_cluster(given["scheduler"], sources, jobs=jobs, folder=spool) as mapper:
+                yield EvaluationRun(sources, pack, options, mapper)
+
+
+def _check_scheduler(scheduler: str | None, history: tuple[str, ...], jobs: int) -> None:
+    """Refuse what a cluster elsewhere cannot do; raises UsageProblem."""
+    if scheduler in (None, "local"):
+        return
+    if "-" in history:
+        raise UsageProblem(Problem(
+            "no-shared-input", "the workers of a cluster cannot read the standard input of this command",
+            help="save it as a file where all workers see it, and name that file",
+        ))  # fmt: skip
+    if jobs != 1:
+        raise UsageProblem(Problem(
+            "jobs-of-a-cluster", "--jobs counts processes of this machine, and the cluster has its own workers",
+            help="leave --jobs out, or use --scheduler local",
+        ))  # fmt: skip
 
 
 def _warn_table_mapping(sources: tuple[Source, ...], mapping: Any) -> None:

@@ -152,11 +152,25 @@ class Zone(click.ParamType[ZoneInfo]):
             )
 
 
+class SchedulerType(click.ParamType[str]):
+    """`local`, or the address of a Dask scheduler."""
+
+    name = "scheduler"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read the text."""
+        match = re.fullmatch(r"(?:tcp|tls)://(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):([0-9]{1,5})", value)
+        if value != "local" and (match is None or not 0 < int(match.group(1)) < 65_536):
+            self.fail(f"`{plain(value)}` is neither local nor an address such as tcp://10.0.0.1:8786", param, ctx)
+        return str(value)
+
+
 INSTANT = Instant()
 DURATION = Duration()
 ALLOWANCE = AllowanceType()
 MEMORY = MemoryType()
 ZONE = Zone()
+SCHEDULER = SchedulerType()
 
 
 def read_column_mapping(path: str | None) -> Mapping[str, str]:
