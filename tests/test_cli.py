@@ -224,13 +224,16 @@ def test_missing_argument_of_everything_shows_the_help() -> None:
 
 def test_broken_pack_shows_all_problems(desk: Path) -> None:
     """
-    Every problem of a broken pack is shown with file, line, column and the line itself, before any history is read.
+    Every problem of a broken pack is shown with file, line, column and the line itself, before any history is read;
+    validate names the page about each kind of problem once, too.
     """
     done = policy_engine("report", "good.jsonl", "--pack", "broken")
     assert done.code == 3
     expected = (PACKS / "invalid" / "many-at-once" / "expected.txt").read_text(encoding="utf-8")
     assert done.err == expected.replace("minimal/", "broken/") + f"exit 3: {EXIT_CODES[3]}\n"
-    assert policy_engine("validate", "broken").err == done.err
+    judged = policy_engine("validate", "broken").err.splitlines(keepends=True)
+    assert "".join(line for line in judged if not line.startswith("  docs: ")) == done.err
+    assert judged.count("  docs: docs/problems.md#shape\n") == 1
 
 
 def test_all_unusable_files_are_named(desk: Path) -> None:
