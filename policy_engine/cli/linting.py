@@ -123,19 +123,19 @@ def check(
     for location in packs or ("piapi",):
         pack = _lint(location, asked, outcome)
         if pack is None:
-            outcome.lines.append(f"{location}: cases not run")
+            outcome.lines.append(f"{plain(location, 500)}: cases not run")
             continue
         try:
             cases = run_cases(pack, location)
         except NothingToEvaluate as error:
             outcome.problems += error.problems
             outcome.empty = True
-            outcome.lines.append(f"{location}: no cases")
+            outcome.lines.append(f"{plain(location, 500)}: no cases")
             continue
         outcome.problems += cases.problems
         outcome.sources |= cases.texts
         outcome.failed |= bool(cases.problems)
-        outcome.lines.append(f"{location}: {cases.passed} of {cases.total} cases passed")
+        outcome.lines.append(f"{plain(location, 500)}: {cases.passed} of {cases.total} cases passed")
     _report(outcome.problems, outcome.sources, shape)
     if shape == "text":
         show("\n".join(outcome.lines) + "\n")
@@ -158,7 +158,7 @@ def _lint(location: str, asked: _Asked, outcome: _Outcome) -> RulePack | None:
     except PackInvalid as error:
         outcome.problems += error.problems
         outcome.sources |= error.sources
-        outcome.lines.append(f"{location}: invalid, so nothing was looked at any further")
+        outcome.lines.append(f"{plain(location, 500)}: invalid, so nothing was looked at any further")
         return None
     cases = None
     try:
@@ -187,7 +187,7 @@ def _lines(location: str, pack: RulePack, result: LintResult) -> list[str]:
 
     versions = sum(len(rule.versions) for rule in pack.rules)
     lines = [
-        f"{location}: {count(result.errors, 'error')}, {count(result.warnings, 'warning')}, "
+        f"{plain(location, 500)}: {count(result.errors, 'error')}, {count(result.warnings, 'warning')}, "
         f"{len(result.accepted)} accepted; {count(len(pack.rules), 'rule')}, {count(versions, 'version')}, "
         f"sha256 {pack.digest[:12]}",
         f"  domain: {result.extent}",
