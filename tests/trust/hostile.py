@@ -99,9 +99,9 @@ def records() -> Iterator[Any]:
             yield task(f"u-{number}-{place}", "flux", output={"image_url": url})
             yield task(f"k-{number}-{place}", "kling", output={"works": [{"video": {"resource": url}}]})
         everything = task(
-            f"{value}{number}", value, task_type=value, status=value, service_mode=value, 
-            output={value: value, "x": f"https://h/{value}"}, created_at=value, ended_at=value, usage={"type": value, "consume": 7, "frozen": value},
-            input=value, detail=value,
+            f"{value}{number}", value, task_type=value, status=value, service_mode=value, input=value, detail=value,
+            output={value: value, "x": f"https://h/{value}"}, created_at=value, ended_at=value,
+            usage={"type": value, "consume": 7, "frozen": value},
         )  # fmt: skip
         everything["meta"]["is_using_private_pool"] = value
         everything["config"]["webhook_config"] = {"endpoint": f"https://{SECRET}.invalid/", "secret": SECRET}
