@@ -24,6 +24,8 @@ from tests.trust import outputs  # noqa: E402
 
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
+_BOOLEANS = ("of:=TRUE()", "of:=FALSE()")
+"""How LibreOffice keeps a cell that is true or false."""
 # Separators, quote, UTF-8, first line, no column formats, language, quoted cells are text?, special numbers?, as shown,
 # export of formulas, spaces, all sheets, formulas are evaluated.
 _WAYS = {
@@ -74,7 +76,8 @@ def cells(path: Path) -> Iterator[tuple[str, bool]]:
         formula = cell.get(f"{_TABLE}formula")
         links = [one for one in cell.iter() if one.get(_LINK) is not None]
         if text or formula:
-            yield formula or text, formula is not None or bool(links)
+            is_formula = formula is not None and formula not in _BOOLEANS
+            yield formula or text, is_formula or bool(links)
 
 
 if __name__ == "__main__":
