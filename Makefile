@@ -7,10 +7,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 UV := uv==0.13.9
 LOCK_VENV := build/lock-venv
+PIP_AUDIT := pip-audit==2.10.1
+CYCLONEDX := cyclonedx-bom==7.5.0
+AUDIT_VENV := build/audit-venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help report test lint bench bench-full vendored lock clean
+.PHONY: help report test lint bench bench-full torture audit sbom vendored lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +43,29 @@ bench: $(VENV)/.test ## Time it against DuckDB, Polars and pandas on little data
 
 bench-full: $(VENV)/.test ## The same and its memory, with a million tasks: an hour or more
 	@$(BIN)/python tests/bench/run.py --tasks 1000000 --sizes 100000 1000000 --rules 8 1000 10000 $(ARGS)
+
+# For hours; resumable. Short forms of everything in it are part of `make test`.
+torture: $(VENV)/.test ## Try to break it, for hours (ARGS='--only PART --scale 0.1')
+	@$(BIN)/python tests/torture/run.py $(ARGS)
+
+# Asks a service on the network about names and versions. Not having been able to ask is a failure, and said as such.
+audit: $(AUDIT_VENV)/.ready ## Ask whether a locked package has a known vulnerability (needs the network)
+	@for lock in core build test; do \
+		echo "requirements/$$lock.txt" >&2; \
+		$(AUDIT_VENV)/bin/pip-audit --require-hashes --disable-pip --progress-spinner off \
+			--requirement requirements/$$lock.txt > build/audit-$$lock.txt 2> build/audit-$$lock.err; code=$$?; \
+		cat build/audit-$$lock.txt; \
+		if grep -q 'could not be audited' build/audit-$$lock.txt || { [ $$code -ne 0 ] && ! [ -s build/audit-$$lock.txt ]; }; then \
+			tail -n 3 build/audit-$$lock.err >&2; \
+			echo "NOT AUDITED: the vulnerability service could not be asked about everything: not asked is not clean" >&2; exit 2; \
+		elif [ $$code -ne 0 ]; then exit 1; fi; \
+	done
+
+# From the lock file alone, so the same lock gives the same bytes.
+sbom: $(AUDIT_VENV)/.ready ## Write build/sbom.json, the locked dependencies in CycloneDX
+	@$(AUDIT_VENV)/bin/cyclonedx-py requirements requirements/core.txt --pyproject pyproject.toml \
+		--output-reproducible --output-format JSON --output-file build/sbom.json
+	@echo build/sbom.json
 
 # Needs npm and its registry, so it is no part of the tests; these compare the bytes with the recorded digests.
 vendored: ## Compare the vendored script with the package that npm has
@@ -81,6 +107,11 @@ $(VENV)/.core: requirements/core.txt requirements/build.txt pyproject.toml | $(B
 $(VENV)/.test: requirements/test.txt $(VENV)/.core
 	@echo "Adding the test tools to .venv ..." >&2
 	@$(PIP) install --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(AUDIT_VENV)/.ready: Makefile | $(BIN)/python
+	@$(PYTHON) -m venv $(AUDIT_VENV)
+	@$(AUDIT_VENV)/bin/python -m pip -qq --disable-pip-version-check install '$(PIP_AUDIT)' '$(CYCLONEDX)'
 	@touch $@
 
 define warn_without_chromium

@@ -117,15 +117,19 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
     return by_folded[near[0]] if near else None
 
 
+def visible(text: str) -> str:
+    """One line of text in which characters that cannot be printed are visible escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def plain(text: object, limit: int = 120) -> str:
     """
     Make text from an input safe to show on a terminal or in a log: control, bidirectional and line-break
     characters become visible escapes, and long text is cut.
     """
-    whole = str(text)
-    if len(whole) <= limit and whole.isprintable():
-        return whole
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in whole[: limit + 1])
+    shown = visible(str(text)[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "\u2026"
 
 

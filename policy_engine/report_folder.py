@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from policy_engine.csv_text import header_line, to_bytes, to_csv_lines
+from policy_engine.json_text import json_text
 from policy_engine.problems import InputUnusable, Problem, SourceSpan, UsageProblem, plain
 from policy_engine.render import FORMATS
 from policy_engine.render.workbook import WorkbookWriter
@@ -285,4 +285,4 @@ def _manifest(run: EvaluationRun, model: ReportModel, staging: Path, counts: dic
         "findings_sha256": model.findings_digest,
         "outputs": outputs,
     }
-    return json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(manifest)

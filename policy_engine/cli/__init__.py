@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ import click
 
 from policy_engine import __version__
 from policy_engine.cli import checking, comparing, evaluating, linting, showing
-from policy_engine.cli.output import paint, silence
+from policy_engine.cli.output import silence, tell
 from policy_engine.problems import (
     InputUnusable,
     NothingToEvaluate,
@@ -124,8 +125,10 @@ def _outcome(arguments: Sequence[str] | None) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        with suppress(OSError):
-            error.show()
+        # By way of our own printing: click quotes arguments as they are.
+        said = io.StringIO()
+        error.show(said)
+        _say(said.getvalue().rstrip("\n"))
         return 2
     except (click.Abort, KeyboardInterrupt):
         _say("interrupted")
@@ -163,7 +166,7 @@ def _report_os_error(error: OSError) -> int:
 def _say(text: str) -> None:
     """Print a diagnostic, if anybody still listens."""
     with suppress(OSError):
-        click.echo(paint(text, sys.stderr), err=True)
+        tell(text)
 
 
 def _flush(is_said: bool) -> int:
@@ -182,6 +185,8 @@ def _flush(is_said: bool) -> int:
 
 def main() -> None:
     """Entry point of the `policy-engine` command."""
+    # Reports name unsigned addresses: whatever the caller's mask, nobody but owner and group may change them.
+    os.umask(os.umask(0o077) | 0o002)
     for number in (signal.SIGINT, signal.SIGTERM):
         # Whoever starts a job in the background may have asked for it not to be interrupted.
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from policy_engine.cli.evaluating import HISTORY, make_run, period_options, reading_options, refuse_unusable
-from policy_engine.cli.output import check_file, show, whole_file
+from policy_engine.cli.output import check_file, show, tell, whole_file
 from policy_engine.cli.progress import progress_of
 from policy_engine.problems import (
     NothingToEvaluate,
@@ -58,12 +58,12 @@ def diff(old: str, new: str, path: str | None, fail_on: tuple[str, ...], shape: 
     from policy_engine.render.differences import FORMATS
 
     found = compare_packs(*_load_both(old, new, path))
-    show(FORMATS[shape](found, (old, new)))
+    show(FORMATS[shape](found, (old, new)), shape)
     counts = {"loosened": found.count("loosened"), "tightened": found.count("tightened")}
     counts["any"] = sum(counts.values()) + found.count("other")
     named = [kind for kind in dict.fromkeys(fail_on) if counts[kind]]
     for kind in named:
-        click.echo(f"--fail-on {kind}: {count_of(counts[kind], 'change')}", err=True)
+        tell(f"--fail-on {kind}: {count_of(counts[kind], 'change')}")
     return 1 if named else 0
 
 
@@ -111,15 +111,12 @@ def impact(old: str, new: str, history: tuple[str, ...], output: str | None, sha
             expected=met,
             notes=_notes(found),
             written=output,
-        )))  # fmt: skip
+        )), shape)  # fmt: skip
         refuse_unmet(met, expected, packs[1].texts)
         allowance = given["max_quarantine"]
         set_aside, records = len(run.totals.seen.quarantine), run.totals.seen.records
         if allowance is not None and allowance.is_exceeded(set_aside, records):
-            click.echo(
-                f"{set_aside:,} of {records:,} records were set aside; --max-quarantine allows {allowance.text}",
-                err=True,
-            )
+            tell(f"{set_aside:,} of {records:,} records were set aside; --max-quarantine allows {allowance.text}")
             return 4
     return 0
 

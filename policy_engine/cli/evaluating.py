@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from policy_engine.cli.marking import mark_options, marker_files, refuse_useless_inventory
-from policy_engine.cli.output import check_file, paint, show, whole_file
+from policy_engine.cli.output import check_file, show, tell, whole_file
 from policy_engine.cli.progress import progress_of
 from policy_engine.cli.values import (
     ALLOWANCE,
@@ -181,16 +180,15 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
             refuse_unusable(run, given["max_age"])
         totals = run.totals
         counts = ", ".join(f"{totals.findings.verdict(str(verdict))[0]:,} {verdict}" for verdict in VERDICTS)
-        click.echo(
+        tell(
             f"{totals.seen.records:,} records = {totals.tasks.tasks:,} tasks + {totals.merged:,} merged"
-            f" + {len(totals.seen.quarantine):,} quarantined; {totals.findings.assets:,} assets: {counts}",
-            err=True,
+            f" + {len(totals.seen.quarantine):,} quarantined; {totals.findings.assets:,} assets: {counts}"
         )
         for notice in collect_warnings(run.pack, run.options, totals, page_totals(totals.seen.pages, run.sources)):
-            click.echo(paint(f"warning: {plain(notice.text, 1000)}", sys.stderr), err=True)
+            tell(f"warning: {plain(notice.text, 1000)}")
         for row in run.quarantine().head(3).itertuples(index=False):
             found = f"found {plain(row.found)}, expected {plain(row.expected)}"
-            click.echo(f"{plain(row.source)}: quarantined [{row.reason}]: {found}", err=True)
+            tell(f"{plain(row.source)}: quarantined [{row.reason}]: {found}")
         return _conclude(run, given["fail_on"], given["max_quarantine"])
 
 
@@ -295,7 +293,7 @@ def _check_scheduler(scheduler: str | None, history: tuple[str, ...], jobs: int)
 
 def _warn_table_mapping(sources: tuple[Source, ...], mapping: Any) -> None:
     if mapping and not any(source.kind in ("csv", "parquet") for source in sources):
-        click.echo("warning: --columns is about tables, and none was given", err=True)
+        tell("warning: --columns is about tables, and none was given")
 
 
 def _without_own_output(
@@ -338,7 +336,7 @@ def _without_own_output(
 def _tell_skipped(names: list[str], why: str) -> None:
     if names:
         shown = ", ".join(plain(name) for name in names[:3]) + (", \u2026" if len(names) > 3 else "")
-        click.echo(f"skipped {count_of(len(names), 'file')} ({shown}): {why}", err=True)
+        tell(f"skipped {count_of(len(names), 'file')} ({shown}): {why}")
 
 
 def refuse_unusable(run: EvaluationRun, max_age: int | None) -> None:
@@ -397,5 +395,5 @@ def _conclude(run: EvaluationRun, fail_on: tuple[str, ...], allowance: Allowance
     if failures:
         counts = ", ".join(f"{totals.findings.verdict(str(verdict))[0]:,} {verdict}" for verdict in VERDICTS)
         lines = [f"total {count_of(totals.findings.assets, 'asset')}: {counts}"]
-        click.echo(paint("\n".join([*lines, *(f"failed {one}" for one in failures)]), sys.stderr), err=True)
+        tell("\n".join([*lines, *(f"failed {one}" for one in failures)]))
     return code

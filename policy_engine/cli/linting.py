@@ -10,7 +10,7 @@ import click
 
 from policy_engine.cli.reporting import FORMAT, PACKS, report_problems
 from policy_engine.cli.values import DURATION, INSTANT, clock
-from policy_engine.problems import NothingToEvaluate, PackInvalid, Problem
+from policy_engine.problems import NothingToEvaluate, PackInvalid, Problem, plain
 
 if TYPE_CHECKING:
     from policy_engine.baseline import Accepted, Baseline
@@ -126,19 +126,19 @@ def check(
     for location in packs or ("piapi",):
         pack = _lint(location, asked, outcome)
         if pack is None:
-            outcome.lines.append(f"{location}: cases not run, since no command can use the pack as it is")
+            outcome.lines.append(f"{plain(location, 500)}: cases not run, since no command can use the pack as it is")
             continue
         try:
             cases = run_cases(pack, location)
         except NothingToEvaluate as error:
             outcome.problems += error.problems
             outcome.empty = True
-            outcome.lines.append(f"{location}: no cases")
+            outcome.lines.append(f"{plain(location, 500)}: no cases")
             continue
         outcome.problems += cases.problems
         outcome.sources |= cases.texts
         outcome.failed |= bool(cases.problems)
-        outcome.lines.append(f"{location}: {cases.passed} of {cases.total} cases passed")
+        outcome.lines.append(f"{plain(location, 500)}: {cases.passed} of {cases.total} cases passed")
     outcome.report(shape)
     return 3 if outcome.is_invalid(strict) else 5 if outcome.failed else 7 if outcome.empty else 0
 
@@ -159,7 +159,7 @@ def _lint(location: str, asked: _Asked, outcome: _Outcome) -> RulePack | None:
     except PackInvalid as error:
         outcome.problems += error.problems
         outcome.sources |= error.sources
-        outcome.lines.append(f"{location}: invalid, so nothing was looked at any further")
+        outcome.lines.append(f"{plain(location, 500)}: invalid, so nothing was looked at any further")
         return None
     cases = None
     try:
@@ -189,7 +189,7 @@ def _lines(location: str, pack: RulePack, result: LintResult) -> list[str]:
 
     versions = sum(len(rule.versions) for rule in pack.rules)
     return [
-        f"{location}: {count(result.errors, 'error')}, {count(result.warnings, 'warning')}, "
+        f"{plain(location, 500)}: {count(result.errors, 'error')}, {count(result.warnings, 'warning')}, "
         f"{len(result.accepted)} accepted; {count(len(pack.rules), 'rule')}, {count(versions, 'version')}, "
         f"sha256 {pack.digest[:12]}",
         f"  domain: {result.extent}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from typing import IO, Any
 
 import click
 
-from policy_engine.problems import Problem, UsageProblem, plain
+from policy_engine.problems import Problem, UsageProblem, plain, visible
 
 _IN_MEMORY = 32 << 20
 
@@ -38,12 +39,44 @@ def paint(text: str, stream: IO[str] | None) -> str:
     return text
 
 
-def show(text: str) -> None:
-    """Print a result; a reader who has seen enough (`| head`) does not change what the command found."""
+_COMMAND = re.compile(r"^ *(?=::)|(?<=#)(?=#[\w.-]*\[)", re.MULTILINE)
+"""What the programs that run jobs take for orders to themselves: `::name` at the beginning of a line, `##name[`."""
+
+
+def _lines_visible(text: str) -> str:
+    """
+    Text in which nothing is left that a terminal would obey: what cannot be printed becomes a visible escape.
+
+    Renderers do this for the texts they show; here it is done once more for all, so that none can be forgotten.
+    """
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def _disarmed(text: str) -> str:
+    """Text for people in which a backslash keeps every line from being an order to the program that runs the job."""
+    return _COMMAND.sub(lambda found: f"{found[0]}\\", text)
+
+
+def show(text: str, shape: str = "text") -> None:
+    """
+    Print a result in a format; a reader who has seen enough (`| head`) does not change what the command found.
+
+    `github` is orders on purpose; in the other formats no text of an input may be one.
+    """
+    text = _lines_visible(text)
+    if shape == "text":
+        text = _disarmed(text)
+    elif shape in ("json", "sarif"):
+        text = text.replace("##", "#\\u0023")
     try:
         click.echo(paint(text, sys.stdout), nl=False)
     except BrokenPipeError:
         silence(sys.stdout)
+
+
+def tell(text: str) -> None:
+    """Print a diagnostic for a person."""
+    click.echo(paint(_disarmed(_lines_visible(text)), sys.stderr), err=True)
 
 
 def silence(stream: IO[str] | None) -> None:
@@ -101,6 +134,12 @@ def _copy_to_stdout(spool: IO[bytes]) -> None:
         raise _unwritable("-", "standard output is closed")
     try:
         sys.stdout.flush()
+        if sys.stdout.isatty():
+            # A person looks at it: a program gets the bytes as they are.
+            for line in io.TextIOWrapper(spool, encoding="utf-8", newline="\n"):
+                sys.stdout.write(_lines_visible(line))
+            sys.stdout.flush()
+            return
         shutil.copyfileobj(spool, sys.stdout.buffer, 1 << 20)
         sys.stdout.buffer.flush()
     except BrokenPipeError:

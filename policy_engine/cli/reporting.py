@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from policy_engine.cli.output import show
+from policy_engine.cli.output import show, tell
 from policy_engine.problems import Problem, plain
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def report_problems(
     docs = os.environ.get("POLICY_ENGINE_DOCS") or None
     written = write_problems(problems, sources, shape, covered=covered, accepted=accepted, docs=docs, more=more)
     if shape != "text":
-        show(written)
+        show(written, shape)
         return
-    click.echo(written, nl=False, err=True)
+    if written:
+        tell(written.removesuffix("\n"))
     show("".join(f"{plain(line, 2_000)}\n" for line in covered))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from policy_engine.cli.output import whole_file
+from policy_engine.cli.output import show, tell, whole_file
 from policy_engine.cli.values import INSTANT, clock
 from policy_engine.periods import format_instant
 from policy_engine.problems import Problem, UsageProblem, plain, suggest
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 EXAMPLE_UNTIL = "2026-01-08T00:00:00Z"
 """Instant at which the example history ends, unless another is asked for: an example must not depend on the clock."""
+_LONGEST = 2_000
+"""Characters of one text of a pack."""
 
 
 @click.command()
@@ -37,11 +39,12 @@ def rules(pack: str, as_of: int | None) -> int:
         )
         if version is not None and not version.withdrawn:
             rows.append(_row(rule, version))
-    click.echo(f"{loaded.title}; rules in force for files created at {format_instant(instant)}\n")
-    click.echo(_table(("rule", "applies to", "storage", "kept", "operations", "basis"), rows))
+    lines = [f"{plain(loaded.title, _LONGEST)}; rules in force for files created at {format_instant(instant)}", ""]
+    lines.append(_table(("rule", "applies to", "storage", "kept", "operations", "basis"), rows))
     for entry in loaded.no_published_rule:
-        click.echo(f"\nno published rule: {', '.join(sorted(entry.services))}\n  {entry.reason}")
-    _show_sources(loaded)
+        services, reason = ", ".join(sorted(entry.services)), " ".join(entry.reason.split())
+        lines += ["", f"no published rule: {services}", f"  {plain(reason, _LONGEST)}"]
+    show("\n".join([*lines, *_sources(loaded)]) + "\n")
     return 0
 
 
@@ -78,10 +81,12 @@ def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
-def _show_sources(pack: RulePack) -> None:
-    click.echo("\nsources:")
+def _sources(pack: RulePack) -> list[str]:
+    lines = ["", "sources:"]
     for source in pack.sources:
-        click.echo(f"  {source.title}, read on {source.retrieved_on.isoformat()}\n    {source.url}")
+        lines.append(f"  {plain(source.title, _LONGEST)}, read on {source.retrieved_on.isoformat()}")
+        lines.append(f"    {plain(source.url, _LONGEST)}")
+    return lines
 
 
 @click.command()
@@ -128,10 +133,8 @@ def example(tasks: int, seed: int, until: int, damage: bool, shape: str, output:
         summary = write_example(stream, **options)  # type: ignore[arg-type]
     if output == "-":
         return 0
-    click.echo(
-        f"{summary.tasks:,} tasks in {summary.lines:,} lines ({summary.bytes:,} bytes) in {plain(output)}", err=True
-    )
-    click.echo(f"try: policy-engine report {plain(output)} --as-of {format_instant(until)}", err=True)
+    tell(f"{summary.tasks:,} tasks in {summary.lines:,} lines ({summary.bytes:,} bytes) in {plain(output)}")
+    tell(f"try: policy-engine report {plain(output)} --as-of {format_instant(until)}")
     return 0
 
 

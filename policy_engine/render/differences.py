@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +21,7 @@ from policy_engine.compare.wording import (
     space_words,
     witness_words,
 )
+from policy_engine.markdown_text import escape
 from policy_engine.periods import format_duration, format_instant
 from policy_engine.problems import plain
 
@@ -30,7 +29,6 @@ SCHEMA = "policy-engine/diff/v1"
 SHOWN = 30
 """Changes that text and Markdown tell; JSON holds all of them."""
 _LONGEST = 600
-_MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
 
 
 def render_text(diff: PackDiff, names: tuple[str, str]) -> str:
@@ -55,10 +53,10 @@ def render_text(diff: PackDiff, names: tuple[str, str]) -> str:
 
 def render_markdown(diff: PackDiff, names: tuple[str, str]) -> str:
     """The same as Markdown, for a summary that a reviewer reads."""
-    lines = [f"### Rules: {_escaped(names[0])} → {_escaped(names[1])}", "", f"**{head_words(diff)}**"]
+    lines = [f"### Rules: {escape(names[0])} → {escape(names[1])}", "", f"**{head_words(diff)}**"]
     for title, named in _named_sections(diff):
         lines += ["", f"{title}:", ""]
-        lines += [f"- {_escaped(named_words(one))}" for one in named[:SHOWN]]
+        lines += [f"- {escape(named_words(one))}" for one in named[:SHOWN]]
         lines += [f"- {line}" for line in _more(len(named))]
     if diff.changes:
         lines += [
@@ -77,7 +75,7 @@ def render_markdown(diff: PackDiff, names: tuple[str, str]) -> str:
             known_words(change),
             witness_words(change),
         )
-        lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
+        lines.append("| " + " | ".join(escape(cell) for cell in cells) + " |")
     lines += ["", *_more(len(diff.changes)), f"Domain: {space_words(diff)}."]
     return "\n".join(lines) + "\n"
 
@@ -119,11 +117,6 @@ def _named_sections(diff: PackDiff) -> list[tuple[str, tuple[Named, ...]]]:
 
 def _more(count: int) -> list[str]:
     return [f"... and {count - SHOWN:,} more; --format json lists all"] if count > SHOWN else []
-
-
-def _escaped(text: str) -> str:
-    """Text of packs as Markdown shows it: no markup, no HTML, no end of a cell."""
-    return _MARKDOWN.sub(r"\\\1", html.escape(plain(text, _LONGEST), quote=False))
 
 
 def _pack_json(diff: PackDiff, place: int, names: tuple[str, str]) -> dict[str, str]:

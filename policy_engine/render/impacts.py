@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from policy_engine.compare.changes import DIRECTIONS, PackDiff
 from policy_engine.compare.expected import Outcome
 from policy_engine.compare.impact import ABSENT, STATES, ImpactTotals, Move
 from policy_engine.compare.wording import head_words
+from policy_engine.markdown_text import escape
 from policy_engine.periods import format_instant
 from policy_engine.problems import plain
 from policy_engine.runs import Totals
@@ -27,7 +26,6 @@ _MOVES, _RULES, _EXPECTED, _NOTES = 6, 2, 3, 2
 """Lines of each part of the text at most."""
 _WIDTH = 110
 _LABEL = 10
-_MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def render_markdown(impact: Impact) -> str:
     rate = impact.diff.new.money.points_per_usd
     assets, points = totals.changed
     lines = [
-        f"### Impact: {_escaped(impact.names[0])} → {_escaped(impact.names[1])}",
+        f"### Impact: {escape(impact.names[0])} → {escape(impact.names[1])}",
         "",
         f"As of {format_instant(impact.as_of)}: **{head_words(impact.diff)}; {count_of(assets, 'file')} of "
         f"{totals.after.assets:,} answered otherwise** ({points:,} points, {usd(points, rate)} USD).",
@@ -111,15 +109,15 @@ def render_markdown(impact: Impact) -> str:
             lines.append(f"| {state_words(before)} | " + " | ".join(f"{count:,}" for count in counts) + " |")
         lines += ["", "| Change | Files | Points | USD | Services | Sample tasks |", "|---|--:|--:|--:|---|---|"]
         for move, pair in totals.moves().items():
-            tasks = ", ".join(dict.fromkeys(_escaped(task) for _, task in totals.samples.get(move, ())))
-            services = ", ".join(_escaped(name) for name in _services(move, totals))
+            tasks = ", ".join(dict.fromkeys(escape(task) for _, task in totals.samples.get(move, ())))
+            services = ", ".join(escape(name) for name in _services(move, totals))
             lines.append(f"| {state_words(move[0])} → {state_words(move[1])} | {pair[0]:,} | {pair[1]:,} | "
                          f"{usd(pair[1], rate)} | {services} | {tasks} |")  # fmt: skip
     if impact.expected:
         lines += ["", "Expected impact:", ""]
-        lines += [f"- {'met' if one.is_met else '**not met**'}: {_escaped(one.words)}" for one in impact.expected]
+        lines += [f"- {'met' if one.is_met else '**not met**'}: {escape(one.words)}" for one in impact.expected]
     if impact.notes:
-        lines += ["", *(f"- {_escaped(note)}" for note in impact.notes)]
+        lines += ["", *(f"- {escape(note)}" for note in impact.notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -236,8 +234,3 @@ def _told(label: str, text: str) -> str:
 
 def _cut(line: str) -> str:
     return line if len(line) <= _WIDTH else line[: _WIDTH - 1].rstrip() + "\u2026"
-
-
-def _escaped(text: str) -> str:
-    """Text of packs and exports as Markdown shows it: no markup, no HTML, no end of a cell."""
-    return _MARKDOWN.sub(r"\\\1", html.escape(plain(text, 300), quote=False))

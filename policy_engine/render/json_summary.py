@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from policy_engine.columns import VERDICTS
+from policy_engine.json_text import json_text
 from policy_engine.report_model import (
     Amount,
     CountLine,
@@ -24,14 +23,10 @@ from policy_engine.report_model import (
 SCHEMA = "policy-engine/summary/v1"
 """Name and version of the form; described by schemas/summary.v1.schema.json."""
 
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
-
 
 def render_json(model: ReportModel) -> str:
     """Write the summary; keys keep this order, and the same model gives the same bytes anywhere."""
-    text = json.dumps(_summary(model), indent=2, ensure_ascii=False, allow_nan=False)
-    # Half of a surrogate pair, as an export may carry it, cannot be written as UTF-8.
-    return _HALF_PAIR.sub("\ufffd", text) + "\n"
+    return json_text(_summary(model))
 
 
 def _summary(model: ReportModel) -> dict[str, Any]:

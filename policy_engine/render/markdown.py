@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from policy_engine.markdown_text import escape
 from policy_engine.problems import plain
 from policy_engine.report_model import Amount, ReportModel
 
-_SPECIAL = re.compile(r"[\\`*_\[\]|~#$]")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_MENTION = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\w)|(?<=www)(?=\.)|(?<=[a-z])(?=://)", re.IGNORECASE)
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
-_LONGEST = 1_000
-_NO_BREAK = "\u2060"
-"""Word joiner: invisible, and enough that no address, mention or number is made a link of."""
 
 
 def render_markdown(model: ReportModel) -> str:
@@ -38,13 +33,6 @@ def render_markdown(model: ReportModel) -> str:
         "No address was opened: past its deadline does not mean deleted.",
     ]  # fmt: skip
     return _HALF_PAIR.sub("\ufffd", "\n".join(lines)) + "\n"
-
-
-def escape(text: str) -> str:
-    """Text on one line that Markdown shows as it stands: no markup, no HTML, no link, nobody called by name."""
-    shown = _MENTION.sub(_NO_BREAK, plain(text, _LONGEST))
-    shown = "".join(_ENTITIES.get(character, character) for character in shown)
-    return _SPECIAL.sub(lambda found: "\\" + found[0], shown).strip()
 
 
 def code(text: str) -> str:

@@ -93,7 +93,8 @@ def _text(text: str) -> str:
 
 
 def _code(text: object) -> str:
-    return f"<code>{escape(plain(text, _LONGEST))}</code>"
+    # In a log two signs and a bracket would be an order to the program that runs the job.
+    return f"<code>{escape(plain(text, _LONGEST)).replace('##', '#&#35;')}</code>"
 
 
 def _prose(text: str) -> str:

@@ -1,0 +1,90 @@
+"""The runner of the long tests: what it remembers, what it says of parts that are missing, and what it writes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.commands import ROOT
+from tests.torture import run
+
+PAGE = f"before\n\n{run.BEGIN}\nold\n{run.END}\n\nafter\n"
+
+
+def a_part(folder: Path, name: str, code: str) -> None:
+    """Write a program that stands for a long test."""
+    (folder / f"{name}.py").write_text(f"import json, sys\n{code}\n", encoding="utf-8")
+
+
+def start(folder: Path, *arguments: str) -> int:
+    """Run the runner on the parts of a folder."""
+    (folder / "page.md").write_text(PAGE, encoding="utf-8")
+    places = ("--state", folder / "state.json", "--parts", folder, "--page", folder / "page.md")
+    return run.main([*arguments, *map(str, places)])
+
+
+def test_counts_add_up_and_runs_go_on(tmp_path: Path) -> None:
+    """
+    What is done is not done again until all is; then a part tries something new, and its count grows.
+    """
+    a_part(tmp_path, "agreement", (
+        "seed = int(sys.argv[sys.argv.index('--seed') + 1]) if '--seed' in sys.argv else 1\n"
+        "n = int(sys.argv[sys.argv.index('--decisions') + 1])\n"
+        "print('noise'); print(json.dumps({'part': 'agreement', 'tried': n, 'found': 0, 'next_seed': seed + 5}))"
+    ))  # fmt: skip
+    assert start(tmp_path, "--only", "agreement", "--scale", "0.00001") == 0
+    assert start(tmp_path, "--only", "agreement", "faults", "--scale", "0.00001") == 1
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert (state["agreement"]["tried"], state["agreement"]["next_seed"]) == (10, 6)
+    assert start(tmp_path, "--only", "agreement", "--scale", "0.00001") == 0
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert (state["agreement"]["tried"], state["agreement"]["next_seed"]) == (20, 11)
+
+
+@pytest.mark.parametrize("code", [None, "sys.exit(3)", "print('{\"part\": 1}')", "print('no json')"])
+def test_a_part_that_did_not_run_is_loud(code: str | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """
+    A missing part, or one that ends without its line, is named in capitals, fails the run, and is in the table.
+    """
+    if code is not None:
+        a_part(tmp_path, "faults", code)
+    assert start(tmp_path, "--only", "faults") == 1
+    out, err = capfd.readouterr()
+    assert "NOT tried" in err
+    assert re.search(r"MISSING|NO RESULT", out)
+    assert re.search(r"\| faults \|.*(MISSING|NO RESULT)", (tmp_path / "page.md").read_text())
+
+
+def test_a_defect_fails_the_run(tmp_path: Path) -> None:
+    """
+    A part that finds something and says so by its exit code fails the whole run, and the table has the number.
+    """
+    a_part(tmp_path, "faults", "print(json.dumps({'part': 'faults', 'tried': 9, 'found': 2})); sys.exit(1)")
+    assert start(tmp_path, "--only", "faults") == 1
+    assert re.search(r"\| faults \|.*\| 9 \| 2 \| \d{4}-\d\d-\d\d \|", (tmp_path / "page.md").read_text())
+
+
+def test_only_the_table_of_the_page_is_rewritten(tmp_path: Path) -> None:
+    """
+    What people wrote around the table stays, and running again changes nothing but the table.
+    """
+    start(tmp_path, "--table")
+    text = (tmp_path / "page.md").read_text()
+    assert text.startswith("before\n\n")
+    assert text.endswith("\n\nafter\n")
+    assert "old" not in text
+    assert text.count(run.BEGIN) == text.count(run.END) == 1
+
+
+def test_the_page_has_a_row_for_every_part() -> None:
+    """
+    docs/reliability.md holds the table, with every part that there is.
+    """
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    block = text[text.index(run.BEGIN) : text.index(run.END)]
+    assert [line.split("|")[1].strip() for line in block.splitlines() if line.startswith("| ")][1:] == [
+        part.name for part in run.PARTS
+    ]
