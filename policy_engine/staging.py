@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import re
@@ -117,7 +118,7 @@ def _clear_scratch(place: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, or a folder with all that is in it, as far as the system allows."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):
@@ -152,8 +153,14 @@ def _new_scratch(place: Path) -> tuple[Path, int | None]:
 def _discard(path: Path, lock: int | None) -> None:
     """Remove what is at the path of a draft, unless that was moved and another run has taken the name."""
     _let_go(lock)
-    with suppress(BlockingIOError), held(path):
-        remove(path)
+    try:
+        with held(path):
+            remove(path)
+    except BlockingIOError:
+        return
+    except MemoryError:
+        # There is more of it when Python ends, and what the run held has been given back.
+        atexit.register(remove, path)
 
 
 @contextmanager

@@ -113,12 +113,13 @@ for _command in (
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; everything a person needs to know has then been printed."""
     listen()
-    try:
+    code = 130
+    with suppress(KeyboardInterrupt):
         code = _outcome(arguments)
-    except KeyboardInterrupt:
-        code = _interrupted()
     # What has come to its end is not interrupted any more.
     with suppress(KeyboardInterrupt), uninterrupted():
+        if code == 130:
+            _say("interrupted")
         refusal = _flush(is_said=code != 0)
         code = code or refusal
         if code:
@@ -140,7 +141,7 @@ def _outcome(arguments: Sequence[str] | None) -> int:
             error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        return _interrupted()
+        return 130
     except PolicyEngineError as error:
         for problem in sorted(error.problems, key=lambda one: one.sort_key()):
             _say(format_problem(problem, error.sources))
@@ -150,7 +151,7 @@ def _outcome(arguments: Sequence[str] | None) -> int:
         return 0
     except Exception as error:
         if was_interrupted():
-            return _interrupted()
+            return 130
         if os.environ.get("POLICY_ENGINE_DEBUG"):
             _say(traceback.format_exc())
         if is_out_of_memory(error):
@@ -163,11 +164,6 @@ def _outcome(arguments: Sequence[str] | None) -> int:
             "  help: this is a defect; set POLICY_ENGINE_DEBUG=1 to see where, and report it with the input"
         )
         return 70
-
-
-def _interrupted() -> int:
-    _say("interrupted")
-    return 130
 
 
 def _report_os_error(error: OSError) -> int:
@@ -208,9 +204,10 @@ def main() -> None:
         # A name that the terminal's encoding lacks must not stop a run.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    try:
+    code = 130
+    with suppress(KeyboardInterrupt):
         code = run()
-    finally:
+    with suppress(KeyboardInterrupt), uninterrupted():
         # Nothing is left to be put in order, and Python's own end should not be disturbed.
         for number in _INTERRUPTIONS:
             signal.signal(number, signal.SIG_IGN)
