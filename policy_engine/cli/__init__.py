@@ -194,24 +194,28 @@ def _flush(is_said: bool) -> int:
 
 def main() -> None:
     """Entry point of the `policy-engine` command."""
-    for number in _INTERRUPTIONS:
-        # Whoever starts a job in the background may have asked for it not to be interrupted.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_leave_signals_to_the_parent)
-    for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal's encoding lacks must not stop a run.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
     code = 130
     with suppress(KeyboardInterrupt):
+        _prepare_process()
         code = run()
     with suppress(KeyboardInterrupt), uninterrupted():
         # Nothing is left to be put in order, and Python's own end should not be disturbed.
         for number in _INTERRUPTIONS:
             signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
+
+
+def _prepare_process() -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_leave_signals_to_the_parent)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks must not stop a run.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    for number in _INTERRUPTIONS:
+        # Whoever starts a job in the background may have asked for it not to be interrupted.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 def _leave_signals_to_the_parent() -> None:
