@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import ctypes
 import io
 import json
 import os
@@ -87,10 +88,10 @@ class Tally:
 class Bench:
     """A folder with histories, and for every command its old and its new result."""
 
-    def __init__(self, base: Path, tasks: int = 400) -> None:
+    def __init__(self, base: Path, tasks: int, jobs: int) -> None:
         """Make the histories and the results that are right."""
         self.base = base
-        self.tasks = tasks
+        self.jobs = jobs
         self.lines: dict[str, list[tuple[str, int, int]]] = {}
         self.seconds: dict[str, float] = {}
         self.right: dict[tuple[str, str], Any] = {}
@@ -130,6 +131,7 @@ class Bench:
         """A command in full."""
         history = [str(self.base / "in")]
         where = ["-o", "." if command == "report-within" else str(self.target(command)), "--as-of", instant]
+        where += ["--jobs", str(self.jobs)]
         if command == "impact":
             return ["impact", *map(str, self.packs), *history, *where, "--no-expected"]
         if command == "report-all":
@@ -657,8 +659,11 @@ class _Firing:
         self.place, self.times, self.numbers, self.later = (file, line), times, numbers, later
         self.first = len(numbers)
         self.seen = 0
+        self.process = os.getpid()
 
     def __call__(self, file: str, line: int) -> None:
+        if os.getpid() != self.process:
+            return
         if len(self.numbers) == self.first:
             self.seen += (file, line) == self.place
             if self.seen < self.times or (file, line) != self.place:
@@ -695,7 +700,10 @@ def load() -> None:
 
 @contextlib.contextmanager
 def own_folder(base: Path | None) -> Iterator[Path]:
-    """A new folder; mounts in it end with the process."""
+    """A new folder; where it is allowed, mounts in it are seen by this process alone, and end with it."""
+    own_mounts = 0x20000  # CLONE_NEWNS
+    if sys.platform == "linux" and os.geteuid() == 0 and not ctypes.CDLL(None).unshare(own_mounts):
+        subprocess.run(["mount", "--make-rprivate", "/"], capture_output=True, check=False)
     folder = Path(tempfile.mkdtemp(prefix="faults-", dir=base))
     try:
         yield folder
@@ -705,18 +713,29 @@ def own_folder(base: Path | None) -> Iterator[Path]:
 
 
 def torture(
-    rounds: int, seed: str, *, first: int = 0, part: str | None = None, tasks: int = 400, is_forked: bool = False
+    rounds: int,
+    seed: str,
+    *,
+    first: int = 0,
+    part: str | None = None,
+    tasks: int = 400,
+    jobs: int = 1,
+    is_forked: bool = False,
 ) -> Tally:
     """Do so many rounds; the number of a round starts at `first`."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     load()
     with own_folder(None) as folder:
         with contextlib.redirect_stdout(io.StringIO()):
-            torturer = Torturer(Bench(folder, tasks), seed)
+            torturer = Torturer(Bench(folder, tasks, jobs), seed)
         for name in _IN_NEW_PROCESSES if is_forked else ():
             torturer.tally.left_out[name] = "it takes a new process each time"
         for number in range(first, first + rounds):
-            torturer.round(number, part)
+            try:
+                torturer.round(number, part)
+            except KeyboardInterrupt:
+                print(f"interrupted in round {number}", file=sys.stderr)
+                break
             if (number - first) % 50 == 49:
                 print(f"round {number}: {len(torturer.tally.found)} found", file=sys.stderr, flush=True)
         return torturer.tally
@@ -729,12 +748,23 @@ def main() -> int:
     parser.add_argument("--seed", default="1")
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
     parser.add_argument("--tasks", type=int, default=400, help="tasks in the history")
+    # With more than one, a run needs worker processes that end with it and that it does not wait for in vain
+    # (ProcessPoolExecutor); a multiprocessing.Pool can wait forever after a signal.
+    parser.add_argument("--jobs", type=int, default=1, help="processes of each run")
     parser.add_argument("--forked", action="store_true", help="only parts that need no new process each time")
     parser.add_argument("--part", help="one part only, by its name in the table")
     given = parser.parse_args()
+    for one in SIGNALS[:3]:
+        signal.signal(one, signal.default_int_handler)
     begun = time.monotonic()
     tally = torture(
-        given.rounds, given.seed, first=given.first, part=given.part, tasks=given.tasks, is_forked=given.forked
+        given.rounds,
+        given.seed,
+        first=given.first,
+        part=given.part,
+        tasks=given.tasks,
+        jobs=given.jobs,
+        is_forked=given.forked,
     )
     for name, count in sorted(tally.tried.items()):
         print(f"{count:6,}  {name}", file=sys.stderr)
