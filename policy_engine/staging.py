@@ -159,7 +159,9 @@ def _discard(path: Path, lock: int | None) -> None:
     except BlockingIOError:
         return
     except MemoryError:
-        # There is more of it when Python ends, and what the run held has been given back.
+        pass
+    if os.path.lexists(path):
+        # There is more memory, and there are more files to open, when Python ends and the run has given its own back.
         atexit.register(remove, path)
 
 

@@ -194,15 +194,17 @@ def _flush(is_said: bool) -> int:
 
 def main() -> None:
     """Entry point of the `policy-engine` command."""
-    code = 130
+    code = None
     with suppress(KeyboardInterrupt):
         _prepare_process()
         code = run()
     with suppress(KeyboardInterrupt), uninterrupted():
+        if code is None:
+            _say(f"interrupted\nexit 130: {EXIT_CODES[130]}")
         # Nothing is left to be put in order, and Python's own end should not be disturbed.
         for number in _INTERRUPTIONS:
             signal.signal(number, signal.SIG_IGN)
-    sys.exit(code)
+    sys.exit(130 if code is None else code)
 
 
 def _prepare_process() -> None:

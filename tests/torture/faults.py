@@ -54,6 +54,8 @@ TRACED = {
 """Files between whose lines a signal may come."""
 COMMANDS = ("report", "report-all", "report-within", "evaluate-csv", "evaluate-jsonl", "evaluate-parquet", "impact")
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+_CRASHES = (-signal.SIGSEGV, -signal.SIGABRT)
+"""How libraries in C++ end a process that gets no memory; for the result that is no other than SIGKILL."""
 LONGEST = 120
 """Seconds after which a run hangs."""
 QUIET = re.compile("Traceback|Exception ignored|internal error:|Fatal Python error|ResourceWarning|Segmentation")
@@ -315,7 +317,7 @@ class Torturer:
         """Look at what a disturbed run left, and run again."""
         bench = self.bench
         old = "none" if before is None else "old"
-        killed = ended.code == -signal.SIGKILL
+        killed = ended.code in (-signal.SIGKILL, *_CRASHES)
         for probe in bench.probes() if killed else ():
             # Python tries a folder for temporary files with a file of its own, for an instant.
             probe.unlink()
@@ -451,7 +453,8 @@ class Torturer:
         size = len(wanted) if isinstance(wanted, bytes) else sum(map(len, wanted.values()))
         free = dice.randrange(0, size + 40_000, 4096)
         if not self._resize(f"size={used + free}"):
-            raise RuntimeError("the disk cannot be made smaller")
+            self.tally.ended["the disk could not be made smaller"] += 1
+            return
         ended = self.bench.run(command, NEW)
         self._resize("size=64m")
         self.judge(command, before, ended, (2,), said=r"no-room\]: the disk is full", fault=f"{free} bytes free")
@@ -462,7 +465,8 @@ class Torturer:
         room = os.statvfs(self.bench.base / "out")
         free = dice.randrange(0, 14 if command.startswith("report") else 2)
         if not self._resize(f"nr_inodes={room.f_files - room.f_ffree + free}"):
-            raise RuntimeError("the disk cannot be made smaller")
+            self.tally.ended["the disk could not be made smaller"] += 1
+            return
         ended = self.bench.run(command, NEW)
         self._resize("nr_inodes=100000")
         self.judge(command, before, ended, (2,), said=r"no-room\]: the disk is full", fault=f"{free} files free")
@@ -500,7 +504,7 @@ class Torturer:
             resource.setrlimit(resource.RLIMIT_AS, (has + more, has + more))
 
         ended = self.bench.run(command, NEW, limit)
-        self.judge(command, before, ended, (70,), said=r"no-memory\]: ", fault=f"{more} bytes more")
+        self.judge(command, before, ended, (70, *_CRASHES), said=r"no-memory\]: ", fault=f"{more} bytes more")
 
     def memory_limit_from_the_start(self, dice: random.Random, command: str) -> None:
         """The whole process gets only so much memory."""
@@ -515,7 +519,7 @@ class Torturer:
         if re.match("internal error: (SystemError|ImportError)", ended.err):
             self.tally.ended["a library broke for want of memory"] += 1
             ended.err = "error[no-memory]: "
-        self.judge(command, before, ended, (70,), said=r"no-memory\]: ", fault=f"{size >> 20} MiB")
+        self.judge(command, before, ended, (70, *_CRASHES), said=r"no-memory\]: ", fault=f"{size >> 20} MiB")
 
     # --- what the system refuses ----------------------------------------------------------------------------------
 
