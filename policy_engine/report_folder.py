@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from policy_engine.csv_text import header_line, to_bytes, to_csv_lines
+from policy_engine.interruptions import refuse_if_interrupted, uninterrupted
 from policy_engine.json_text import json_text
 from policy_engine.problems import InputUnusable, Problem, SourceSpan, UsageProblem, plain
+from policy_engine.refusals import is_out_of_room, reading, unreadable
 from policy_engine.render import FORMATS
 from policy_engine.render.workbook import WorkbookWriter
 from policy_engine.report import Provenance, build_report, describe_parameters
@@ -22,6 +26,7 @@ from policy_engine.report_model import InputLine, ReportModel
 from policy_engine.report_rows import EMBEDDED_ROWS, TopRows
 from policy_engine.report_tables import RESCUE_FILES, TABLES, Tables
 from policy_engine.runs import EvaluationRun
+from policy_engine.staging import claim_name, draft_folder, held, is_draft, put_in_place, remove
 
 REPORT_FILES = ("report.html", *TABLES, "quarantine.csv", "summary.json", "manifest.json")
 """What a report folder holds, in the order in which it is put in place: the manifest says that the rest is there."""
@@ -29,6 +34,8 @@ EXTRA_FILES = ("report.xlsx", "report.md", *RESCUE_FILES.values())
 """What it holds as well when it was asked for."""
 
 _MANIFEST = "policy-engine/manifest/v1"
+_PATIENCE = 200
+"""How often another run that is putting its report in place is looked for, every twentieth of a second."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +70,11 @@ def is_report(folder: Path) -> bool:
         return False
 
 
-def check_folder(folder: Path, staging: str | None = None) -> None:
+def check_folder(folder: Path) -> None:
     """
     Refuse a folder that holds anything but an earlier report; raises UsageProblem.
 
-    `staging` names the folder in it where the new report is being written, if there is one.
+    What other runs, at work or killed, have in it does not count.
     """
     try:
         if not folder.exists():
@@ -76,7 +83,9 @@ def check_folder(folder: Path, staging: str | None = None) -> None:
             raise UsageProblem(
                 Problem("output-is-a-file", f"`{plain(folder)}` is a file", help="name a folder with -o")
             )
-        present = sorted(one.name for one in folder.iterdir() if one.name != staging)
+        name = _real(folder).name
+        entries = sorted(one.name for one in folder.iterdir())
+        present = [one for one in entries if not is_draft(one, name)]
         foreign = [name for name in present if name not in (*REPORT_FILES, *EXTRA_FILES) or (folder / name).is_dir()]
     except OSError as error:
         raise _unwritable(folder, error) from None
@@ -85,7 +94,8 @@ def check_folder(folder: Path, staging: str | None = None) -> None:
             "foreign-files", f"the folder `{plain(folder)}` holds other files, for instance `{plain(foreign[0])}`",
             help="nothing was written; name a new folder with -o, or move those files away",
         ))  # fmt: skip
-    if present and not is_report(folder):
+    # A run that was killed while it put its report in place may have left a part of it there; the next one ends that.
+    if present and claim_name(name) not in entries and not is_report(folder):
         raise UsageProblem(Problem(
             "foreign-files",
             f"the folder `{plain(folder)}` holds `{plain(present[0])}` and no manifest.json of an earlier report",
@@ -116,7 +126,7 @@ def write_report(
             Tables(staging, question.as_of, question.horizon, wanted.rescue) as tables,
             _workbook(staging, wanted.xlsx) as workbook,
         ):
-            for findings in run.chunks():
+            for findings in reading(run.sources, run.chunks()):
                 top.take(findings, question.as_of)
                 tables.write(findings)
                 if workbook is not None:
@@ -168,18 +178,15 @@ def _staging(folder: Path) -> Iterator[Path]:
     """A folder beside the target (so that renaming is possible), removed unless it became the target."""
     target = _real(folder)
     place = target if _stays(target) else target.parent
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        staging = place / f".{target.name}.partial-{os.getpid()}"
-        if staging.exists():
-            shutil.rmtree(staging)
-        staging.mkdir(mode=0o755)
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-    try:
+    with ExitStack() as stack:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            if place == target:
+                _end_publishing(target)
+            staging = stack.enter_context(draft_folder(place, target.name))
+        except OSError as error:
+            raise _unwritable(folder, error) from None
         yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _real(folder: Path) -> Path:
@@ -202,30 +209,66 @@ def _stays(folder: Path) -> bool:
 
 def _publish(staging: Path, folder: Path) -> None:
     """Put the finished folder in place; an earlier report stands until the new one is complete."""
-    check_folder(folder, staging.name)
-    folder = _real(folder)
-    if not folder.exists():
-        staging.rename(folder)
-    elif staging.parent == folder:
-        # Without its manifest a folder is no report, so a run that ends between two files leaves no half truth.
+    target = _real(folder)
+    with uninterrupted():
+        refuse_if_interrupted()
+        check_folder(folder)
+        if staging.parent == target:
+            _publish_within(staging, target)
+        else:
+            put_in_place(staging, target)
+
+
+def _publish_within(staging: Path, folder: Path) -> None:
+    """
+    Move the files of a report into the folder around it, which must keep its place.
+
+    INVARIANT: as long as a folder of the claimed name is there, it and the folder around it make a complete report,
+    which the next run puts together if this one is killed.
+    """
+    claim = folder / claim_name(folder.name)
+    for _ in range(_PATIENCE):
+        try:
+            staging.rename(claim)
+            _move_files(claim, folder)
+            return
+        except OSError:
+            if not claim.exists():
+                raise
+        _end_publishing(folder)
+        sleep(0.05)
+    raise UsageProblem(Problem(
+        "folder-in-use", f"another run is putting its report in place in `{plain(folder)}`, or was ended while it did",
+        help=f"if no other run is at work there, remove `{plain(claim)}` and run again",
+    ))  # fmt: skip
+
+
+def _end_publishing(folder: Path) -> None:
+    """Put the report in place that a killed run had completed; nothing when the run is still at it."""
+    claim = folder / claim_name(folder.name)
+    with suppress(BlockingIOError), uninterrupted():
+        if claim.exists():
+            with held(claim) as is_ours:
+                if is_ours:
+                    _move_files(claim, folder)
+
+
+def _move_files(claim: Path, folder: Path) -> None:
+    # Without its manifest a folder is no report, so a run that ends between two files leaves no half truth.
+    if (claim / "manifest.json").exists():
+        wanted = json.loads((claim / "manifest.json").read_bytes())["outputs"]
         (folder / "manifest.json").unlink(missing_ok=True)
         for name in (*EXTRA_FILES, *REPORT_FILES):
-            if (staging / name).exists():
-                (staging / name).replace(folder / name)
-            else:
+            if (claim / name).exists():
+                (claim / name).replace(folder / name)
+            elif name not in wanted:
                 (folder / name).unlink(missing_ok=True)
-    else:
-        earlier = staging.with_name(staging.name.replace(".partial-", ".earlier-"))
-        folder.rename(earlier)
-        try:
-            staging.rename(folder)
-        except BaseException:
-            earlier.rename(folder)
-            raise
-        shutil.rmtree(earlier, ignore_errors=True)
+    remove(claim)
 
 
 def _unwritable(folder: Path, error: OSError) -> UsageProblem:
+    if is_out_of_room(error):
+        raise error
     return UsageProblem(Problem(
         "unwritable-folder", f"`{plain(folder)}` cannot be written: {error.strerror or error}",
         help="name another folder with -o",
@@ -239,8 +282,10 @@ def input_lines(run: EvaluationRun) -> tuple[InputLine, ...]:
     for place, source in enumerate(run.sources):
         try:
             digest, size = _digest(Path(source.path)), Path(source.path).stat().st_size
-        except OSError:
+        except FileNotFoundError:
             digest, size = "", -1
+        except OSError as error:
+            raise unreadable(source.name, error) from None
         if size != source.size:
             raise InputUnusable(Problem(
                 "input-changed", "the file was changed while it was read", SourceSpan(source.name, 1),

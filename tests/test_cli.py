@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -276,21 +277,35 @@ def test_defects_are_not_blamed_on_the_user(desk: Path, monkeypatch: pytest.Monk
     assert "this is a defect" in done.err
     assert "Traceback" not in done.err
     assert "\x1b" not in done.err
-    assert done.last == "exit 70: internal error"
+    assert done.last == f"exit 70: {EXIT_CODES[70]}"
     assert not (desk / "report").exists()
     monkeypatch.setenv("POLICY_ENGINE_DEBUG", "1")
     done = policy_engine("report", "good.jsonl", "--as-of", AS_OF)
     assert done.code == 70
     assert done.err.startswith("Traceback")
-    assert done.last == "exit 70: internal error"
+    assert done.last == f"exit 70: {EXIT_CODES[70]}"
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(28, "No space left on device"), PermissionError(13, "Permission denied", "x")]
-)
-def test_what_the_system_refuses_is_no_defect(error: OSError, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ("error", "code", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "error[no-room]: the disk is full; what was there"),
+        (OSError(errno.EDQUOT, "x", "y"), 2, "error[no-room]: the disk is full: nothing is left of the quota (`y`)"),
+        (OSError(errno.EFBIG, "File too large"), 2, "larger than the system or its limit (`ulimit -f`) allows"),
+        (OSError(errno.EMFILE, "Too many open files", "x"), 2, "error[too-many-files]: "),
+        (PermissionError(13, "Permission denied", "x"), 2, "`x` cannot be used: Permission denied"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 70, "error[no-memory]: there is not enough memory"),
+        (MemoryError(), 70, "error[no-memory]: there is not enough memory"),
+        (RuntimeError("can't start new thread"), 70, "error[no-memory]: there is not enough memory"),
+        (ImportError("x.so: failed to map segment from shared object"), 70, "error[no-memory]: "),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)  # fmt: skip
+def test_what_the_system_refuses_is_no_defect(
+    error: Exception, code: int, said: str, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    A full disk or a missing permission while writing is said as such, and leaves nothing.
+    A full disk, too little memory or a missing permission while writing is said as such, and leaves nothing.
     """
     from policy_engine import report_folder
 
@@ -300,9 +315,10 @@ def test_what_the_system_refuses_is_no_defect(error: OSError, desk: Path, monkey
     before = everything_in(desk)
     monkeypatch.setattr(report_folder, "to_csv_lines", fail)
     done = policy_engine("report", "good.jsonl", "--as-of", AS_OF)
-    assert done.code == 2
-    assert f"cannot be used: {error.strerror}" in done.err
-    assert "is the disk full" in done.err
+    assert done.code == code
+    assert said in done.err
+    assert "\n  help: " in done.err
+    assert "defect" not in done.err
     assert everything_in(desk) == before
 
 
@@ -725,7 +741,7 @@ def test_full_disk_behind_standard_output(arguments: str) -> None:
             stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), check=False,
         )  # fmt: skip
     assert done.returncode == 2
-    assert "the output cannot be used: No space left on device" in done.stderr
+    assert "error[no-room]: the disk is full; what was there before is as it was" in done.stderr
     assert not re.search("Traceback|Exception ignored", done.stderr)
 
 

@@ -16,17 +16,18 @@ import click
 from policy_engine import __version__
 from policy_engine.cli import checking, comparing, evaluating, linting, showing
 from policy_engine.cli.output import silence, tell
+from policy_engine.interruptions import interrupt, listen, uninterrupted, was_interrupted
 from policy_engine.problems import (
     InputUnusable,
     NothingToEvaluate,
     PackInvalid,
     PolicyEngineError,
-    Problem,
     TotalsMismatch,
     UsageProblem,
     format_problem,
     plain,
 )
+from policy_engine.refusals import is_out_of_memory, out_of_memory, refused
 
 EXIT_CODES: dict[int, str] = {
     0: "done",
@@ -37,7 +38,7 @@ EXIT_CODES: dict[int, str] = {
     5: "rule tests failed",
     6: "control totals or the expected impact do not match",
     7: "there was nothing to evaluate",
-    70: "internal error",
+    70: "internal error, or not enough memory",
     130: "interrupted",
 }
 """Exit code -> meaning."""
@@ -49,6 +50,11 @@ _CODE_OF: tuple[tuple[type[PolicyEngineError], int], ...] = (
     (NothingToEvaluate, 7),
     (TotalsMismatch, 6),
 )
+
+_INTERRUPTIONS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+]
+"""Signals by which somebody ends a run: Ctrl-C, a scheduler, a terminal that is closed."""
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
 
@@ -107,11 +113,18 @@ for _command in (
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; everything a person needs to know has then been printed."""
-    code = _outcome(arguments)
-    refused = _flush(is_said=code != 0)
-    code = code or refused
-    if code:
-        _say(f"exit {code}: {EXIT_CODES.get(code, 'failed')}")
+    listen()
+    code = 130
+    with suppress(KeyboardInterrupt):
+        code = _outcome(arguments)
+    # What has come to its end is not interrupted any more.
+    with suppress(KeyboardInterrupt), uninterrupted():
+        if code == 130:
+            _say("interrupted")
+        refusal = _flush(is_said=code != 0)
+        code = code or refusal
+        if code:
+            _say(f"exit {code}: {EXIT_CODES.get(code, 'failed')}")
     return code
 
 
@@ -131,7 +144,6 @@ def _outcome(arguments: Sequence[str] | None) -> int:
         _say(said.getvalue().rstrip("\n"))
         return 2
     except (click.Abort, KeyboardInterrupt):
-        _say("interrupted")
         return 130
     except PolicyEngineError as error:
         for problem in sorted(error.problems, key=lambda one: one.sort_key()):
@@ -141,8 +153,13 @@ def _outcome(arguments: Sequence[str] | None) -> int:
         silence(sys.stdout)
         return 0
     except Exception as error:
+        if was_interrupted():
+            return 130
         if os.environ.get("POLICY_ENGINE_DEBUG"):
             _say(traceback.format_exc())
+        if is_out_of_memory(error):
+            _say(format_problem(out_of_memory()))
+            return 70
         if isinstance(error, OSError) and error.errno is not None:
             return _report_os_error(error)
         _say(
@@ -154,12 +171,7 @@ def _outcome(arguments: Sequence[str] | None) -> int:
 
 def _report_os_error(error: OSError) -> int:
     """What the system refuses (a full disk, a folder without permission) is no defect of the program."""
-    where = f"`{plain(error.filename)}`" if error.filename else "the output"
-    problem = Problem(
-        "refused-by-system", f"{where} cannot be used: {error.strerror}",
-        help="is the disk full, or a permission missing? name another place with -o",
-    )  # fmt: skip
-    _say(format_problem(problem))
+    _say(format_problem(refused(error)))
     return 2
 
 
@@ -185,23 +197,37 @@ def _flush(is_said: bool) -> int:
 
 def main() -> None:
     """Entry point of the `policy-engine` command."""
+    code = None
+    with suppress(KeyboardInterrupt):
+        _prepare_process()
+        code = run()
+    with suppress(KeyboardInterrupt), uninterrupted():
+        if code is None:
+            _say(f"interrupted\nexit 130: {EXIT_CODES[130]}")
+        # Nothing is left to be put in order, and Python's own end should not be disturbed.
+        for number in _INTERRUPTIONS:
+            signal.signal(number, signal.SIG_IGN)
+    sys.exit(130 if code is None else code)
+
+
+def _prepare_process() -> None:
     # Reports name unsigned addresses: whatever the caller's mask, nobody but owner and group may change them.
     os.umask(os.umask(0o077) | 0o002)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Whoever starts a job in the background may have asked for it not to be interrupted.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_leave_signals_to_the_parent)
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks must not stop a run.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run())
+    for number in _INTERRUPTIONS:
+        # Whoever starts a job in the background may have asked for it not to be interrupted.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 def _leave_signals_to_the_parent() -> None:
     # INVARIANT: a worker must die of SIGTERM at once. Python runs a handler between two instructions only, and a worker
     # that waits for work when the signal comes may never get to the next one, so that the pool waits for it forever.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in _INTERRUPTIONS:
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -17,6 +17,7 @@ from policy_engine.problems import (
     UsageProblem,
     plain,
 )
+from policy_engine.refusals import reading
 from policy_engine.words import count_of
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _write_changed(judged: ImpactRun, stream: Any) -> None:
 
     if stream is not None:
         stream.write(to_bytes(header_line(CHANGED_COLUMNS)))
-    for changed in judged.changed():
+    for changed in reading(judged.run.sources, judged.changed()):
         if stream is not None and len(changed):
             stream.write(csv_lines(changed).data)
 

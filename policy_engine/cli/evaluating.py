@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -35,6 +34,8 @@ from policy_engine.problems import (
     UsageProblem,
     plain,
 )
+from policy_engine.refusals import reading, while_reading
+from policy_engine.staging import scratch_folder
 from policy_engine.words import count_of
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
     with make_run(history, given, output) as run:
         with whole_file(output) as stream, progress_of(run):
             writer = make_writer(stream)
-            for findings in run.chunks():
+            for findings in reading(run.sources, run.chunks()):
                 writer.write(findings)
             writer.close()
             refuse_unusable(run, given["max_age"])
@@ -203,7 +204,8 @@ def explain(task_id: str, history: tuple[str, ...], show_urls: bool, **given: An
 
     given |= {"jobs": 1, "memory_limit": None, "scheduler": None}
     with make_run(history, given) as run:
-        found = explain_task(run.sources, run.pack, run.options, task_id)
+        with while_reading(run.sources):
+            found = explain_task(run.sources, run.pack, run.options, task_id)
         show(render_explanation(found, show_urls=show_urls))
     return 0
 
@@ -250,8 +252,8 @@ def make_run(
         (pack.horizon if horizon is None else horizon) + (every or 0),
         pack.operation_horizon if operation_horizon is None else operation_horizon,
     )
-    with tempfile.TemporaryDirectory(prefix="policy-engine-") as spool:
-        found = find_sources(history, Path(spool))
+    with scratch_folder() as spool:
+        found = find_sources(history, spool)
         for why in dict.fromkeys(why for _, why in found.skipped):
             _tell_skipped([name for name, reason in found.skipped if reason == why], why)
         sources = _without_own_output(found.sources, history, output, marker_files(given))
@@ -264,14 +266,14 @@ def make_run(
             every=every,
             jobs=jobs,
             sizes=sizes,
-            scratch=Path(spool),
+            scratch=spool,
         )
         if given.get("scheduler") is None:
             yield EvaluationRun(sources, pack, options)
         else:
             from policy_engine.distributed import open_cluster
 
-            with open_cluster(given["scheduler"], sources, jobs=jobs, folder=spool) as mapper:
+            with open_cluster(given["scheduler"], sources, jobs=jobs, folder=str(spool)) as mapper:
                 yield EvaluationRun(sources, pack, options, mapper)
 
 

@@ -10,13 +10,16 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import click
 
+from policy_engine.interruptions import refuse_if_interrupted, uninterrupted
 from policy_engine.problems import Problem, UsageProblem, plain, visible
+from policy_engine.refusals import is_out_of_room
+from policy_engine.staging import draft_file
 
 _IN_MEMORY = 32 << 20
 
@@ -116,17 +119,19 @@ def whole_file(output: str) -> Iterator[IO[bytes]]:
         return
     # Through a link, not over it.
     target = Path(os.path.realpath(output))
-    staging = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    try:
-        stream = staging.open("wb")
-    except OSError as error:
-        raise _unwritable(output, error.strerror or str(error)) from None
-    try:
-        with stream:
-            yield stream
-        staging.replace(target)
-    finally:
-        staging.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        try:
+            staging = stack.enter_context(draft_file(target))
+            stream = stack.enter_context(staging.open("wb"))
+        except OSError as error:
+            if is_out_of_room(error):
+                raise
+            raise _unwritable(output, error.strerror or str(error)) from None
+        yield stream
+        stream.close()
+        with uninterrupted():
+            refuse_if_interrupted()
+            staging.replace(target)
 
 
 def _copy_to_stdout(spool: IO[bytes]) -> None:

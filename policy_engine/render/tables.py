@@ -81,6 +81,12 @@ class ParquetTable:
             raise UsageProblem(Problem(
                 "missing-extra", "writing Parquet needs pyarrow", help="pip install 'media-policy-engine[parquet]'",
             )) from None  # fmt: skip
+
+        class Writer(pq.ParquetWriter):  # type: ignore[misc]
+            def __del__(self) -> None:
+                # The original would write a footer, into a file that is closed, where a run has been given up.
+                pass
+
         self._pa = pa
         time, word = pa.timestamp("ns", "UTC"), pa.dictionary(pa.int32(), pa.string())
         kinds: dict[str, Any] = dict.fromkeys(_IDS, pa.string())
@@ -90,7 +96,7 @@ class ParquetTable:
         self._schema = pa.schema([(name, kinds.get(name, word)) for name in FINDING_COLUMNS])
         # Ids and addresses hardly repeat: a dictionary of them costs time and saves nothing.
         words = [name for name in FINDING_COLUMNS if name not in kinds]
-        self._writer = pq.ParquetWriter(
+        self._writer = Writer(
             stream, self._schema, compression="zstd", compression_level=1, use_dictionary=words,
             write_statistics=[name for name in FINDING_COLUMNS if name not in _IDS],
         )  # fmt: skip

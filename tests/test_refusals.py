@@ -1,0 +1,166 @@
+"""What the system refuses is said in a sentence: which file, why, and what to do."""
+
+from __future__ import annotations
+
+import errno
+import io
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import AS_OF, policy_engine
+from exports import as_lines, task
+
+from policy_engine import interruptions
+from policy_engine.problems import InputUnusable
+from policy_engine.refusals import reading
+
+
+class Failing(io.FileIO):
+    """A file on a damaged disk: it cannot be read beyond a place."""
+
+    good = 0
+    """Bytes that can be read."""
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read, as far as the disk is good."""
+        if self.tell() >= self.good:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().readinto(memoryview(buffer)[: self.good - self.tell()])
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read, as far as the disk is good."""
+        if size is None or size < 0:
+            raise OSError(errno.EIO, "Input/output error")
+        data = bytearray(size)
+        return bytes(data[: self.readinto(data) or 0])
+
+
+@pytest.mark.parametrize("command", ["report", "evaluate", "explain"])
+@pytest.mark.parametrize("good", [0, 100_000, 1_500_000])
+def test_damaged_disk_is_about_the_history(
+    command: str, good: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A history that cannot be read to its end is unusable: exit 4 with its name, and no result of the part that could.
+    """
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_text(as_lines([task("t-0")]), encoding="utf-8")
+    damaged = tmp_path / "in" / "b.jsonl"
+    damaged.write_text(as_lines([task(f"t-{number}", prompt="x" * 500) for number in range(3_000)]), encoding="utf-8")
+    assert damaged.stat().st_size > 2_000_000
+    opening = Path.open
+    monkeypatch.setattr(Failing, "good", good)
+
+    def open_it(self: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        if self.name == "b.jsonl" and mode == "rb":
+            return io.BufferedReader(Failing(self))
+        return opening(self, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_it)
+    task_id = ["t-7"] if command == "explain" else []
+    output = [] if command == "explain" else ["-o", tmp_path / ("out.csv" if command == "evaluate" else "out")]
+    done = policy_engine(command, *task_id, tmp_path / "in", "--as-of", AS_OF, *output)
+    assert done.code == 4, done.err
+    assert "b.jsonl:1:1: error[unreadable-file]: the file cannot be read" in done.err
+    assert "Input/output error" in done.err
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]
+
+
+def test_error_that_does_not_come_again_is_still_one(tmp_path: Path) -> None:
+    """
+    A read that fails once is said without the name of a file, since none can be found; no room is no fault of an input.
+    """
+
+    def failing(number: int) -> Any:
+        yield 1
+        raise OSError(number, "broken")
+
+    results = reading((), failing(errno.EIO))
+    assert next(results) == 1
+    with pytest.raises(InputUnusable, match="a file of the history could not be read to its end: broken"):
+        next(results)
+    with pytest.raises(OSError, match="broken"):
+        list(reading((), failing(errno.ENOSPC)))
+
+
+def test_what_goes_wrong_with_the_result_is_no_fault_of_the_history() -> None:
+    """
+    An error where results are used is not said to be one of reading.
+    """
+    with pytest.raises(OSError, match="full"):
+        for _ in reading((), [1, 2]):
+            raise OSError(errno.EIO, "full")
+
+
+@pytest.mark.parametrize("command", ["report", "evaluate"])
+def test_no_temporary_folder_is_said(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where no folder for temporary files can be written, as in a container that may write nothing, that is said.
+    """
+    path = tmp_path / "h.jsonl"
+    path.write_text(as_lines([task()]), encoding="utf-8")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "none")])
+    done = policy_engine(command, path, "--as-of", AS_OF, "-o", tmp_path / "out.csv")
+    assert done.code == 2
+    assert "error[no-temporary-folder]: there is no folder for temporary files" in done.err
+    assert "set TMPDIR" in done.err
+    assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
+
+
+def test_interruption_waits_for_what_must_be_whole() -> None:
+    """
+    Ctrl-C while a result is put in place is heard when that is done, however many such sections are nested; and one
+    that a library has swallowed is heard before a result is put in place.
+    """
+    interruptions.listen()
+    done = []
+    with pytest.raises(KeyboardInterrupt), interruptions.uninterrupted():
+        with interruptions.uninterrupted():
+            interruptions.interrupt(2, None)
+            interruptions.interrupt(2, None)
+            done.append("inner")
+        done.append("outer")
+    assert done == ["inner", "outer"]
+    with pytest.raises(KeyboardInterrupt):
+        interruptions.refuse_if_interrupted()
+    interruptions.listen()
+    interruptions.refuse_if_interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        interruptions.interrupt(2, None)
+    interruptions.listen()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_swallowed_interruption_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A library that turns an interruption into an error of its own, or drops it, does not make a run go on to its end.
+    """
+    from policy_engine import runs
+
+    path = tmp_path / "h.jsonl"
+    path.write_text(as_lines([task()]), encoding="utf-8")
+    counting = runs.count_findings
+
+    def swallow(*arguments: Any) -> Any:
+        try:
+            interruptions.interrupt(2, None)
+        except KeyboardInterrupt:
+            return counting(*arguments)
+
+    def turn(*arguments: Any) -> Any:
+        try:
+            interruptions.interrupt(2, None)
+        except KeyboardInterrupt:
+            raise ImportError("numpy could not be imported") from None
+
+    for broken in (swallow, turn):
+        monkeypatch.setattr(runs, "count_findings", broken)
+        for name in ("out", "out.csv"):
+            command = "evaluate" if name.endswith("csv") else "report"
+            done = policy_engine(command, path, "--as-of", AS_OF, "-o", tmp_path / name)
+            assert (done.code, done.err.split()) == (130, "interrupted exit 130: interrupted".split())
+    assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
