@@ -23,6 +23,7 @@ PROBLEM_CODES: Mapping[str, Mapping[str, str]] = {
         "second-document": "The file holds a second document.",
         "too-deep": "Lists and maps are nested too deeply.",
         "too-many-values": "The file holds more values than a rule file needs.",
+        "too-many-problems": "There are so many problems that not all are listed.",
         "key-not-text": "A key is no text.",
         "duplicate-key": "A key stands twice in one map.",
         "not-a-number": "A number is none that a rule can use.",

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Literal
 
 Severity = Literal["error", "warning"]
 
 _LONGEST = 2_000
 """Characters of one line of a problem."""
+_WIDEST = 160
+"""Characters of a source line that are shown, and columns that a mark can stand under."""
 
 
 @dataclass(frozen=True, order=True)
@@ -158,10 +161,18 @@ def _frame(span: SourceSpan, text: str | None) -> list[str]:
     """The source line of a span with a caret line under it."""
     if text is None:
         return []
-    source = text.splitlines()
+    source = _lines_of(text)
     if not 1 <= span.line <= len(source):
         return []
-    line = plain(source[span.line - 1], 160)
+    line = plain(source[span.line - 1], _WIDEST)
     number = str(span.line)
+    if span.column > _WIDEST:
+        return [f"  {number} | {line}"]
     width = max(1, min(span.length, len(line) - span.column + 1))
     return [f"  {number} | {line}", f"  {' ' * len(number)} | {' ' * (span.column - 1)}{'^' * width}"]
+
+
+@lru_cache(maxsize=2)
+def _lines_of(text: str) -> list[str]:
+    """The lines of a file, which are asked for once for each of its problems."""
+    return text.splitlines()

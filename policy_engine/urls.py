@@ -10,7 +10,9 @@ from policy_engine.periods import MAX_INSTANT, MIN_INSTANT, SECOND, parse_instan
 
 _URL = re.compile(r"https?://[^\s\x00-\x1f\x7f]+", re.IGNORECASE)
 _LOOSE_URL = re.compile(r"https?://[^\x00-\x1f\x7f]+", re.IGNORECASE)
-_LOOSE_FILE = re.compile(r"https?://[^/\s]+/[^\x00-\x1f\x7f]*\.[a-z0-9]{2,5}(?:\?\S*)?", re.IGNORECASE)
+_SITE = re.compile(r"https?://[^/\s]+/", re.IGNORECASE)
+_FILE_END = re.compile(r"\.[a-z0-9]{2,5}(?=\?|\Z)", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HOST = re.compile(r"https?://(?:[^/?#@\s]*@)?(\[[0-9a-f:.]*\]|[^/?#:@\s]*)", re.IGNORECASE)
 
 # Query parameters that sign a link or date it; they change while the file stays the same.
@@ -50,7 +52,20 @@ def urls_in(text: str, is_address: bool = False) -> list[str]:
     parts = [part.rstrip(",;|") for part in text.split()]
     if all(_URL.fullmatch(part) for part in parts):
         return parts
-    return [text] if (_LOOSE_URL if is_address else _LOOSE_FILE).fullmatch(text) else []
+    return [text] if (_LOOSE_URL.fullmatch(text) if is_address else _ends_like_file(text)) else []
+
+
+def _ends_like_file(text: str) -> bool:
+    """
+    True for an address with spaces in its path that ends like a file, or does so before a query without spaces.
+
+    One pattern for all of it would take a time that grows with the square of a text's length.
+    """
+    site = _SITE.match(text)
+    if site is None:
+        return False
+    end = _FILE_END.search(text, max(site.end(), len(text) - len(text.split()[-1])))
+    return end is not None and _CONTROL.search(text, site.end(), end.end()) is None
 
 
 def host_of(url: str) -> str:

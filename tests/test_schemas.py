@@ -16,14 +16,13 @@ from policy_engine.columns import ACCOUNTS, BASES, MEDIA, OPERATION_VERDICTS, RE
 from policy_engine.packs.quick_check import compile_schema
 from policy_engine.packs.schema_check import (
     FORMATS,
-    MAX_PROBLEMS,
     SCHEMAS,
     _quick,
     _validator,
     check_document,
     load_schema,
 )
-from policy_engine.packs.yaml_source import YamlDocument, parse_yaml
+from policy_engine.packs.yaml_source import MAX_PROBLEMS, YamlDocument, parse_yaml
 from policy_engine.periods import DURATION_PATTERN, parse_duration
 from policy_engine.resources import bundled
 

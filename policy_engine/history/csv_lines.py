@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from policy_engine.problems import InputUnusable, Problem
+
 _DELIMITERS = ",;\t"
 _NAMED_DELIMITER = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
 _LONGEST_HEADER = 50
 """Lines."""
+_LONGEST_LINE = 1 << 25
+"""Characters."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +79,26 @@ class CsvLines:
         return csv.reader(self._lines(), delimiter=self._delimiter, strict=True, skipinitialspace=True)
 
     def _lines(self) -> Iterator[str]:
-        again, taken, text = self._again, self._taken, self._text
+        again, taken, next_line = self._again, self._taken, self._next_line
         while True:
-            line = again.popleft() if again else next(text, "")
+            line = again.popleft() if again else next_line()
             if not line:
                 return
             self._line += 1
             taken.append(line)
             yield line
 
+    def _next_line(self) -> str:
+        line = self._text.readline(_LONGEST_LINE)
+        if len(line) == _LONGEST_LINE and line[-1] not in "\r\n":
+            message = f"a line of the table is longer than {_LONGEST_LINE >> 20} Mi characters"
+            raise InputUnusable(Problem("line-too-long", message, help="is this a table, a row a line?"))
+        return line
+
     def _choose_delimiter(self) -> None:
         """Read the header, whose titles may hold line breaks, and take the delimiter that occurs most often in it."""
         header = ""
-        for line in self._text:
+        while line := self._next_line():
             if not header.strip() and (named := _NAMED_DELIMITER.fullmatch(line.strip("\r\n "))):
                 # A line that spreadsheets write for each other before the header.
                 self._line += len(self._again) + 1

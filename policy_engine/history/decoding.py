@@ -24,6 +24,17 @@ def count_lines(block: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
 
 
+def is_line_by_line(block: bytes) -> bool:
+    """
+    True when every line feed of a block that decodes as JSON objects, one after another, divides two of them.
+
+    Within a value none can stand between `}` and `{`, and the decoder takes a value of several lines, or several in a
+    line, without a word; counting values does not tell, since the one can make up for the other.
+    """
+    inner = count_lines(block) - block.endswith(b"\n")
+    return block.count(b"}\n{") + block.count(b"}\r\n{") == inner
+
+
 def check_utf8(block: bytes) -> None:
     """Raise UnicodeDecodeError unless the bytes are UTF-8."""
     if block.isascii():
@@ -84,7 +95,7 @@ def decode_values(text: bytes) -> list[tuple[int, object]]:
 
 def _decode_patiently(text: str) -> list[tuple[int, object]]:
     decoder = json.JSONDecoder(strict=False, parse_int=_integer)
-    has_surrogates = "\\ud" in text.lower()
+    has_surrogates = any(mark in text for mark in ("\\ud", "\\uD"))
     values: list[tuple[int, object]] = []
     end, line, counted = 0, 1, 0
     while True:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from policy_engine.history.decoding import STRICT_ERRORS, check_utf8, count_lines, decode_strictly
+from policy_engine.history.decoding import STRICT_ERRORS, check_utf8, count_lines, decode_strictly, is_line_by_line
 from policy_engine.history.names import ServiceNames
 from policy_engine.history.records import MAX_USAGE
 
@@ -96,8 +96,8 @@ class FastPath:
         except STRICT_ERRORS:
             return None
         count = len(tasks)
-        if count != count_lines(block) + (not block.endswith(b"\n")):
-            # Blank lines were skipped, and with them the numbering.
+        if count != count_lines(block) + (not block.endswith(b"\n")) or not is_line_by_line(block):
+            # Blank lines were skipped, and with them the numbering; or a value has several lines.
             return None
         texts = [bytes(task.output) for task in tasks]
         if not {text[:1] for text in texts} <= _PLAIN_STARTS:

@@ -14,7 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from policy_engine.history.batch import Batch
-from policy_engine.history.decoding import BOM, STRICT_ERRORS, NotJson, count_lines, decode_strictly, decode_values
+from policy_engine.history.decoding import (
+    BOM,
+    STRICT_ERRORS,
+    NotJson,
+    count_lines,
+    decode_strictly,
+    decode_values,
+    is_line_by_line,
+)
 from policy_engine.history.fast_path import FastPath
 from policy_engine.history.names import ServiceNames
 from policy_engine.history.records import RecordReader, Seen
@@ -33,7 +41,10 @@ _RECORD = 1 << 10
 """Bytes of a record; where records are much longer, fewer make a batch."""
 _ROWS = 20_000
 """Rows of a table that make a batch at most."""
-_MAX_LINE = 1 << 28
+_MAX_LINE = 1 << 26
+_PIECE = 1 << 24
+_MOST_VALUES = 30_000_000
+"""Values of a document; each takes about 100 bytes of memory, however short it is written."""
 _UUID = 36
 """Characters of a UUID."""
 _FACTORS = np.array([0x9E3779B97F4A7C15 * (2 * place + 1) % 2**64 for place in range(_UUID // 4)], np.uint64)
@@ -136,7 +147,7 @@ class HistoryReader:
             rows = _ID_LINES.decode_lines(block)
         except STRICT_ERRORS:
             rows = None
-        if rows is not None and all(row.data is msgspec.UNSET for row in rows):
+        if rows is not None and is_line_by_line(block) and all(row.data is msgspec.UNSET for row in rows):
             ids = [row.task_id for row in rows]
             if all(type(one) is str and one for one in ids):
                 return ids
@@ -275,10 +286,20 @@ def _document(source: Source) -> list[tuple[int, object]]:
     """The values of a JSON document, nearly always one, each with the line it starts on."""
     span = SourceSpan(source.name, 1)
     with open_bytes(source.path, source.compression) as stream:
-        text = stream.read(MAX_DOCUMENT + 1)
+        parts, size = [], 0
+        # Piece by piece, since a reader sets aside at once what it is asked for.
+        while size <= MAX_DOCUMENT and (part := stream.read(min(_PIECE, MAX_DOCUMENT + 1))):
+            parts.append(part)
+            size += len(part)
+    text = b"".join(parts)
     if len(text) > MAX_DOCUMENT:
         raise InputUnusable(Problem(
             "too-large", "the JSON document is longer than 1 GiB and must be decoded whole", span,
+            help="write it as JSON Lines, one record per line (for instance with `jq -c '.[]'`)",
+        ))  # fmt: skip
+    if len(text) > _MOST_VALUES and sum(map(text.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise InputUnusable(Problem(
+            "too-large", f"the JSON document holds more than {_MOST_VALUES:,} values and must be decoded whole", span,
             help="write it as JSON Lines, one record per line (for instance with `jq -c '.[]'`)",
         ))  # fmt: skip
     try:

@@ -14,10 +14,13 @@ from policy_engine.history.output_fields import kind_of, read_boolean, read_flat
 from policy_engine.history.shapes import Page, is_bare, take_apart
 from policy_engine.history.times import read_times
 from policy_engine.periods import NAT
+from policy_engine.problems import InputUnusable, Problem, plain
 
 _IS_COMPLETED = np.array([state == "completed" for state in STATES])
 _IS_WAITING = np.array([place in WAITING_STATES for place in range(len(STATES))])
 _MAX_EXAMPLES = 200
+MAX_QUARANTINE = 1_000_000
+"""Records that are set aside at most; beyond them, the whole is no export, and holding each would fill the memory."""
 _WIDTH = 23
 """Columns in which records wait for `finish`."""
 MAX_USAGE = 10**12
@@ -56,7 +59,7 @@ QUARANTINE_REASONS: dict[str, str] = {
 """Codes of records that are set aside, with their meaning."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SetAside:
     """A record that could not be used."""
 
@@ -104,7 +107,18 @@ class Seen:
     records_by_file: dict[int, int] = field(default_factory=dict)
 
     def add(self, other: Seen) -> None:
-        """Add what another part of the history met."""
+        """
+        Add what another part of the history met.
+
+        Raises InputUnusable when more is set aside than anybody can look through.
+        """
+        if len(self.quarantine) + len(other.quarantine) > MAX_QUARANTINE:
+            first = (self.quarantine or other.quarantine)[0]
+            message = (
+                f"more than {MAX_QUARANTINE:,} records cannot be used; the first one: found {plain(first.found)}, "
+                f"expected {plain(first.expected)}"
+            )
+            raise InputUnusable(Problem("too-much-set-aside", message, help="is this an export of tasks?"))
         self.records += other.records
         self.quarantine.extend(other.quarantine)
         self.pages.extend(other.pages)
@@ -130,7 +144,8 @@ class RecordReader:
         self._item = 0
 
     def __len__(self) -> int:
-        return len(self._columns[0]) + len(self._rows)
+        """Records that wait for `finish`, and those set aside since the last time."""
+        return len(self._columns[0]) + len(self._rows) + len(self.seen.quarantine)
 
     def read(self, value: object, line: int) -> None:
         """Take a JSON value apart into records: bare tasks, envelopes, webhooks, pages, arrays of any of these."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from policy_engine.history.decoding import BOM, NotJson, decode_values
 from policy_engine.problems import InputUnusable, Problem, ProblemList, SourceSpan, plain
@@ -27,6 +27,12 @@ _UTF_16 = ([True, False, True, False], [False, True, False, True])
 """Which of the first four bytes are zero where ASCII characters take two bytes each."""
 _PEEK = 1 << 16
 _LONGEST_FIRST_LINE = 1 << 26
+_ALWAYS_UNPACKED = 1 << 27
+_MOST_UNPACKED = 100
+"""
+What a packed file may hold: so many bytes in any case, and so many times its own size. Exports pack to a tenth of their
+size, even made-up ones to a fiftieth; a few kilobytes that unpack to gigabytes are made to fill memory and time.
+"""
 MAX_DOCUMENT = 1 << 30
 """Bytes of a JSON document that is not line by line; a longer one is refused, since it is decoded whole."""
 
@@ -296,10 +302,10 @@ def open_bytes(path: str, compression: Compression) -> Iterator[IO[bytes]]:
         try:
             if compression == "gzip":
                 with gzip.GzipFile(fileobj=raw) as stream:
-                    yield stream  # type: ignore[misc]
+                    yield _bounded(stream, raw)
             elif compression == "zstd":
-                with _open_zstd(raw) as stream:
-                    yield stream
+                with _open_zstd(raw) as unpacked:
+                    yield _bounded(unpacked, raw)
             else:
                 yield raw
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -320,6 +326,36 @@ def _open_zstd(raw: IO[bytes]) -> Iterator[IO[bytes]]:
         from backports import zstd
     try:
         with zstd.ZstdFile(raw) as stream:
-            yield io.BufferedReader(stream)
+            yield stream  # type: ignore[misc]
     except zstd.ZstdError as error:
         raise EOFError(str(error)) from None
+
+
+def _bounded(stream: Any, packed: IO[bytes]) -> IO[bytes]:
+    most = max(_ALWAYS_UNPACKED, _MOST_UNPACKED * os.fstat(packed.fileno()).st_size)
+    return io.BufferedReader(_Unpacked(stream, most), 1 << 17)
+
+
+class _Unpacked(io.RawIOBase):
+    """What a packed stream holds; raises InputUnusable where it is more than a file of its size holds in good faith."""
+
+    def __init__(self, stream: Any, most: int) -> None:
+        self._stream = stream
+        self._left = most
+        self._most = most
+
+    def readable(self) -> bool:
+        """It can be read, and nothing else."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as the stream goes."""
+        size: int = self._stream.readinto(buffer)
+        self._left -= size
+        if self._left < 0:
+            message = (
+                f"the packed file unpacks to more than {self._most >> 20:,} MiB, far more than its size lets expect"
+            )
+            help_ = "if it is what you think it is, unpack it yourself and give the unpacked file"
+            raise InputUnusable(Problem("packed-too-tightly", message, help=help_))
+        return size

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -40,6 +42,8 @@ TABLE_COLUMNS: dict[str, str] = {
 """Columns of tables that are read, with their meaning; all text; other columns are passed over."""
 _ALSO = {"task_model": "model", "action": "task_type", "completed_at": "ended_at", "usage": "consume"}
 _LONGEST_FIELD = 1 << 24
+_MOST_TITLES, _LONGEST_TITLE = 1_000, 80
+"""Titles among which a similar one is sought."""
 
 
 def map_columns(header: Sequence[str], mapping: Mapping[str, str], name: str) -> dict[int, str]:
@@ -51,10 +55,12 @@ def map_columns(header: Sequence[str], mapping: Mapping[str, str], name: str) ->
     """
     titles = [title.strip() for title in header]
     span = SourceSpan(name, 1)
+    # Words are compared with each title, which takes its time.
+    likely = [title for title in titles[:_MOST_TITLES] if len(title) <= _LONGEST_TITLE]
     shown = ", ".join(f"`{plain(title, 40)}`" for title in titles[:30])
     missing = [theirs for theirs in mapping.values() if theirs.strip() not in titles]
     if missing:
-        near = suggest(missing[0], titles)
+        near = suggest(missing[0][:_LONGEST_TITLE], likely)
         raise InputUnusable(Problem(
             "missing-column", f"the column `{plain(missing[0])}` named by --columns is not in the table", span,
             help=f"did you mean `{plain(near)}`? " * bool(near) + f"the table has {shown}",
@@ -76,14 +82,14 @@ def map_columns(header: Sequence[str], mapping: Mapping[str, str], name: str) ->
         if wanted is not None:
             places[place] = wanted
     found = list(places.values())
-    twice = sorted({column for column in found if found.count(column) > 1})
+    twice = sorted(column for column, count in Counter(found).items() if count > 1)
     if twice:
         raise InputUnusable(Problem(
             "double-column", f"two columns of the table mean `{twice[0]}`", span,
             help="rename or remove one, or say which with --columns",
         ))  # fmt: skip
     if "task_id" not in found:
-        near = suggest("task_id", titles) or suggest("id", titles)
+        near = suggest("task_id", likely) or suggest("id", likely)
         raise InputUnusable(Problem(
             "missing-column", "the table has no column `task_id`", span,
             help=(f"the nearest is `{plain(near)}`; " if near else "") + f"it has {shown}; "
@@ -128,26 +134,36 @@ def _read_rows(
             continue  # tables that were joined repeat their header
         if row.fields is not None and len(row.fields) == width:
             reader.read_flat(named(row.fields), row.line)
-            if len(reader) >= rows:
-                yield
         elif row.fields is not None:
             reader.set_aside(row.line, 0, "wrong_field_count", f"{len(row.fields)} fields", expected)
         else:
             reader.set_aside(row.line, 0, "not_csv", f"a row that is no CSV ({row.defect})", expected)
+        if len(reader) >= rows:
+            yield
 
 
 def _undecodable(source: Source) -> Problem:
     """Say where a table stops being UTF-8; read again, since decoders work block by block."""
     help_ = "save it as UTF-8; in a spreadsheet choose `CSV UTF-8`"
+    line, column, rest = 1, 1, b""
     with open_bytes(source.path, source.compression) as raw:
-        for number, line in enumerate(raw, 1):
+        while block := raw.read(1 << 20):
+            rest += block
             try:
-                line.decode("utf-8")
+                text, used = codecs.utf_8_decode(rest, "strict", False)
             except UnicodeDecodeError as error:
-                column = len(line[: error.start].decode("utf-8", "replace")) + 1
-                message = f"the table is not UTF-8: the byte 0x{line[error.start]:02x} is none"
-                return Problem("encoding", message, SourceSpan(source.name, number, column), help=help_)
+                line, column = _after(rest[: error.start].decode("utf-8"), line, column)
+                message = f"the table is not UTF-8: the byte 0x{rest[error.start]:02x} is none"
+                return Problem("encoding", message, SourceSpan(source.name, line, column), help=help_)
+            line, column = _after(text, line, column)
+            rest = rest[used:]
     return Problem("encoding", "the table is not UTF-8", SourceSpan(source.name, 1), help=help_)
+
+
+def _after(text: str, line: int, column: int) -> tuple[int, int]:
+    """The place behind a text that begins at a place; a line ends with its line feed."""
+    feeds = text.count("\n")
+    return (line + feeds, len(text) - text.rfind("\n")) if feeds else (line, column + len(text))
 
 
 def read_parquet(source: Source, reader: RecordReader, mapping: Mapping[str, str], rows: int) -> Iterator[None]:

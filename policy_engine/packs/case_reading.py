@@ -11,7 +11,7 @@ from typing import Any
 from policy_engine.columns import UNLISTED_ROLE
 from policy_engine.model import RulePack
 from policy_engine.packs.catalog_reading import did_you_mean
-from policy_engine.packs.loading import PackFolder, find_pack, read_checked
+from policy_engine.packs.loading import PackFolder, find_pack, in_order, read_member
 from policy_engine.packs.yaml_source import ValuePath, YamlDocument
 from policy_engine.periods import parse_date, parse_duration, parse_instant
 from policy_engine.problems import PackInvalid, Problem, ProblemList, SourceSpan, plain
@@ -97,13 +97,13 @@ def read_cases(pack: RulePack, location: str | Path) -> CaseFiles:
         if path.name.startswith("."):
             continue
         file = f"{folder.shown_as}/cases/{path.name}"
-        document, data, found = read_checked(path, file, "cases")
+        document, data, found = read_member(path, file, "cases")
         problems.items.extend(found)
         texts[file] = data.decode("utf-8-sig", errors="replace")
         if document is not None:
             cases.extend(_CaseReader(document, pack, problems).cases())
     if problems.has_errors:
-        raise PackInvalid(sorted(dict.fromkeys(problems.items), key=Problem.sort_key), texts)
+        raise PackInvalid(in_order(problems), texts)
     return CaseFiles(tuple(cases), texts)
 
 

@@ -20,6 +20,8 @@ from policy_engine.timelines import in_force
 
 BUNDLED = "bundled"
 """Location of a pack that travels with the program."""
+_MOST_PROBLEMS = 2_000
+"""Problems of a pack that are listed."""
 _SHAPE = "a pack is a folder with pack.yaml, catalog.yaml and rules/*.yaml"
 
 
@@ -53,10 +55,18 @@ def read_folder(folder: PackFolder) -> RulePack:
     if pack is not None:
         _check_pack(pack, catalog, [rule for _, rule in rules], problems)
     if problems.has_errors:
-        ordered = sorted(dict.fromkeys(problems.items), key=Problem.sort_key)
-        raise PackInvalid(ordered, files.texts)
+        raise PackInvalid(in_order(problems), files.texts)
     assert pack is not None and catalog is not None
     return _assemble(pack, catalog, [rule for _, rule in rules], folder, files)
+
+
+def in_order(problems: ProblemList) -> list[Problem]:
+    """Problems by their places, each once; of very many the first, and how many there are."""
+    ordered = sorted(dict.fromkeys(problems.items), key=Problem.sort_key)
+    if len(ordered) > _MOST_PROBLEMS:
+        message = f"only the first {_MOST_PROBLEMS:,} of {len(ordered):,} problems are listed"
+        ordered[_MOST_PROBLEMS:] = [Problem("too-many-problems", message)]
+    return ordered
 
 
 @dataclass(frozen=True)
@@ -120,17 +130,25 @@ def _read_files(folder: PackFolder, problems: ProblemList) -> _Files:
         problems.add(Problem("not-a-pack", message, help=_SHAPE))
     problems.items.extend(_unread_files(folder))
     for path in (*heads, *rules):
-        if not path.is_file():
+        if path in heads and not path.is_file():
             continue
         name = path.relative_to(folder.path).as_posix()
         schema = "rule" if name.startswith("rules/") else path.stem
-        document, data, found = read_checked(path, f"{folder.shown_as}/{name}", schema)
+        document, data, found = read_member(path, f"{folder.shown_as}/{name}", schema)
         problems.items.extend(found)
         files.contents[name] = data
         files.texts[f"{folder.shown_as}/{name}"] = data.decode("utf-8-sig", errors="replace")
         if document is not None:
             files.documents[name] = document
     return files
+
+
+def read_member(path: Path, file: str, schema: str) -> tuple[YamlDocument | None, bytes, tuple[Problem, ...]]:
+    """Do the same as `read_checked` for a file found in a pack, where a pipe or a device has no place."""
+    if path.is_file():
+        return read_checked(path, file, schema)
+    message = "it is no regular file, nor a link to one"
+    return None, b"", (Problem("file-unreadable", message, SourceSpan(file, 1)),)
 
 
 def read_checked(path: Path, file: str, schema: str) -> tuple[YamlDocument | None, bytes, tuple[Problem, ...]]:

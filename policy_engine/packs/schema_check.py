@@ -6,21 +6,18 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlsplit
 
 from policy_engine.packs.quick_check import compile_schema
-from policy_engine.packs.yaml_source import MAX_WORD, ValuePath, YamlDocument
+from policy_engine.packs.yaml_source import MAX_PROBLEMS, MAX_WORD, ValuePath, YamlDocument
 from policy_engine.periods import MAX_INSTANT, MIN_INSTANT, parse_date, parse_duration, parse_instant
 from policy_engine.problems import Problem, plain, suggest
 from policy_engine.resources import bundled
 
 SCHEMAS = ("pack", "catalog", "rule", "cases", "baseline", "house-rules", "exemptions")
 """Names of the schemas of files that people write."""
-
-MAX_PROBLEMS = 1000
-"""Most schema errors that are reported of one file."""
 
 _TYPE_WORDS = {
     "object": "a map", "array": "a list", "string": "text", "integer": "a whole number", "number": "a number",
@@ -32,9 +29,9 @@ def check_document(document: YamlDocument, schema: str) -> tuple[Problem, ...]:
     """Return everything in which the document differs from the schema, one of SCHEMAS."""
     if _quick(schema)(document.value):
         return ()
-    problems: list[Problem] = []
-    for error in islice(_validator(schema).iter_errors(document.value), MAX_PROBLEMS):
-        problems.extend(_explain(error, document))
+    errors = islice(_validator(schema).iter_errors(document.value), MAX_PROBLEMS)
+    # One error can be about many keys.
+    problems = islice(chain.from_iterable(_explain(error, document) for error in errors), MAX_PROBLEMS)
     return tuple(sorted(set(problems), key=Problem.sort_key))
 
 

@@ -26,6 +26,8 @@ MAX_DEPTH = 40
 """Deepest nesting of lists and maps."""
 MAX_EVENTS = 400_000
 """Most parser events (about two per value) in one file."""
+MAX_PROBLEMS = 1_000
+"""Most problems of one file; beyond them, nobody reads on."""
 MAX_WORD = 80
 """Most characters of a word that are looked at when a similar one is sought."""
 
@@ -102,6 +104,9 @@ def parse_yaml(data: bytes, file: str) -> tuple[YamlDocument | None, tuple[Probl
             if count > MAX_EVENTS:
                 raise _Refused(builder.problem("too-many-values", "the file holds too many values", event.start_mark))
             builder.take(event)
+            if len(builder.problems) >= MAX_PROBLEMS:
+                message = f"the file is read no further, since it has {MAX_PROBLEMS:,} problems up to here"
+                raise _Refused(builder.problem("too-many-problems", message, event.start_mark))
     except _Refused as refused:
         return None, (*builder.problems, refused.problem)
     except yaml.MarkedYAMLError as error:

@@ -128,3 +128,18 @@ def test_blocks_that_are_not_plain_are_left(block: bytes) -> None:
     Blank lines, other values and bytes that are no JSON are left to the general reader, which numbers lines exactly.
     """
     assert not FAST.columns(block, 1)
+
+
+@pytest.mark.parametrize("mark", [b"\n", b"\r\n", b" \n "])
+@pytest.mark.parametrize("last", [b"\n", b""])
+def test_values_over_several_lines_are_left(mark: bytes, last: bytes) -> None:
+    """
+    A value of two lines is no record of JSON Lines, even where two in one line make up the number of lines.
+    """
+    for second in (b'{"task_id": "b"} {"task_id": "c"}', b'{"task_id": "b"}{"task_id": "c"}'):
+        for first in (
+            b'{"task_id":%s"a"}',
+            b'{"task_id": "a", "input": {"x": {}%s}}',
+            b'{"input":%s{}, "task_id": "a"}',
+        ):
+            assert FAST.columns((first % mark) + b"\n" + second + last, 1) is None

@@ -1,0 +1,158 @@
+"""
+Feeds bytes to everything that reads a rule pack; each must be answered by a pack or by problems that can be printed.
+
+The first byte of an input says which file the rest of it is: of a small pack, or a file beside packs. A pack that
+loads goes on through lint and its cases. Whatever the quick check of a schema accepts, its validator must accept.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import shutil
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.torture import fuzzing
+
+_AROUND: Any = contextlib.nullcontext()
+if "--child" in sys.argv:
+    import atheris
+
+    _AROUND = atheris.instrument_imports(include=["policy_engine.packs", "policy_engine.periods"])
+with _AROUND:
+    from policy_engine.baseline import read_baseline
+    from policy_engine.cases import run_cases
+    from policy_engine.lint import lint_pack
+    from policy_engine.marks.exemptions import read_exemptions
+    from policy_engine.marks.house_rules import read_house_rules
+    from policy_engine.model import RulePack
+    from policy_engine.packs import read_pack, schema_check
+    from policy_engine.packs.case_reading import read_cases
+    from policy_engine.packs.catalog_reading import read_catalog
+    from policy_engine.packs.rule_reading import read_rule
+    from policy_engine.packs.yaml_source import parse_yaml
+    from policy_engine.problems import PolicyEngineError, Problem, ProblemList, format_problem
+
+MINIMAL = fuzzing.ROOT / "tests" / "packs" / "valid" / "minimal"
+FILES = (
+    ("pack.yaml", "pack"),
+    ("catalog.yaml", "catalog"),
+    ("rules/film-clean.yaml", "rule"),
+    ("cases/film.yaml", "cases"),
+    ("baseline.yaml", "baseline"),
+    ("house-rules.yaml", "house-rules"),
+    ("exemptions.yaml", "exemptions"),
+)
+"""Name of a file and of its schema; the first byte of an input, modulo their number, is the place here."""
+_IN_A_PACK = 4
+_RARELY = 8
+"""Whole packs are loaded for one of so many inputs, which takes most of the time."""
+
+
+@functools.cache
+def _folder() -> Path:
+    """A pack to change, in memory where the system has such a place."""
+    shared = Path("/dev/shm")  # noqa: S108  (a folder of our own is made in it)
+    folder = Path(tempfile.mkdtemp(prefix="policy-engine-", dir=shared if shared.is_dir() else None))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shutil.copytree(MINIMAL, folder / "pack")
+    return folder
+
+
+@functools.cache
+def _pack() -> RulePack:
+    return read_pack(MINIMAL)
+
+
+def check(data: bytes) -> None:
+    """Raise when an input is answered by anything but a result or problems with their places."""
+    place, text = (data[0] if data else 0) % len(FILES), data[1:]
+    name, schema = FILES[place]
+    document, problems = parse_yaml(text, name)
+    if document is None:
+        assert problems, "nothing was read, and nothing was said"
+        _print(problems, {})
+        return
+    if schema_check._quick(schema)(document.value):
+        refused = next(schema_check._validator(schema).iter_errors(document.value), None)
+        assert refused is None, f"the quick check accepts what the validator refuses: {refused}"
+    else:
+        found = schema_check.check_document(document, schema)
+        assert found, "the quick check refuses what the validator accepts"
+        if not problems:
+            _print(found, {name: document.text})
+            return
+    if problems:
+        _print(problems, {name: document.text})
+        return
+    found_later = ProblemList()
+    if schema == "rule":
+        read_rule(document, _pack().catalog, ["storage-page"], found_later)
+    elif schema == "catalog":
+        read_catalog(document, found_later)
+    _print(tuple(found_later.items), {name: document.text})
+    if zlib.crc32(data) % _RARELY == 0:
+        _load(place, name, text)
+
+
+def _load(place: int, name: str, text: bytes) -> None:
+    folder = _folder()
+    pack = folder / "pack"
+    file = (pack if place < _IN_A_PACK else folder) / name
+    before = file.read_bytes() if place < _IN_A_PACK else None
+    file.write_bytes(text)
+    try:
+        if place < _IN_A_PACK:
+            loaded = read_pack(pack)
+            read_cases(loaded, pack)
+            for problem in lint_pack(loaded).problems:
+                format_problem(problem, loaded.texts)
+            run_cases(loaded, pack)
+        elif place == _IN_A_PACK:
+            read_baseline(file)
+        elif place == _IN_A_PACK + 1:
+            read_house_rules(file, name, _pack().catalog)
+        else:
+            read_exemptions(file, name, _pack().catalog)
+    except PolicyEngineError as error:
+        _print(tuple(error.problems), error.sources)
+    finally:
+        if before is not None:
+            file.write_bytes(before)
+
+
+def _print(problems: tuple[Problem, ...], sources: Any) -> None:
+    for problem in problems:
+        text = format_problem(problem, sources)
+        assert text.isprintable() or (set(text) - set("\n") and text.replace("\n", "").isprintable()), "not printable"
+        if problem.span is not None:
+            assert problem.span.line >= 1
+            assert problem.span.column is None or problem.span.column >= 1
+
+
+WORDS = tuple(
+    word.encode()
+    for word in (
+        "id: ", "title: ", "summary: ", "versions:", "- version: 1", "version: ", "effective_from: ", "recorded_on: ",
+        "selector: ", "service: ", "watermarked: ", "storage: ", "platform", "vendor_cdn", "retention: ", "period: ",
+        "vendor_terms", "operation_window: ", "operations: ", "citation: ", "source: ", "section: ", "retrieved_on: ",
+        "basis: ", "published", "observed", "assumed", "internal", "withdrawn: true", "task_type: ", "account: ",
+        "media: ", "role: ", "P3D", "PT3H", "P1M", '"2026-01-02"', '"2026-01-02T00:00:00Z"', "true", "false", "null",
+        "&a ", "*a", "<<: ", "!!python/object:os.system ", "!!binary ", "---", "...", "%YAML 1.2", "? ", "|", ">", "- ",
+        "[", "]", "{", "}", ": ", ", ", "#", '"', "'", "\\u0000", "\\ud800", "\ufeff", "\u2028", "\u0085", "\r\n",
+        "cases:", "name: ", "given:", "task: ", "tasks: ", "as_of: ", "expect: ", "no_asset: ", "rule: ", "verdict: ",
+        "services:", "outputs:", "path: ", "kind: ", "names:", "model: ", "task_types: ", "expected: ", "statuses: ",
+        "works[].video.resource", "{}", "[]", "host_owners:", "money:", "points_per_usd: ", "sources:", "url: ",
+        "no_published_rule:", "reason: ", "horizon: ", "longest_task:", "exemptions:", "owner: ", "until: ", "rules:",
+        "1e999", ".inf", ".nan", "0x10", "9999999999999999999", "-1", "1.5",
+    )
+)  # fmt: skip
+
+if __name__ == "__main__":
+    fuzzing.main("fuzz_rules", check, WORDS)
