@@ -82,7 +82,8 @@ def _run_all(made: Outputs, exports: Path, marks: list[str]) -> None:
         "1",
     )
     for number, value in enumerate(hostile.VALUES[::12]):
-        say(f"explain {number}", "explain", "--", value, exports)
+        if "\0" not in value and "\ud83d" not in value:  # no argument can hold these
+            say(f"explain {number}", "explain", "--", value, exports)
     for number in range(1, len(hostile.VALUES), 33):
         say(f"explain m-{number}", "explain", f"m-{number}", exports, *asked)
         say(f"explain u-{number}", "explain", f"u-{number}-1", exports, *asked, "--show-urls")
