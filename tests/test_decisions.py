@@ -164,6 +164,8 @@ def test_what_was_known_on_a_day_includes_that_day() -> None:
     assert in_force(changed, date(2026, 3, 2)) == ((None, first), (BASE, second))
     assert in_force(changed, date(2026, 3, 1)) == ((None, first),)
     assert in_force(changed, date(2026, 2, 28)) == ((None, None),)
+    late, early = version(1, recorded_on=date(2026, 3, 5)), version(2, effective_from=BASE)
+    assert in_force(rule("r", late, early), date(2026, 3, 2)) == ((None, None), (BASE, early))
     found = one(pack([service("alpha")], [changed]), asset("alpha", BASE, BASE), known_on=date(2026, 3, 1))
     assert found["rule_version"] == 1
 
