@@ -122,9 +122,10 @@ def test_equal_deadlines_go_to_the_least_id(before: str, after: str) -> None:
         rule(before, version(1, **kept(DAY + HOUR)), version(2, withdrawn=True, effective_from=turn)),
         rule(after, version(1, **kept(DAY), effective_from=turn)),
     ]
-    found = one(pack([service("alpha")], rules), asset("alpha", BASE))
-    assert found["expires_earliest"] == BASE + DAY + HOUR
-    assert found["rule_id"] == "a"
+    for finished in (None, turn):
+        found = one(pack([service("alpha")], rules), asset("alpha", BASE, finished))
+        assert found["expires_earliest"] == BASE + DAY + HOUR
+        assert found["rule_id"] == "a"
 
 
 def test_a_change_at_the_very_instant_of_creation_counts() -> None:

@@ -37,7 +37,7 @@ MODULES = {
     "kernel": ("test_decisions.py",),
     "timelines": ("test_decisions.py",),
     "decision_table": ("test_decisions.py",),
-    "totals": ("test_counting.py", "test_totals.py"),
+    "totals": ("test_totals.py",),
     "evaluation": ("test_decisions.py", "test_api.py"),
     "assets": ("test_assets.py", "test_totals.py"),
     "output_columns": ("test_output_columns.py", "test_assets.py"),
@@ -45,6 +45,8 @@ MODULES = {
 """The modules that decide, and the fast tests of each."""
 COPIED = ("policy_engine", "tests", "rules", "schemas", "reports", "examples", "docs")
 REQUIRED = 95.0
+PLAIN = ("--tb=no", "--assert=plain", "-p", "no:warnings", "-p", "no:logging", "-p", "no:faulthandler")
+"""What a failure looks like is of no interest, and costs more than the test."""
 LIMIT = 120
 """Seconds after which a change counts as noticed: the program does not end."""
 GENERATE = """
@@ -152,7 +154,7 @@ def run_module(module: str, jobs: int) -> None:
     os.environ["HYPOTHESIS_PROFILE"] = "dev"
     trial = Trial(module, changes, COPY / f"{module}.jsonl", jobs)
     tests = [f"tests/{name}" for name in MODULES[module]]
-    pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-s", *tests], [trial])
+    pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-s", *PLAIN, *tests], [trial])
 
 
 def main() -> int:
