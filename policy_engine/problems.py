@@ -96,6 +96,10 @@ class TotalsMismatch(PolicyEngineError):
     """Control totals do not tie (exit code 6)."""
 
 
+class WorkerEnded(PolicyEngineError):
+    """A worker process was ended from outside (exit code 70)."""
+
+
 @dataclass
 class ProblemList:
     """Collects problems so that one run reports all of them."""

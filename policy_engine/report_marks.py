@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import PurePath
 from zoneinfo import ZoneInfo
 
+from policy_engine.local_times import LocalTimes
 from policy_engine.marks import Marker, MarkTotals, total
 from policy_engine.periods import SECOND, describe_duration, format_instant
 from policy_engine.report_model import (
@@ -15,7 +16,6 @@ from policy_engine.report_model import (
     ExemptionLine,
     HouseRuleLine,
     InventoryLine,
-    LocalTimes,
     MarksReport,
 )
 from policy_engine.words import MONTHS, VERDICT_WORDS, selector_words

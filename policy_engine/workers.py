@@ -16,15 +16,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from policy_engine.problems import PolicyEngineError, Problem
+from policy_engine.problems import Problem, WorkerEnded
 from policy_engine.scratch import Scratch
 
 _AHEAD = 1
 """Items under way beyond one per process, so that none waits for work."""
-
-
-class WorkerEnded(PolicyEngineError):
-    """A worker process was ended from outside (exit code 70)."""
 
 
 class Workers:

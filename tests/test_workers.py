@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from commands import environment
 
-from policy_engine.problems import InputUnusable, Problem
+from policy_engine.problems import InputUnusable, Problem, WorkerEnded
 from policy_engine.scratch import Scratch
-from policy_engine.workers import WorkerEnded, start_workers
+from policy_engine.workers import start_workers
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals are those of POSIX")
 

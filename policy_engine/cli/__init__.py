@@ -24,6 +24,7 @@ from policy_engine.problems import (
     PolicyEngineError,
     TotalsMismatch,
     UsageProblem,
+    WorkerEnded,
     format_problem,
     plain,
 )
@@ -49,6 +50,7 @@ _CODE_OF: tuple[tuple[type[PolicyEngineError], int], ...] = (
     (UsageProblem, 2),
     (NothingToEvaluate, 7),
     (TotalsMismatch, 6),
+    (WorkerEnded, 70),
 )
 
 _INTERRUPTIONS = [

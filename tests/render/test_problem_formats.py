@@ -137,7 +137,7 @@ def _codes_in(path: Path) -> Iterator[str]:
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         texts = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-        if name in ("Problem", "problem") and isinstance(node.args[0], ast.Constant):
+        if name in ("Problem", "problem", "_usage") and isinstance(node.args[0], ast.Constant):
             yield texts[0]
         if name == "_refer":
             yield f"unknown-{texts[0].replace(' ', '-')}"
