@@ -23,7 +23,9 @@ WINDOW_NONE, WINDOW_DATED = 32, 64
 NO_RULE = np.int32(2**31 - 1)
 """Version index that stands for "no rule"; greater than every real one, so that the least index wins."""
 FAR = np.int64(2**62)
-"""Added to an instant it lies after every deadline; subtracted, before every one."""
+"""Stands for "no period", longer than every real one; -FAR where the greatest is asked for."""
+_AFTER_ALL = np.int64(2**63 - 1)
+"""Instant that stands for "no deadline", after every real one, since those may lie beyond the last usable creation."""
 
 _VERDICT = {verdict: np.int8(code) for code, verdict in enumerate(VERDICTS)}
 _WINDOW = {verdict: np.int8(code) for code, verdict in enumerate(OPERATION_VERDICTS)}
@@ -258,7 +260,7 @@ class _Span:
 def _add(instant: Int64, period: Int64) -> Int64:
     # INVARIANT: +-FAR means "no dated answer" and must neither overflow nor look like a date.
     total = instant + period
-    return np.where(period == FAR, FAR, np.where(period == -FAR, -FAR, total))
+    return np.where(period == FAR, _AFTER_ALL, np.where(period == -FAR, -_AFTER_ALL, total))
 
 
 def _verdicts(

@@ -37,7 +37,7 @@ from policy_engine.columns import FINDING_COLUMNS, StorageLocation
 from policy_engine.decision_table import DecisionTable
 from policy_engine.evaluation import Evaluator, Question, RowQuestions, evaluate
 from policy_engine.model import OperationWindow
-from policy_engine.periods import DAY, HOUR, SECOND
+from policy_engine.periods import DAY, HOUR, MAX_INSTANT, SECOND
 from policy_engine.problems import PackInvalid, SourceSpan
 from policy_engine.timelines import in_force
 
@@ -126,6 +126,15 @@ def test_equal_deadlines_go_to_the_least_id(before: str, after: str) -> None:
         found = one(pack([service("alpha")], rules), asset("alpha", BASE, finished))
         assert found["expires_earliest"] == BASE + DAY + HOUR
         assert found["rule_id"] == "a"
+
+
+def test_the_last_usable_instant_does_not_overflow() -> None:
+    """
+    Where the rules end at the greatest instant that is taken, a deadline before it is still what it is.
+    """
+    ending = rule("r", version(1, **kept(DAY)), version(2, withdrawn=True, effective_from=MAX_INSTANT))
+    found = one(pack([service("alpha")], [ending]), asset("alpha", MAX_INSTANT - 1, MAX_INSTANT))
+    assert found["expires_earliest"] == MAX_INSTANT - 1 + DAY
 
 
 def test_a_change_at_the_very_instant_of_creation_counts() -> None:
@@ -218,13 +227,15 @@ def test_two_rules_for_one_asset_are_refused() -> None:
 
 def test_a_conflict_without_places_is_refused_as_well() -> None:
     """
-    Rules made by a program stand nowhere; the conflict is told without a place.
+    Rules made by a program stand nowhere; the conflict is told without a place, and of three rules the first two.
     """
-    made = pack([service("alpha")], [rule(id, version(1, **kept(DAY))) for id in "ab"])
-    with pytest.raises(PackInvalid) as refused:
-        evaluate(frame_of([asset("alpha", BASE)]), made, as_of=BASE)
-    (problem,) = refused.value.problems
-    assert (problem.span, problem.related) == (None, ())
+    for ids in ("ab", "abc"):
+        made = pack([service("alpha")], [rule(id, version(1, **kept(DAY))) for id in ids])
+        with pytest.raises(PackInvalid) as refused:
+            evaluate(frame_of([asset("alpha", BASE)]), made, as_of=BASE)
+        (problem,) = refused.value.problems
+        assert (problem.span, problem.related) == (None, ())
+        assert problem.message == "`a` v1 and `b` v1 are in force for one asset"
 
 
 # --- Findings --------------------------------------------------------------------------------------------
