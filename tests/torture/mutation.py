@@ -37,7 +37,7 @@ MODULES = {
     "kernel": ("test_decisions.py",),
     "timelines": ("test_decisions.py",),
     "decision_table": ("test_decisions.py",),
-    "totals": ("test_totals.py",),
+    "totals": ("test_counting.py", "test_totals.py"),
     "evaluation": ("test_decisions.py", "test_api.py"),
     "assets": ("test_assets.py", "test_totals.py"),
     "output_columns": ("test_output_columns.py", "test_assets.py"),
