@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from commands import AS_OF, environment, in_own_process, policy_engine
@@ -24,6 +25,7 @@ from policy_engine.cli import EXIT_CODES
 from policy_engine.evaluation import Evaluator
 from policy_engine.history import HistoryReader
 from policy_engine.history.records import RecordReader
+from policy_engine.history.waiting import KeyStore
 from policy_engine.marks import Marker
 
 READ = "records read = tasks + merged + quarantined"
@@ -64,7 +66,7 @@ def read_a_record_twice(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(HistoryReader, "batches", more)
     # So that the copy is not found and merged, which would be right.
-    patch.setattr(runs, "find_duplicates", lambda keys: runs.np.empty(0, "uint64"))
+    patch.setattr(KeyStore, "repeated", lambda store: np.empty(0, np.uint64))
 
 
 def forget_what_was_set_aside(patch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -40,7 +41,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def unpacked_sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution built from the checkout, unpacked."""
     folder = tmp_path_factory.mktemp("sdist")
-    shutil.unpack_archive(build("sdist", ROOT, folder / "built"), folder, filter="data")
+    with tarfile.open(build("sdist", ROOT, folder / "built")) as archive:
+        # Our own archive; the first releases of 3.11 know no `filter`.
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # noqa: S202
     return folder / f"media_policy_engine-{PYPROJECT['project']['version']}"
 
 

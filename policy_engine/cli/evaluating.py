@@ -173,7 +173,7 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
     make_writer = writer_for(output)
     check_file(output)
     with make_run(history, given, output) as run:
-        with whole_file(output) as stream, progress_of(run):
+        with whole_file(output) as stream, progress_of(run, output):
             writer = make_writer(stream)
             for findings in reading(run.sources, run.chunks()):
                 writer.write(findings)

@@ -24,9 +24,13 @@ _EVERY = 0.1
 
 
 @contextmanager
-def progress_of(run: EvaluationRun) -> Iterator[None]:
-    """Show the progress of a run on standard error while the context lasts, if that is a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
+def progress_of(run: EvaluationRun, output: str = "") -> Iterator[None]:
+    """
+    Show the progress of a run on standard error while the context lasts, if that is a terminal.
+
+    Not where the terminal shows the result itself, which the `output` named `-` goes to.
+    """
+    if sys.stderr is None or not sys.stderr.isatty() or (output == "-" and sys.stdout.isatty()):
         yield
         return
     bars = _Bars()
