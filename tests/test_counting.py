@@ -133,6 +133,30 @@ def test_the_sums_of_known_findings() -> None:
     assert totals.next_window.services == {"midjourney": 1}
 
 
+def test_large_amounts_are_exact_in_every_sum() -> None:
+    """
+    Amounts that a floating-point number would round are exact by service, by deadline and for closing windows.
+    """
+    findings = known()
+    findings["points"] = pd.array([2**53 + 1 if place % 2 else 1 for place in range(len(findings))], dtype="Int64")
+    assert shown(count_findings(findings, BASE)) == recount(rows_of(findings), BASE)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_both_answers_of_one_rule(version: int) -> None:
+    """
+    A rule that gives both answers is told from one that gives the same number of another rule, or another version.
+    """
+    findings = pd.concat([known().head(4)], ignore_index=True)
+    findings["rule_id"] = pd.Categorical(["a", "b", "c", None], ["a", "b", "c"])
+    findings["operation_rule_id"] = pd.Categorical(["z", "b", None, None], ["z", "b"])
+    findings["rule_version"] = pd.array([1, 1, 1, None], dtype="Int64")
+    findings["operation_rule_version"] = pd.array([1, version, None, None], dtype="Int64")
+    totals = count_findings(findings, BASE)
+    assert shown(totals) == recount(rows_of(findings), BASE)
+    assert totals.both_rules == ({("b", 1): 1} if version == 1 else {})
+
+
 def test_coming_instants_are_united() -> None:
     """
     Of two parts the nearer instant stands; where both have the same one their services are added up.

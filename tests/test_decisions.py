@@ -36,7 +36,7 @@ from strategies import (
 from policy_engine.columns import FINDING_COLUMNS, StorageLocation
 from policy_engine.decision_table import DecisionTable
 from policy_engine.evaluation import Evaluator, Question, RowQuestions, evaluate
-from policy_engine.model import OperationWindow
+from policy_engine.model import OperationWindow, RulePack
 from policy_engine.periods import DAY, HOUR, MAX_INSTANT, SECOND
 from policy_engine.problems import PackInvalid, SourceSpan
 from policy_engine.timelines import in_force
@@ -206,6 +206,24 @@ def test_an_empty_table_can_be_asked() -> None:
     assert (len(cuts), table.tolist(), always.tolist()) == (0, [[0]], [0])
     assert [len(getattr(cells, name)) for name in vars(cells)] == [1] * 9
     assert cells.kinds.tolist() == [0]
+
+
+@pytest.mark.parametrize("made", [ten_rules(), pack([service("flux")], [])])
+def test_arrays_have_the_types_that_the_kernel_states(made: RulePack) -> None:
+    """
+    Instants and periods are 64 bits wide, whatever a pack holds and however wide the machine's own numbers are, and
+    profiles with one answer share one cell.
+    """
+    table = DecisionTable(made)
+    bound = table.bind([("flux", *[None] * 5), ("flux", None, "pay_as_you_go", *[None] * 3)])
+    assert bound.dtype == np.int32
+    cuts, rows, always, cells = table.arrays()
+    assert [part.dtype for part in (cuts, rows, always)] == [np.int64, np.int32, np.int32]
+    wide = {"least", "greatest", "window_least", "window_greatest"}
+    for name, column in vars(cells).items():
+        assert column.dtype == (np.int64 if name in wide else np.uint64 if name == "operations" else np.int32), name
+        assert len(column) == 1
+    assert (rows.tolist(), always.tolist()) == ([[0], [0]], [0, 0])
 
 
 def test_two_rules_for_one_asset_are_refused() -> None:
