@@ -132,7 +132,7 @@ class Evaluator:
         window = np.where(known, judged.window_verdict, np.int8(_WINDOW_UNDETERMINED))
         has_windows = per_profile.has_operations[profile]
         window = np.where(known & ~has_windows, np.int8(_WINDOW_NONE), window)
-        reasons = self._reasons(frame, known, verdict, has_windows, judged, readings, per_profile.declared[profile])
+        reasons = self._reasons(frame, known, verdict, judged, readings, per_profile.declared[profile])
         rule = np.where(known, judged.rule, NO_RULE)
         window_rule = np.where(known & has_windows, judged.window_rule, NO_RULE)
         out: dict[str, Any] = {name: frame[name] for name in FINDING_COLUMNS if name in frame.columns}
@@ -150,7 +150,7 @@ class Evaluator:
         out["expires_earliest"] = utc_times(np.where(known, judged.expires_earliest, NAT))
         out["expires_latest"] = utc_times(np.where(known, judged.expires_latest, NAT))
         out["seconds_left"] = integers(judged.seconds_left, ~known | (judged.seconds_left == NAT))
-        out["operations"] = self._operations(frame, profile, known & has_windows, judged, per_profile)
+        out["operations"] = self._operations(profile, known & has_windows, judged, per_profile)
         out["operation_verdict"] = categorical(window, [str(word) for word in OPERATION_VERDICTS])
         out["operation_rule_id"], out["operation_rule_version"] = self._rule_columns(window_rule)
         out["operation_closes_earliest"] = utc_times(np.where(known & has_windows, judged.window_earliest, NAT))
@@ -217,7 +217,6 @@ class Evaluator:
         frame: pd.DataFrame,
         known: Bool,
         verdict: npt.NDArray[np.int8],
-        has_windows: Bool,
         judged: Judgement,
         readings: Readings,
         declared: Bool,
@@ -249,7 +248,7 @@ class Evaluator:
         numbers = self._numbers[np.where(missing, 0, rule)]
         return _named_codes(rule, self._rule_ids), integers(numbers, missing)
 
-    def _operations(self, frame: pd.DataFrame, profile: Int32, shown: Bool, judged: Judgement, per: _PerProfile) -> Any:
+    def _operations(self, profile: Int32, shown: Bool, judged: Judgement, per: _PerProfile) -> Any:
         """Names of the operations a window was found for; all of the service's where none was."""
         words: dict[str, int] = {}
         codes = np.full(len(profile), -1, np.int32)

@@ -32,7 +32,6 @@ Bool = npt.NDArray[np.bool_]
 _HIDDEN = re.compile(rb"\\(?:/|u00(?:2[fF]|3[aA]))")
 """Escaped forms of the characters in `://`."""
 _SCHEMES = ("https://", "http://")
-_MANY = 1 << 16
 
 
 @dataclass
