@@ -479,7 +479,10 @@
     const one = shown.row(row).data();
     if (!one || (!opener && String(getSelection()) !== "")) return;
     event.preventDefault();
-    location.hash = address({ ...state, file: text("asset_id", one.i) });
+    const place = address({ ...state, file: text("asset_id", one.i) });
+    // At once and not on `hashchange`, which comes later: a key pressed in between would be meant for the open card.
+    try { history.pushState(null, "", place); } catch { location.hash = place; }
+    follow();
   });
 
   // --- links into the list, the first state, and paper ---

@@ -404,7 +404,9 @@ def test_a_browser_runs_and_fetches_nothing(made: Outputs, folder: str, chromium
         page.wait_for_selector("#files tbody tr")
         for row in range(min(3, page.locator("#files tbody th a.open").count())):
             page.locator("#files tbody th a.open").nth(row).click()
+            page.locator("dialog[open]").wait_for()
             page.keyboard.press("Escape")
+            page.locator("dialog[open]").wait_for(state="hidden")
         assert asked == [page_file.as_uri()]
         assert said == []
         assert page.evaluate(f"typeof window.{MARK}") == "undefined"
