@@ -9,7 +9,7 @@ from typing import Any
 from policy_engine.columns import MEDIA, UNLISTED_ROLE
 from policy_engine.history import FlatFile, Outputs, decode_output
 from policy_engine.model import Catalog, Service
-from policy_engine.urls import file_identity, urls_in
+from policy_engine.urls import file_identity, is_plain_url, urls_in
 
 UNLISTED = 0
 """Place of the kind of file that no catalog path lists."""
@@ -319,12 +319,10 @@ def _key_of(pair: tuple[str, Any]) -> str:
 
 
 _NO_KEYS: dict[str, Node] = {}
-_SCHEMES = ("https://", "http://")
 
 
 def _take(leaf: _Leaf | None, text: str, found: _Found) -> None:
-    if text.startswith(_SCHEMES) and len(text) > 8 and text.isprintable() and " " not in text:
-        # The common form needs no closer look; urls_in would give just this text.
+    if is_plain_url(text):
         found.append((leaf, text))
     else:
         found.extend((leaf, url) for url in urls_in(text, leaf is not None))

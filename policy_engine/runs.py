@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import sys
+import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +26,7 @@ from policy_engine.history import (
     Unit,
     WaitingRecords,
     checksums,
+    merge_neighbours,
     merge_records,
     plan_units,
 )
@@ -38,6 +39,8 @@ from policy_engine.totals import FindingTotals, count_findings
 from policy_engine.workers import start_workers
 
 Keys = np.ndarray[Any, np.dtype[np.uint64]]
+Found = tuple[Keys, int]
+"""Checksums of the task ids of a unit, and the number of its lines."""
 
 
 @dataclass
@@ -133,9 +136,9 @@ class EvaluationRun:
     """
     The findings of a history: iterate `chunks` once, then read `totals`.
 
-    Tasks whose records stand in one place come in the order of the input; those merged from several records
-    follow, ordered by task id and service. Memory is bounded by the sizes of the options, whatever the history holds:
-    what must wait for other records and does not fit waits on disk.
+    Tasks whose records stand in one place come in the order of the input, and rows of a table that follow each other
+    are one place; tasks merged from several places come last, ordered by task id and service. Memory is bounded by the
+    sizes of the options, whatever the history holds: what must wait for other records and does not fit waits on disk.
     """
 
     def __init__(
@@ -192,38 +195,36 @@ class EvaluationRun:
         yield from self._watched(units, counts, self.mapper.map(_read_parts, work, units))
 
     def _look_for_repeated(
-        self, units: list[Unit], keys: Iterable[tuple[Keys, int]], work: _Work, scratch: Scratch
+        self, units: list[Unit], keys: Iterable[Found | None], work: _Work, scratch: Scratch
     ) -> tuple[list[Unit], list[int]]:
-        """Give each unit the number of its first line, count its records, and tell `work` which task ids repeat."""
-        counts: list[int] = []
-        done, total = 0, sum(map(self._bytes_of, units))
+        """Give each unit the number of its first line, count its keys, and tell `work` which task ids repeat."""
+        done, total = 0, sum(unit.size for unit in units)
+        told = 0
 
-        def watched() -> Iterator[tuple[Keys, int]]:
-            nonlocal done
+        def watched() -> Iterator[Found | None]:
+            nonlocal done, told
             for unit, found in zip(units, keys, strict=True):
-                counts.append(len(found[0]))
-                done += self._bytes_of(unit)
-                self._tell("looking", done, total, sum(counts))
+                done += unit.size
+                told += len(found[0]) if found is not None else 0
+                self._tell("looking", done, total, told)
                 yield found
 
         self._tell("looking", 0, total, 0)
-        numbered, work.duplicates = _prepare(units, watched(), KeyStore(scratch, self.options.sizes.keys))
+        store = KeyStore(scratch, self.options.sizes.keys)
+        numbered, counts, work.duplicates = _prepare(units, watched(), store, work.keys)
         return numbered, counts
 
     def _watched(self, units: list[Unit], counts: list[int], results: Iterable[Iterable[_Part]]) -> Iterator[_Part]:
-        done, records, total = 0, 0, sum(map(self._bytes_of, units))
+        done, records, total = 0, 0, sum(unit.size for unit in units)
         for unit, count, parts in zip(units, counts, results, strict=True):
             of_unit = 0
             for part in parts:
                 yield part
                 of_unit += part.totals.seen.records
                 share = min(1.0, of_unit / count) if count else 0.0
-                self._tell("judging", done + int(share * self._bytes_of(unit)), total, records + of_unit)
-            done, records = done + self._bytes_of(unit), records + of_unit
+                self._tell("judging", done + int(share * unit.size), total, records + of_unit)
+            done, records = done + unit.size, records + of_unit
             self._tell("judging", done, total, records)
-
-    def _bytes_of(self, unit: Unit) -> int:
-        return self.sources[unit.file].size if unit.end is None else unit.end - unit.start
 
     def _tell(self, stage: Literal["looking", "judging", "merging"], done: int, total: int, records: int) -> None:
         if self.watch is not None:
@@ -281,7 +282,7 @@ class _Work:
             self._as_of, options.question.horizon, pack.longest_task, options.known_on
         )  # fmt: skip
 
-    def keys(self, unit: Unit) -> tuple[Keys, int]:
+    def keys(self, unit: Unit) -> Found | None:
         return self.reader.keys(unit)
 
     def parts(self, unit: Unit) -> Iterator[_Part]:
@@ -292,7 +293,12 @@ class _Work:
                 if again.any():
                     waiting = batch.take(np.flatnonzero(again).tolist())
                     batch = batch.take(np.flatnonzero(~again).tolist())
-            yield replace(self.judge(batch, seen), waiting=waiting)
+            away = 0
+            if self.reader.is_table(unit):
+                batch, away = merge_neighbours(batch, self.reader.names)
+            part = self.judge(batch, seen)
+            part.totals.merged = away
+            yield replace(part, waiting=waiting)
 
     def judge(self, tasks: Batch, seen: Seen) -> _Part:
         assets, task_totals = self._maker.make(tasks)
@@ -318,18 +324,39 @@ def _patient_collector() -> Iterator[None]:
 
 
 def _prepare(
-    units: list[Unit], keys: Iterable[tuple[Keys, int]], store: KeyStore | None = None
-) -> tuple[list[Unit], Keys]:
-    """Give each unit the number of its first line, and find the task ids that occur more than once."""
-    store = store or KeyStore(Scratch(), sys.maxsize)
-    numbered = []
-    line = 1
-    for unit, (found, lines) in zip(units, keys, strict=True):
-        store.add(found)
-        line = line if unit.start else 1
-        numbered.append(replace(unit, first_line=line))
-        line += lines
-    return numbered, store.repeated()
+    units: Sequence[Unit],
+    keys: Iterable[Found | None],
+    store: KeyStore,
+    again: Callable[[Unit], Found | None],
+) -> tuple[list[Unit], list[int], Keys]:
+    """
+    Give each unit the number of its first line, count its keys, and find the task ids that occur more than once.
+
+    A file of which some unit could not be read apart becomes one unit; `again` gives its keys.
+    """
+    numbered: list[Unit] = []
+    counts: list[int] = []
+    for file, group in itertools.groupby(zip(units, keys, strict=True), key=lambda pair: pair[0].file):
+        mark, size, line = store.count, 0, 1
+        of_file: list[tuple[Unit, int]] | None = []
+        for unit, found in group:
+            size += unit.size
+            if found is None:
+                of_file = None
+            elif of_file is not None:
+                store.add(found[0])
+                of_file.append((replace(unit, first_line=line), len(found[0])))
+                line += found[1]
+        if of_file is None:
+            store.forget_from(mark)
+            whole = Unit(file, size=size)
+            found = again(whole)
+            assert found is not None, "a whole file is read apart from nothing"
+            store.add(found[0])
+            of_file = [(whole, len(found[0]))]
+        numbered += [unit for unit, _ in of_file]
+        counts += [count for _, count in of_file]
+    return numbered, counts, store.repeated()
 
 
 def _are_in(keys: Keys, known: Keys) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -338,7 +365,7 @@ def _are_in(keys: Keys, known: Keys) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.asarray(known[places] == keys)
 
 
-def _read_keys(work: _Work, unit: Unit) -> tuple[Keys, int]:
+def _read_keys(work: _Work, unit: Unit) -> Found | None:
     return work.keys(unit)
 
 
@@ -347,7 +374,7 @@ def _read_parts(work: _Work, unit: Unit) -> list[_Part]:
         return list(work.parts(unit))
 
 
-def _keys_of(work: _Work, unit: Unit) -> Iterator[tuple[Keys, int]]:
+def _keys_of(work: _Work, unit: Unit) -> Iterator[Found | None]:
     yield work.keys(unit)
 
 

@@ -30,6 +30,13 @@ _BASIC_TIME = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([
 
 
 _MOST_SITES = 100_000
+_SCHEMES = ("https://", "http://")
+_SHORTEST = len("https://")
+
+
+def is_plain_url(text: str) -> bool:
+    """True for the common form of an address, for which `urls_in` would give just this text."""
+    return text.startswith(_SCHEMES) and len(text) > _SHORTEST and text.isprintable() and " " not in text
 
 
 def is_url(text: str) -> bool:

@@ -26,7 +26,7 @@ from policy_engine.distributed import cluster as cluster_module
 from policy_engine.distributed import likeness, mapper, open_cluster
 from policy_engine.evaluation import Question
 from policy_engine.history import find_sources
-from policy_engine.history import reading as reading_module
+from policy_engine.history import units as units_module
 from policy_engine.periods import DAY, HOUR, parse_instant
 from policy_engine.problems import InputUnusable, UsageProblem
 from policy_engine.runs import EvaluationRun, RunOptions
@@ -144,7 +144,7 @@ def test_a_cluster_gives_the_same_bytes(
     """
     On a cluster that runs already, and cut into many more units than are under way at a time, the table is the same.
     """
-    monkeypatch.setattr(reading_module, "UNIT", 15_001)
+    monkeypatch.setattr(units_module, "UNIT", 15_001)
     one = policy_engine("evaluate", history, "--as-of", AS_OF, "-o", tmp_path / "one.csv")
     many = policy_engine("evaluate", history, "--as-of", AS_OF, "-o", tmp_path / "many.csv", "--scheduler", address)
     assert many == one
@@ -156,7 +156,7 @@ def test_few_results_exist_at_a_time(address: str, history: Path, monkeypatch: p
     """
     However many units there are, and however slowly their findings are written, only a few are under way.
     """
-    monkeypatch.setattr(reading_module, "UNIT", 5_003)
+    monkeypatch.setattr(units_module, "UNIT", 5_003)
     run = evaluation(history)
     with open_cluster(address, run.sources) as one:
         client: Any = one._client
@@ -171,7 +171,7 @@ def test_a_killed_worker_costs_no_row(history: Path, tmp_path: Path, monkeypatch
     """
     When a worker process is killed in the middle of a run, the findings are those of a run in which none was.
     """
-    monkeypatch.setattr(reading_module, "UNIT", 15_001)
+    monkeypatch.setattr(units_module, "UNIT", 15_001)
     expected = rows(list(evaluation(history).chunks()))
     run = evaluation(history)
     with open_cluster("local", run.sources, jobs=2, folder=str(tmp_path)) as one:
@@ -263,7 +263,7 @@ def test_workers_that_all_end(history: Path, tmp_path: Path, monkeypatch: pytest
     """
     Without a worker at the start, or when all ended and none comes back, a run gives up and does not wait for ever.
     """
-    monkeypatch.setattr(reading_module, "UNIT", 15_001)
+    monkeypatch.setattr(units_module, "UNIT", 15_001)
     monkeypatch.setattr(mapper, "_PATIENCE", 2.0)
     monkeypatch.setattr(mapper, "_LOOK", 0.2)
     run = evaluation(history)
@@ -286,7 +286,7 @@ def test_a_scheduler_that_ends(address: str, history: Path, monkeypatch: pytest.
     """
     When the connection to the scheduler ends in the middle of a run, the run ends with a sentence.
     """
-    monkeypatch.setattr(reading_module, "UNIT", 5_003)
+    monkeypatch.setattr(units_module, "UNIT", 5_003)
     run = evaluation(history)
     with pytest.raises(UsageProblem) as caught, open_cluster(address, run.sources) as one:
         run.mapper = one

@@ -41,6 +41,7 @@ from policy_engine.columns import FINDING_COLUMNS
 from policy_engine.evaluation import Question
 from policy_engine.history import HistoryReader, find_sources, plan_units
 from policy_engine.history import reading as reading_module
+from policy_engine.history import units as units_module
 from policy_engine.periods import DAY, HOUR, parse_instant
 from policy_engine.problems import InputUnusable, Problem, TotalsMismatch
 from policy_engine.runs import EvaluationRun, Progress, RunOptions, Totals
@@ -112,7 +113,7 @@ def test_blocks_and_processes_change_nothing(
     history = folder if block > 1_000 else write(folder.parent / "small.jsonl", as_lines(some_records(8)))
     expected = read(history)
     monkeypatch.setattr(reading_module, "BLOCK", max(1, block // 3))
-    monkeypatch.setattr(reading_module, "UNIT", block)
+    monkeypatch.setattr(units_module, "UNIT", block)
     monkeypatch.setattr(reading_module, "_RECORDS", max(1, block // 1_000))
     reading = read(history, jobs=jobs)
     assert reading.answers == expected.answers
@@ -140,7 +141,7 @@ def test_units_cover_every_line_once(lines: list[str], block: int, end: str, has
         path = write(Path(folder) / "a.jsonl", text)
         whole = read(path)
         patch.setattr(reading_module, "BLOCK", max(1, block // 2))
-        patch.setattr(reading_module, "UNIT", block)
+        patch.setattr(units_module, "UNIT", block)
         (source,) = find_sources([str(path)]).sources
         units = plan_units([source])
         assert [unit.start for unit in units] == list(range(0, source.size, block))

@@ -3,11 +3,13 @@
 from policy_engine.history.batch import Batch, FlatFile, Outputs
 from policy_engine.history.merging import merge_records, service_key
 from policy_engine.history.names import STATES, ServiceNames
+from policy_engine.history.neighbours import merge_neighbours
 from policy_engine.history.output_fields import decode_output
-from policy_engine.history.reading import HistoryReader, Unit, checksums, plan_units
+from policy_engine.history.reading import HistoryReader, checksums
 from policy_engine.history.records import FIELD_PROBLEMS, QUARANTINE_REASONS, PageSeen, Seen, SetAside
 from policy_engine.history.sources import Found, Source, find_sources
 from policy_engine.history.tables import TABLE_COLUMNS
+from policy_engine.history.units import Unit, plan_units
 from policy_engine.history.waiting import KeyStore, WaitingRecords, find_duplicates
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "decode_output",
     "find_duplicates",
     "find_sources",
+    "merge_neighbours",
     "merge_records",
     "plan_units",
     "service_key",

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 Int64 = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class FlatFile:
+class FlatFile(msgspec.Struct, frozen=True, gc=False):
     """A file as a table names it: one URL with whatever facts the row states."""
 
     url: str
@@ -77,6 +77,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.task_id)
+
+    def part(self, start: int, end: int) -> Batch:
+        """The rows from one place to another, of records that have not been merged."""
+        columns = {one.name: getattr(self, one.name)[start:end] for one in fields(self) if one.name != "also"}
+        return Batch(**columns)
 
     def take(self, rows: Sequence[int]) -> Batch:
         """A batch of some rows, in the order given."""

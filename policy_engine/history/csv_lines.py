@@ -7,16 +7,13 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TextIO
 
-from policy_engine.problems import InputUnusable, Problem
+from policy_engine.history.table_text import TableText
 
 _DELIMITERS = ",;\t"
 _NAMED_DELIMITER = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
 _LONGEST_HEADER = 50
 """Lines."""
-_LONGEST_LINE = 1 << 25
-"""Characters."""
 
 
 @dataclass(frozen=True)
@@ -33,29 +30,65 @@ class Row:
 class CsvLines:
     """The lines of a table, each held until the row that it belongs to is known to be whole."""
 
-    def __init__(self, text: TextIO) -> None:
-        """`text` must not translate line ends."""
+    def __init__(self, text: TableText, first_line: int = 1, delimiter: str = "") -> None:
+        """Without a delimiter the text must begin with the header, which tells it."""
         self._text = text
         self._again: deque[str] = deque()
         self._taken: list[str] = []
-        self._line = 0
-        self._delimiter = ""
+        self._line = first_line - 1
+        self.delimiter = delimiter
+
+    @property
+    def line(self) -> int:
+        """Number of the last line that was served."""
+        return self._line
+
+    def plain_rows(self) -> list[list[str]] | None:
+        """
+        The next rows where each line of a block is a row by itself, empty ones included; none at the end.
+
+        None where that is not so, or cannot be known: the same lines then come from `rows`. The two agree, since the
+        same parser divides the fields: as many rows as lines means that none of them has more than its line.
+        """
+        if self._again or not self.delimiter:
+            return None
+        text = self._text.block()
+        if "\r" in text and text.count("\r") != text.count("\r\n"):
+            self._text.take_back(text)
+            return None
+        lines = text.split("\n")
+        if not lines[-1]:
+            lines.pop()
+        try:
+            rows = list(csv.reader(lines, delimiter=self.delimiter, strict=True, skipinitialspace=True))
+        except csv.Error:
+            rows = []
+        if len(rows) != len(lines):
+            self._text.take_back(text)
+            return None
+        self._line += len(lines)
+        return rows
 
     def rows(
-        self, width: int | None = None, is_plausible: Callable[[Sequence[str]], bool] | None = None
+        self,
+        width: int | None = None,
+        is_plausible: Callable[[Sequence[str]], bool] | None = None,
+        only_block: bool = False,
     ) -> Iterator[Row]:
         """
-        The rows from here on; rows of empty fields are none. A caller may stop after the header and come again.
+        The rows from here on, or of the block begun; rows of empty fields are none.
 
-        A quotation mark that nobody closed swallows the lines below it. A row of several lines that is not `width`
-        fields wide is therefore taken apart: its first line is the defect, and each line below it that is a row by
-        itself and plausible is a row.
+        A caller may stop after the header and come again. A quotation mark that nobody closed swallows the lines below
+        it. A row of several lines that is not `width` fields wide is therefore taken apart: its first line is the
+        defect, and each line below it that is a row by itself and plausible is a row.
         """
-        if not self._delimiter:
+        if not self.delimiter:
             self._choose_delimiter()
         strict = self._reader()
         taken = self._taken
-        while True:
+        is_begun = False
+        while not (only_block and is_begun and not self._again and self._text.is_between_blocks):
+            is_begun = True
             taken.clear()
             defect = ""
             fields: list[str] | None = None
@@ -76,10 +109,10 @@ class CsvLines:
                 yield Row(first, fields)
 
     def _reader(self) -> Iterator[list[str]]:
-        return csv.reader(self._lines(), delimiter=self._delimiter, strict=True, skipinitialspace=True)
+        return csv.reader(self._lines(), delimiter=self.delimiter, strict=True, skipinitialspace=True)
 
     def _lines(self) -> Iterator[str]:
-        again, taken, next_line = self._again, self._taken, self._next_line
+        again, taken, next_line = self._again, self._taken, self._text.readline
         while True:
             line = again.popleft() if again else next_line()
             if not line:
@@ -88,28 +121,21 @@ class CsvLines:
             taken.append(line)
             yield line
 
-    def _next_line(self) -> str:
-        line = self._text.readline(_LONGEST_LINE)
-        if len(line) == _LONGEST_LINE and line[-1] not in "\r\n":
-            message = f"a line of the table is longer than {_LONGEST_LINE >> 20} Mi characters"
-            raise InputUnusable(Problem("line-too-long", message, help="is this a table, a row a line?"))
-        return line
-
     def _choose_delimiter(self) -> None:
         """Read the header, whose titles may hold line breaks, and take the delimiter that occurs most often in it."""
         header = ""
-        while line := self._next_line():
+        while line := self._text.readline():
             if not header.strip() and (named := _NAMED_DELIMITER.fullmatch(line.strip("\r\n "))):
                 # A line that spreadsheets write for each other before the header.
                 self._line += len(self._again) + 1
                 self._again.clear()
-                self._delimiter = named.group(1)
+                self.delimiter = named.group(1)
                 return
             self._again.append(line)
             header += line
             if header.strip() and (header.count('"') % 2 == 0 or len(self._again) > _LONGEST_HEADER):
                 break
-        self._delimiter = max(_DELIMITERS, key=header.count)
+        self.delimiter = max(_DELIMITERS, key=header.count)
 
     def _rescue(
         self, first: int, width: int | None, is_plausible: Callable[[Sequence[str]], bool] | None, is_defective: bool
@@ -128,6 +154,6 @@ class CsvLines:
 
     def _leniently(self, line: str) -> list[str] | None:
         try:
-            return next(csv.reader([line], delimiter=self._delimiter, skipinitialspace=True), [])
+            return next(csv.reader([line], delimiter=self.delimiter, skipinitialspace=True), [])
         except csv.Error:
             return None

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from policy_engine.history.cells import MAX_USAGE
 from policy_engine.history.decoding import STRICT_ERRORS, check_utf8, count_lines, decode_strictly, is_line_by_line
 from policy_engine.history.names import ServiceNames
-from policy_engine.history.records import MAX_USAGE
 
 # Why this path is exact: a block is taken only if every line decodes into the types below, in which case the general
 # reader would read the same values and find no problem. A field typed UnsetType may not be there at all: it is one

@@ -62,6 +62,15 @@ class ServiceNames:
             known = self._resolved[key] = self._resolve(model, task_type, service)
         return known
 
+    def resolve_stated(
+        self, model: str | None, task_type: str | None, service: str | None
+    ) -> tuple[Naming, str | None]:
+        """What the names of a record mean, and its model: a service that the catalog does not list may be one."""
+        naming = self.resolve(model, task_type, service)
+        if naming.service is None and model is None and service is not None:
+            return self.resolve(service, task_type), service
+        return naming, model
+
     def state_of(self, status: str | None) -> int:
         """Place in STATES of a status word, in any case; unknown for empty and unlisted words."""
         known = self._states.get(status)

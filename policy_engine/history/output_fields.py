@@ -96,6 +96,16 @@ def read_flat_output(row: Mapping[str, Any], report: Report) -> object:
     return None if not parts else parts[0] if len(parts) == 1 else Outputs(parts)
 
 
+def read_facts(
+    output: object, media: object, role: object, watermarked: object, report: Report
+) -> tuple[str | None, str | None, str | None, str | None] | None:
+    """The fields of a FlatFile beside its address, of a row that names its output; None where `output` is more."""
+    text = output.strip() if type(output) is str else ""
+    if (output is not None and type(output) is not str) or text[:1] in ("{", "[") or is_url(text):
+        return None
+    return text or None, _word(media), _word(role), _mark(watermarked, report)
+
+
 def _urls_of(value: object, report: Report) -> list[str]:
     """The addresses in a cell: one as a rule; several divided by white space, or a list."""
     if value is None or value == "":

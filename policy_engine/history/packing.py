@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, fields
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -57,7 +57,7 @@ def _wrapped(value: Any) -> Any:
     if kind is list:
         return [_wrapped(one) for one in value]
     if kind is FlatFile:
-        return msgspec.msgpack.Ext(_FILE, msgspec.msgpack.encode(astuple(value)))
+        return msgspec.msgpack.Ext(_FILE, msgspec.msgpack.encode(msgspec.structs.astuple(value)))
     if kind is Outputs:
         # Bytes within stay what they are: an output that has not been decoded yet.
         parts = [one if type(one) is bytes else _wrapped(one) for one in value]

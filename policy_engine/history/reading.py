@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import compress
 from typing import IO, Any
 
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from policy_engine.history.batch import Batch
+from policy_engine.history.batch import Batch, join
 from policy_engine.history.decoding import (
     BOM,
     STRICT_ERRORS,
@@ -25,16 +26,16 @@ from policy_engine.history.decoding import (
 )
 from policy_engine.history.fast_path import FastPath
 from policy_engine.history.names import ServiceNames
+from policy_engine.history.neighbours import Told, open_end
 from policy_engine.history.records import RecordReader, Seen
 from policy_engine.history.sources import MAX_DOCUMENT, Source, open_bytes
-from policy_engine.history.tables import read_csv, read_parquet
+from policy_engine.history.tables import NotApart, TableReader
+from policy_engine.history.units import Unit
 from policy_engine.model import Catalog
 from policy_engine.problems import InputUnusable, Problem, SourceSpan
 
 BLOCK = 1 << 18
 """Bytes of JSON Lines that are decoded at a time; few enough for what is decoded to stay in the processor's cache."""
-UNIT = 1 << 25
-"""Bytes of JSON Lines that are handed to a process at a time, unless told otherwise."""
 _RECORDS = 40_000
 """Records of a batch, unless told otherwise."""
 _RECORD = 1 << 10
@@ -49,33 +50,6 @@ _UUID = 36
 """Characters of a UUID."""
 _FACTORS = np.array([0x9E3779B97F4A7C15 * (2 * place + 1) % 2**64 for place in range(_UUID // 4)], np.uint64)
 """Odd numbers that spread the pieces of an id over 64 bits."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A part of a source that can be read on its own."""
-
-    file: int
-    """Place of the source in the list of sources."""
-    start: int = 0
-    """First byte, for plain JSON Lines; the unit begins at the first line that starts at or after it."""
-    end: int | None = None
-    """First byte no longer in it; None = to the end of the file."""
-    first_line: int = 1
-    """Number of its first line."""
-
-
-def plan_units(sources: Sequence[Source], size: int | None = None) -> list[Unit]:
-    """Cut plain JSON Lines into blocks of `size` bytes that can be read apart; every other source is one unit."""
-    size = size or UNIT
-    units = []
-    for place, source in enumerate(sources):
-        if source.kind == "json-lines" and not source.compression and source.size > size:
-            edges = [*range(0, source.size, size), source.size]
-            units += [Unit(place, start, end) for start, end in itertools.pairwise(edges)]
-        else:
-            units.append(Unit(place))
-    return units
 
 
 class HistoryReader:
@@ -93,44 +67,38 @@ class HistoryReader:
         self.names = ServiceNames(catalog)
         self._legacy = catalog.legacy_outputs
         self._fast = FastPath(self.names, catalog.legacy_outputs)
-        self._mapping = dict(mapping or {})
         self._records = records or _RECORDS
-        self._rows = min(self._records, _ROWS)
+        self._tables = TableReader(self.names, dict(mapping or {}), min(self._records, _ROWS))
 
     def batches(self, unit: Unit) -> Iterator[tuple[Batch, Seen]]:
         """
         The records of a unit, in batches, with what was set aside.
 
-        Raises InputUnusable when the file itself cannot be read to its end.
+        Rows of a table that belong to one task and stand one below the other come in one batch, unless they are too
+        many (neighbours.MOST). Raises InputUnusable when the file itself cannot be read to its end.
         """
         source = self.sources[unit.file]
         reader = RecordReader(self.names, self._legacy, unit.file)
-        try:
-            for _ in self._feed(unit, source, reader):
-                yield _take(reader)
-            yield _take(reader)
-        except InputUnusable as error:
-            # Lower layers may not know the file's name.
-            raise InputUnusable(
-                [
-                    problem if problem.span else replace(problem, span=SourceSpan(source.name, 1))
-                    for problem in error.problems
-                ]
-            ) from None
-        except OSError as error:
-            raise InputUnusable(
-                Problem(
-                    "unreadable-file", f"the file cannot be read: {error.strerror or error}", SourceSpan(source.name, 1)
-                )
-            ) from None
+        parts = self._parts(unit, source, reader)
+        with _named(source):
+            yield from _with_neighbours(parts) if self.is_table(unit) else parts
 
-    def keys(self, unit: Unit) -> tuple[npt.NDArray[np.uint64], int]:
+    def _parts(self, unit: Unit, source: Source, reader: RecordReader) -> Iterator[tuple[Batch, Seen]]:
+        for _ in self._feed(unit, source, reader):
+            yield _take(reader)
+        yield _take(reader)
+
+    def keys(self, unit: Unit) -> tuple[npt.NDArray[np.uint64], int] | None:
         """
         Checksums of the task ids in a unit, one per usable record in any order, and the number of lines.
 
-        Equal ids have equal checksums; different ids rarely share one, which costs time and changes nothing.
+        Equal ids have equal checksums; different ids rarely share one, which costs time and changes nothing. Rows of a
+        table that `batches` gives together count once. None where it turns out that the unit cannot be read apart from
+        others of its file.
         """
         source = self.sources[unit.file]
+        if self.is_table(unit):
+            return self._keys_of_table(unit, source)
         if source.kind == "json-lines" and not source.compression:
             found: list[str] = []
             lines = 0
@@ -140,6 +108,27 @@ class HistoryReader:
             return _checksums(found), lines
         sums = [checksums(batch) for batch, _ in self.batches(unit)]
         return np.concatenate(sums), 0
+
+    def is_table(self, unit: Unit) -> bool:
+        """True where rows of one task may stand one below the other."""
+        return self.sources[unit.file].kind in ("csv", "parquet")
+
+    def _keys_of_table(self, unit: Unit, source: Source) -> tuple[npt.NDArray[np.uint64], int] | None:
+        read = self._tables.csv_ids if source.kind == "csv" else self._tables.parquet_ids
+        told, sums, lines = Told(), [np.empty(0, np.uint64)], 0
+        with _named(source):
+            try:
+                for ids in read(source, unit):
+                    sums.append(_checksums(told.take(ids)))
+                    lines += len(ids)
+            except NotApart:
+                if source.kind == "csv" and unit.end is not None:
+                    return None
+                told, sums, lines = Told(), [np.empty(0, np.uint64)], 0
+                for batch, seen in self.batches(unit):
+                    sums.append(_checksums(told.take(_with_gaps(batch))))
+                    lines += seen.records
+        return np.concatenate(sums), lines
 
     def _ids(self, block: bytes, file: int) -> list[str]:
         """Task ids of the records in a block of lines, decoding only those where every line is a bare task."""
@@ -157,9 +146,9 @@ class HistoryReader:
 
     def _feed(self, unit: Unit, source: Source, reader: RecordReader) -> Iterator[None]:
         if source.kind == "csv":
-            yield from read_csv(source, reader, self._mapping, self._rows)
+            yield from self._tables.read_csv(source, reader, unit)
         elif source.kind == "parquet":
-            yield from read_parquet(source, reader, self._mapping, self._rows)
+            yield from self._tables.read_parquet(source, reader, unit)
         elif source.kind == "json":
             values = _document(source)
             for line, group in itertools.groupby(values, key=lambda one: one[0]):
@@ -221,6 +210,43 @@ def _check_length(line: bytes, source: Source) -> None:
             "line-too-long", f"a line is longer than {_MAX_LINE >> 20} MiB",
             SourceSpan(source.name, 1), help="is this JSON Lines, one record per line?",
         ))  # fmt: skip
+
+
+@contextmanager
+def _named(source: Source) -> Iterator[None]:
+    """Name the file in problems of lower layers, which may not know it."""
+    try:
+        yield
+    except InputUnusable as error:
+        span = SourceSpan(source.name, 1)
+        raise InputUnusable([one if one.span else replace(one, span=span) for one in error.problems]) from None
+    except OSError as error:
+        message = f"the file cannot be read: {error.strerror or error}"
+        raise InputUnusable(Problem("unreadable-file", message, SourceSpan(source.name, 1))) from None
+
+
+def _with_neighbours(parts: Iterable[tuple[Batch, Seen]]) -> Iterator[tuple[Batch, Seen]]:
+    """Batches of rows, each without those at its end that the next one may go on with; they begin that one."""
+    held: Batch | None = None
+    for batch, seen in parts:
+        whole = batch if held is None else join([held, batch])
+        edge = open_end(whole)
+        held = whole.part(edge, len(whole)) if edge < len(whole) else None
+        yield whole.part(0, edge) if held is not None else whole, seen
+    if held is not None:
+        yield held, Seen()
+
+
+def _with_gaps(batch: Batch) -> list[str]:
+    """The task ids of a batch of rows, "" where something stands between two of them."""
+    ids = [""]
+    above = 0
+    for line, one in zip(batch.line, batch.task_id, strict=True):
+        if line != above + 1:
+            ids.append("")
+        ids.append(one)
+        above = line
+    return ids
 
 
 def _take(reader: RecordReader) -> tuple[Batch, Seen]:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
 from policy_engine.history.batch import Batch
+from policy_engine.history.cells import (
+    first_time,
+    identifier,
+    is_missing,
+    is_whole,
+    read_account,
+    read_amount,
+    read_pool,
+    read_usage,
+)
 from policy_engine.history.names import STATES, WAITING_STATES, ServiceNames
-from policy_engine.history.output_fields import kind_of, read_boolean, read_flat_output, read_output
+from policy_engine.history.output_fields import kind_of, read_flat_output, read_output
 from policy_engine.history.shapes import Page, is_bare, take_apart
 from policy_engine.history.times import read_times
 from policy_engine.periods import NAT
@@ -23,10 +33,6 @@ MAX_QUARANTINE = 1_000_000
 """Records that are set aside at most; beyond them, the whole is no export, and holding each would fill the memory."""
 _WIDTH = 23
 """Columns in which records wait for `finish`."""
-MAX_USAGE = 10**12
-"""A task that cost more says something else; sums over a chunk stay inside int64."""
-_WHOLE_FLOATS = 2**53
-"""Below it a number with a fractional point is a whole number exactly."""
 
 FIELD_PROBLEMS: dict[str, str] = {
     "unreadable_time": "A time has no zone, is not RFC 3339, or is impossible or far away; it counts as unknown.",
@@ -232,7 +238,7 @@ class RecordReader:
     ) -> None:
         task_id = record.get("task_id")
         if type(task_id) is not str:
-            if type(task_id) is int or _is_whole(task_id):
+            if type(task_id) is int or is_whole(task_id):
                 task_id = str(int(task_id))
             elif task_id is None:
                 self.set_aside(line, item, "no_task_id", "no `task_id`", "a `task_id`")
@@ -273,11 +279,11 @@ class RecordReader:
         if task_type is None and type(meta.get("task_type")) is str:
             task_type = meta["task_type"] or None
         created, ended = meta.get("created_at"), meta.get("ended_at")
-        if _is_missing(created):
-            created = _first_time(created, get("created_at"))
-        if _is_missing(ended):
-            ended = _first_time(ended, meta.get("completed_at"), get("ended_at"), get("completed_at"))
-        pool = self._pool(meta, detail, record, line, item)
+        if is_missing(created):
+            created = first_time(created, get("created_at"))
+        if is_missing(ended):
+            ended = first_time(ended, meta.get("completed_at"), get("ended_at"), get("completed_at"))
+        pool = read_pool((meta, detail, record), report)
         mode = config.get("service_mode")
         if mode is None or mode == "":
             mode = get("service_mode")
@@ -285,27 +291,23 @@ class RecordReader:
             if mode is not None:
                 self._problem("unreadable_service_mode", line, item, "service_mode", kind_of(mode))
             mode = None
-        consume, unit = self._usage(meta, record, line, item)
+        consume, unit = read_usage(meta, record, report)
         service = share = account = None
         if is_flat:
             service = text(("service",), "unreadable_model")
-            account = self._account(get("account"), line, item)
-            share = self._number(get("points"), "points", line, item)
+            account = read_account(get("account"), report)
+            share = read_amount(get("points"), "points", report)
             output = read_flat_output(record, report)
         else:
             output = read_output(record, self._legacy, report)
-        naming = self.names.resolve(model, task_type, service)
-        if naming.service is None and model is None and service is not None:
-            # A service that the catalog does not list may still be one of its model names.
-            model = service
-            naming = self.names.resolve(model, task_type)
+        naming, model = self.names.resolve_stated(model, task_type, service)
         state = self.names.state_of(status)
         has_parts = "meta" in record or "output" in record or "config" in record or output is not None
         is_object = has_parts and not is_flat and "task_model" not in record
         self._rows.append((
             line, item, task_id, naming.service, model, naming.task_type, naming.is_floating, is_object,
             status, state, created, ended, get("updated_at"), webhook, pool, mode or None, account,
-            consume, share, unit, _identifier(get("account_id")), _identifier(get("api_key_id")), output,
+            consume, share, unit, identifier(get("account_id")), identifier(get("api_key_id")), output,
         ))  # fmt: skip
 
     def _part(self, value: object, name: str, line: int, item: int) -> Mapping[str, Any]:
@@ -315,60 +317,6 @@ class RecordReader:
             self._problem("unreadable_part", line, item, name, kind_of(value))
         return _NOTHING
 
-    def _pool(
-        self, meta: Mapping[str, Any], detail: Mapping[str, Any], record: Mapping[str, Any], line: int, item: int
-    ) -> bool | None:
-        for part in (meta, detail, record):
-            value = part.get("is_using_private_pool")
-            if type(value) is bool:
-                return value
-            if value is None or value == "":
-                continue
-            known = read_boolean(value)
-            if known is not None:
-                return known
-            self._problem("unreadable_private_pool", line, item, "is_using_private_pool", kind_of(value))
-        return None
-
-    def _usage(
-        self, meta: Mapping[str, Any], record: Mapping[str, Any], line: int, item: int
-    ) -> tuple[int | None, str | None]:
-        usage = meta.get("usage")
-        if type(usage) is dict:
-            unit = usage.get("type")
-            return self._number(usage.get("consume"), "usage.consume", line, item), _word(unit)
-        if usage is not None:
-            self._problem("unreadable_part", line, item, "meta.usage", kind_of(usage))
-        for name in ("quota_usage", "quota_used"):
-            if meta.get(name) is not None:
-                return self._number(meta.get(name), name, line, item), name
-        for name in ("consume", "usage"):
-            if record.get(name) not in (None, ""):
-                return self._number(record.get(name), name, line, item), _word(record.get("usage_type"))
-        return None, _word(record.get("usage_type"))
-
-    def _number(self, value: object, name: str, line: int, item: int) -> int | None:
-        if value is None or value == "":
-            return None
-        number: object = value
-        if type(value) is float and value.is_integer():
-            number = int(value)
-        elif type(value) is str and len(value) <= 24 and value.isascii():
-            digits, _, fraction = value.strip().partition(".")
-            number = int(digits) if digits.isdigit() and not fraction.strip("0") else None
-        if type(number) is int and 0 <= number <= MAX_USAGE:
-            return number
-        self._problem("unreadable_usage", line, item, name, kind_of(value))
-        return None
-
-    def _account(self, value: object, line: int, item: int) -> str | None:
-        if value is None or value == "":
-            return None
-        if value in ("pay_as_you_go", "host_your_account"):
-            return str(value)
-        self._problem("unreadable_account", line, item, "account", kind_of(value))
-        return None
-
     def _problem(self, code: str, line: int, item: int, name: str, found: str) -> None:
         counts = self.seen.problem_counts
         counts[code] = counts.get(code, 0) + 1
@@ -377,31 +325,6 @@ class RecordReader:
 
 
 _NOTHING: Mapping[str, Any] = {}
-
-
-def _is_missing(time: object) -> bool:
-    """True for no time and for Go's zero time, so that another field may tell."""
-    return not time or (type(time) is str and time[:10] == "0001-01-01")
-
-
-def _first_time(*times: object) -> object:
-    """The first that is there; else the first as it stands, which may be of a kind to report."""
-    return next((time for time in times if not _is_missing(time)), None if times[0] == "" else times[0])
-
-
-def _is_whole(value: object) -> TypeGuard[float]:
-    """True for a float that stands for one integer; tables turn integers into floats where some are missing."""
-    return type(value) is float and value.is_integer() and abs(value) < _WHOLE_FLOATS
-
-
-def _word(value: object) -> str | None:
-    return value or None if type(value) is str else None
-
-
-def _identifier(value: object) -> str | None:
-    if _is_whole(value):
-        return str(int(value))
-    return value or None if type(value) is str else str(value) if type(value) is int else None
 
 
 def _least(first: np.ndarray[Any, np.dtype[np.int64]], second: np.ndarray[Any, np.dtype[np.int64]]) -> Any:

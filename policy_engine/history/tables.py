@@ -1,19 +1,23 @@
-"""Turns CSV and Parquet tables, a row per task or per asset, into flat records with the documented column names."""
+"""Turns CSV and Parquet tables, a row per task or per asset, into records by the documented column names."""
 
 from __future__ import annotations
 
 import codecs
 import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from policy_engine.history.csv_lines import CsvLines
-from policy_engine.history.names import UNKNOWN_STATE
+from policy_engine.history.arrow_tables import open_parquet, values_of
+from policy_engine.history.csv_lines import CsvLines, Row
+from policy_engine.history.flat_columns import FlatPath
+from policy_engine.history.names import UNKNOWN_STATE, ServiceNames
 from policy_engine.history.records import RecordReader
 from policy_engine.history.sources import Source, open_bytes
-from policy_engine.periods import SECOND, format_instant
+from policy_engine.history.table_text import TableText
+from policy_engine.history.units import Unit
 from policy_engine.problems import InputUnusable, Problem, SourceSpan, plain, suggest
 
 TABLE_COLUMNS: dict[str, str] = {
@@ -42,6 +46,8 @@ TABLE_COLUMNS: dict[str, str] = {
 """Columns of tables that are read, with their meaning; all text; other columns are passed over."""
 _ALSO = {"task_model": "model", "action": "task_type", "completed_at": "ended_at", "usage": "consume"}
 _LONGEST_FIELD = 1 << 24
+_IDS = 65_536
+"""Task ids of a Parquet file that are read at a time."""
 _MOST_TITLES, _LONGEST_TITLE = 1_000, 80
 """Titles among which a similar one is sought."""
 
@@ -98,48 +104,167 @@ def map_columns(header: Sequence[str], mapping: Mapping[str, str], name: str) ->
     return places
 
 
-def read_csv(source: Source, reader: RecordReader, mapping: Mapping[str, str], rows: int) -> Iterator[None]:
-    """Feed a CSV file into the reader; yields after every `rows` rows so that the caller can take the batch."""
-    csv.field_size_limit(_LONGEST_FIELD)
-    with open_bytes(source.path, source.compression) as raw:
-        lines = CsvLines(io.TextIOWrapper(raw, encoding="utf-8-sig", errors="strict", newline=""))
-        try:
-            yield from _read_rows(source, lines, reader, mapping, rows)
-        except UnicodeDecodeError:
-            raise InputUnusable(_undecodable(source)) from None
+@dataclass(frozen=True)
+class _Header:
+    fields: list[str]
+    delimiter: str
+    names: list[str | None]
+    """The documented name of each column."""
+
+    def named(self, fields: Sequence[str]) -> dict[str, str]:
+        """The fields of a row by their documented names."""
+        return {name: value for name, value in zip(self.names, fields, strict=True) if name is not None}
 
 
-def _read_rows(
-    source: Source, lines: CsvLines, reader: RecordReader, mapping: Mapping[str, str], rows: int
-) -> Iterator[None]:
-    header = next((row for row in lines.rows() if row.fields is not None), None)
-    if header is None or header.fields is None:
-        raise InputUnusable(Problem("not-an-export", "the table has no header", SourceSpan(source.name, 1)))
-    places = map_columns(header.fields, mapping, source.name)
-    width = len(header.fields)
-    names = [places.get(place) for place in range(width)]
+class NotApart(Exception):
+    """The task ids of a unit cannot be told without reading its records."""
 
-    def named(fields: Sequence[str]) -> dict[str, str]:
-        return {name: value for name, value in zip(names, fields, strict=True) if name is not None}
 
-    def is_plausible(fields: Sequence[str]) -> bool:
-        record = named(fields)
-        status = record.get("status", "")
-        task_id = record["task_id"].strip()
-        return len(task_id.split()) == 1 and (not status.strip() or reader.names.state_of(status) != UNKNOWN_STATE)
+class TableReader:
+    """Feeds the rows of tables into a RecordReader: by the column where all is well, row by row where it is not."""
 
+    def __init__(self, names: ServiceNames, mapping: Mapping[str, str], rows: int) -> None:
+        """`mapping` as in `map_columns`; after every `rows` rows the readers yield, so that a batch can be taken."""
+        self._flat = FlatPath(names)
+        self._mapping = mapping
+        self._rows = rows
+        self._headers: dict[str, _Header] = {}
+
+    def read_csv(self, source: Source, reader: RecordReader, unit: Unit) -> Iterator[None]:
+        """
+        Feed a CSV file or a part of it.
+
+        Raises InputUnusable for a table without task ids, a line far too long, and text that is not UTF-8.
+        """
+        with self._opened(source, unit) as (lines, header):
+            width = len(header.fields)
+
+            def is_plausible(fields: Sequence[str]) -> bool:
+                record = header.named(fields)
+                status = record.get("status", "")
+                is_known = not status.strip() or reader.names.state_of(status) != UNKNOWN_STATE
+                return len(record["task_id"].split()) == 1 and is_known
+
+            while True:
+                first_line = lines.line + 1
+                rows = lines.plain_rows()
+                if rows is None:
+                    for row in lines.rows(width, is_plausible, only_block=True):
+                        _take_row(row, header, reader)
+                elif not rows:
+                    break
+                else:
+                    columns = self._plain_columns(rows, header, first_line)
+                    if columns is not None:
+                        reader.take_columns(columns)
+                    else:
+                        for line, fields in enumerate(rows, first_line):
+                            if any(fields):
+                                _take_row(Row(line, fields), header, reader)
+                if len(reader) >= self._rows:
+                    yield
+
+    def csv_ids(self, source: Source, unit: Unit) -> Iterator[list[str]]:
+        """
+        The task ids of a unit of a CSV file, one per line and "" where a line has none, in pieces.
+
+        Raises NotApart where a row has more than its line, so that it is not known which lines are rows; where no unit
+        of a file does, each of them begins with a row.
+        """
+        with self._opened(source, unit) as (lines, header):
+            place, width = header.names.index("task_id"), len(header.fields)
+            yield [""] * (lines.line - unit.first_line + 1)
+            while rows := lines.plain_rows():
+                yield [fields[place].strip() if len(fields) == width else "" for fields in rows]
+            if rows is None:
+                raise NotApart
+
+    def read_parquet(self, source: Source, reader: RecordReader, unit: Unit) -> Iterator[None]:
+        """Feed a Parquet file or a part of it; raises InputUnusable for one without task ids and for a damaged one."""
+        with open_parquet(source) as file:
+            titles = file.schema_arrow.names
+            places = map_columns(titles, self._mapping, source.name)
+            line = unit.first_line
+            for batch in file.iter_batches(
+                batch_size=self._rows, columns=[titles[place] for place in places], row_groups=_groups(file, unit)
+            ):
+                names = [places[titles.index(title)] for title in batch.schema.names]
+                table = dict(zip(names, map(values_of, batch.columns), strict=True))
+                columns = self._flat.columns(table, line)
+                if columns is not None:
+                    reader.take_columns(columns)
+                else:
+                    for number, values in enumerate(zip(*table.values(), strict=True), line):
+                        reader.read_flat(dict(zip(names, values, strict=True)), number)
+                line += batch.num_rows
+                yield
+
+    def parquet_ids(self, source: Source, unit: Unit) -> Iterator[list[str]]:
+        """The task ids of a unit of a Parquet file as `csv_ids` gives them; NotApart where they are not text."""
+        with open_parquet(source) as file:
+            titles = file.schema_arrow.names
+            places = map_columns(titles, self._mapping, source.name)
+            title = next(titles[place] for place, name in places.items() if name == "task_id")
+            for batch in file.iter_batches(_IDS, row_groups=_groups(file, unit), columns=[title], use_threads=False):
+                ids = values_of(batch.column(0))
+                if any(type(one) is not str and one is not None for one in ids):
+                    raise NotApart
+                yield [(one or "").strip() for one in ids]
+
+    def _plain_columns(self, rows: list[list[str]], header: _Header, first_line: int) -> list[list[Any]] | None:
+        width = len(header.fields)
+        if any(len(fields) != width for fields in rows):
+            return None
+        columns = list(zip(*rows, strict=True))
+        # A table that was joined of several repeats its header, perhaps behind a byte order mark.
+        title = header.fields[0]
+        if not {title, f"\ufeff{title}"}.isdisjoint(columns[0]):
+            return None
+        table = {name: column for name, column in zip(header.names, columns, strict=True) if name is not None}
+        return self._flat.columns(table, first_line)
+
+    @contextmanager
+    def _opened(self, source: Source, unit: Unit) -> Iterator[tuple[CsvLines, _Header]]:
+        """The lines of a part behind the header."""
+        csv.field_size_limit(_LONGEST_FIELD)
+        with open_bytes(source.path, source.compression) as raw:
+            try:
+                if unit.start:
+                    if source.path not in self._headers:
+                        with self._opened(source, Unit(unit.file)):
+                            pass
+                    header = self._headers[source.path]
+                    yield CsvLines(TableText(raw, unit.start, unit.end), unit.first_line, header.delimiter), header
+                else:
+                    lines = CsvLines(TableText(raw, 0, unit.end))
+                    header = self._headers[source.path] = self._header(source, lines)
+                    yield lines, header
+            except UnicodeDecodeError:
+                raise InputUnusable(_undecodable(source)) from None
+
+    def _header(self, source: Source, lines: CsvLines) -> _Header:
+        row = next((row for row in lines.rows() if row.fields is not None), None)
+        if row is None or row.fields is None:
+            raise InputUnusable(Problem("not-an-export", "the table has no header", SourceSpan(source.name, 1)))
+        places = map_columns(row.fields, self._mapping, source.name)
+        return _Header(row.fields, lines.delimiter, [places.get(place) for place in range(len(row.fields))])
+
+
+def _groups(file: Any, unit: Unit) -> range:
+    return range(unit.start, file.num_row_groups if unit.end is None else unit.end)
+
+
+def _take_row(row: Row, header: _Header, reader: RecordReader) -> None:
+    fields, width = row.fields, len(header.fields)
     expected = f"{width} fields as in the header"
-    for row in lines.rows(width, is_plausible):
-        if row.fields == header.fields or (row.fields and row.fields[0] == f"\ufeff{header.fields[0]}"):
-            continue  # tables that were joined repeat their header
-        if row.fields is not None and len(row.fields) == width:
-            reader.read_flat(named(row.fields), row.line)
-        elif row.fields is not None:
-            reader.set_aside(row.line, 0, "wrong_field_count", f"{len(row.fields)} fields", expected)
-        else:
-            reader.set_aside(row.line, 0, "not_csv", f"a row that is no CSV ({row.defect})", expected)
-        if len(reader) >= rows:
-            yield
+    if fields is None:
+        reader.set_aside(row.line, 0, "not_csv", f"a row that is no CSV ({row.defect})", expected)
+    elif fields == header.fields or (fields and fields[0] == f"\ufeff{header.fields[0]}"):
+        pass  # tables that were joined repeat their header
+    elif len(fields) == width:
+        reader.read_flat(header.named(fields), row.line)
+    else:
+        reader.set_aside(row.line, 0, "wrong_field_count", f"{len(fields)} fields", expected)
 
 
 def _undecodable(source: Source) -> Problem:
@@ -164,69 +289,3 @@ def _after(text: str, line: int, column: int) -> tuple[int, int]:
     """The place behind a text that begins at a place; a line ends with its line feed."""
     feeds = text.count("\n")
     return (line + feeds, len(text) - text.rfind("\n")) if feeds else (line, column + len(text))
-
-
-def read_parquet(source: Source, reader: RecordReader, mapping: Mapping[str, str], rows: int) -> Iterator[None]:
-    """Feed a Parquet file into the reader, `rows` rows at a time; needs pyarrow (the `parquet` extra)."""
-    span = SourceSpan(source.name, 1)
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise InputUnusable(Problem(
-            "missing-extra", "reading Parquet needs pyarrow", span, help="pip install 'media-policy-engine[parquet]'",
-        )) from None  # fmt: skip
-    try:
-        file = pq.ParquetFile(source.path)
-        places = map_columns(file.schema_arrow.names, mapping, source.name)
-        wanted = [file.schema_arrow.names[place] for place in places]
-        line = 0
-        for batch in file.iter_batches(batch_size=rows, columns=wanted):
-            columns = {}
-            for title, column in zip(batch.schema.names, batch.columns, strict=True):
-                name = places[file.schema_arrow.names.index(title)]
-                columns[name] = _texts(column, pa)
-            for values in zip(*columns.values(), strict=True):
-                line += 1
-                reader.read_flat(dict(zip(columns, values, strict=True)), line)
-            yield
-    except (pa.ArrowException, OSError) as error:
-        message = plain(str(error).splitlines()[0] if str(error) else type(error).__name__)
-        raise InputUnusable(
-            Problem(
-                "damaged-file", f"the Parquet file cannot be read ({message})", span, help="write or fetch it again"
-            )
-        ) from None
-
-
-def _texts(column: Any, pa: Any) -> list[Any]:
-    """Values of a column as the record reader takes them; times as RFC 3339 text, zoneless ones without a zone."""
-    types = pa.types
-    if types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if types.is_timestamp(column.type):
-        return _times_as_text(column, pa)
-    if types.is_binary(column.type) or types.is_large_binary(column.type):
-        # Some writers do not mark text as text.
-        values = column.to_pylist()
-        return [value.decode("utf-8", "replace") if value is not None else None for value in values]
-    if types.is_decimal(column.type):
-        values = column.to_pylist()
-        return [int(one) if one is not None and one == one.to_integral_value() else one for one in values]
-    if types.is_map(column.type):
-        return [None if value is None else dict(value) for value in column.to_pylist()]
-    plain_values: list[Any] = column.to_pylist()
-    return plain_values
-
-
-def _times_as_text(column: Any, pa: Any) -> list[str | None]:
-    # Python integers, since times far away do not fit into 64 bits of nanoseconds.
-    unit = {"s": SECOND, "ms": SECOND // 1_000, "us": SECOND // 1_000_000, "ns": 1}[column.type.unit]
-    zone = "Z" if column.type.tz is not None else ""
-    texts: list[str | None] = []
-    for value in column.view(pa.int64()).to_pylist():
-        try:
-            texts.append(None if value is None else format_instant(value * unit).removesuffix("Z") + zone)
-        except (ValueError, OverflowError):
-            texts.append("a time outside the calendar")
-    return texts

@@ -175,6 +175,21 @@ class KeyStore:
             self._stored += self._held
             self._pieces, self._held = [], 0
 
+    @property
+    def count(self) -> int:
+        """Checksums taken so far."""
+        return self._stored + self._held
+
+    def forget_from(self, count: int) -> None:
+        """Forget what was taken since there were so many."""
+        if count < self._stored:
+            with self._path.open("r+b") as stream:
+                stream.truncate(8 * count)
+            self._pieces, self._stored = [], count
+        elif self._pieces:
+            self._pieces = [np.concatenate(self._pieces)[: count - self._stored]]
+        self._held = count - self._stored
+
     def repeated(self) -> npt.NDArray[np.uint64]:
         """Checksums that occur more than once, ascending; the store is empty afterwards."""
         if not self._stored:

@@ -438,7 +438,7 @@ def test_line_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     """Memory is bounded: a file with an endless line behind a good one is refused, packed or not."""
     monkeypatch.setattr("policy_engine.history.reading._MAX_LINE", 1_000)
     monkeypatch.setattr("policy_engine.history.reading.BLOCK", 500)
-    monkeypatch.setattr("policy_engine.history.reading.UNIT", 500)
+    monkeypatch.setattr("policy_engine.history.units.UNIT", 500)
     path = write(tmp_path / f"a.jsonl{suffix}", as_lines([task(), task("b", input="x" * 5_000), task("c")]))
     assert only_problem(path, jobs=jobs).code == "line-too-long"
 

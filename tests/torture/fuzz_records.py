@@ -42,10 +42,12 @@ with _AROUND:
     from policy_engine.csv_columns import csv_lines
     from policy_engine.csv_text import to_bytes, to_csv_lines
     from policy_engine.history import HistoryReader, Seen, find_sources, merge_records, reading
+    from policy_engine.history import units as units_module
     from policy_engine.history.batch import Batch
     from policy_engine.history.decoding import STRICT_ERRORS, count_lines, decode_strictly
     from policy_engine.history.fast_path import FastPath
     from policy_engine.history.names import ServiceNames
+    from policy_engine.history.neighbours import starts
     from policy_engine.history.output_fields import decode_output
     from policy_engine.history.records import RecordReader
     from policy_engine.history.sources import Source
@@ -168,12 +170,12 @@ def check_file(text: bytes, extension: str) -> None:
 
 def _outcome(file: Path, text: bytes, block: int, unit: int) -> tuple[Any, ...] | None:
     """What a file holds, as values that can be compared; None where it was refused."""
-    reading.BLOCK, reading.UNIT = block, unit
+    reading.BLOCK, units_module.UNIT = block, unit
     try:
         found = find_sources([str(file)])
         reader = _reader()
         reader.sources = found.sources
-        units = reading.plan_units(found.sources)
+        units = units_module.plan_units(found.sources)
         keys = [reader.keys(one) for one in units]
         line, numbered = 1, []
         for one, (_, lines) in zip(units, keys, strict=True):
@@ -190,11 +192,13 @@ def _outcome(file: Path, text: bytes, block: int, unit: int) -> tuple[Any, ...] 
             format_problem(problem, error.sources)
         return None
     finally:
-        reading.BLOCK, reading.UNIT = 1 << 18, 1 << 25
+        reading.BLOCK, units_module.UNIT = 1 << 18, 1 << 25
     records = sum(map(len, batches))
     assert seen.records == records + len(seen.quarantine), "a record is neither read nor set aside"
     told = Counter(one for sums, _ in keys for one in sums.tolist())
-    for sums, count in Counter(one for batch in batches for one in reading.checksums(batch).tolist()).items():
+    is_table = found.sources[0].kind in ("csv", "parquet")
+    told_of = [one.take(starts(one.task_id, one.line).nonzero()[0].tolist()) if is_table else one for one in batches]
+    for sums, count in Counter(one for batch in told_of for one in reading.checksums(batch).tolist()).items():
         assert told[sums] >= count, "a task id was not seen by the search for duplicates"
     merged, away = merge_records(batches, reader.names)
     assert len(merged) + away == records, "merging made or swallowed a record"

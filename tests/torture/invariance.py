@@ -182,9 +182,9 @@ class Refused:
 
 if not asked["pyarrow"]:
     sys.meta_path.insert(0, Refused())
-from policy_engine.history import reading
+from policy_engine.history import reading, units
 
-reading.BLOCK, reading.UNIT, reading._RECORDS = asked["cut"]
+reading.BLOCK, units.UNIT, reading._RECORDS = asked["cut"]
 from policy_engine.cli import run
 
 code = run(sys.argv[1:])
