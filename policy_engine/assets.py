@@ -296,9 +296,11 @@ class AssetMaker:
         if not also and len(set(batch.file)) == 1 and not any(batch.item) and lines.all():
             return joined_texts(([f"{names[batch.file[0]]}:"], index * 0), (list(map(str, batch.line)), index))
         places = [
-            "; ".join(place(names[file], line, item) for file, line, item in ((file, line, item), *also.get(row, ())))
-            for row, (file, line, item) in enumerate(zip(batch.file, batch.line, batch.item, strict=True))
+            place(names[file], line, item) for file, line, item in zip(batch.file, batch.line, batch.item, strict=True)
         ]
+        for row, others in also.items():
+            further = [place(names[file], line, item) for file, line, item in others]
+            places[row] = "; ".join([places[row], *further])
         return texts(places, index)
 
 

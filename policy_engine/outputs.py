@@ -73,6 +73,7 @@ class FileKinds:
         self._trees: dict[str, Node] = {}
         self._by_name: dict[str, dict[str, int]] = {}
         self._leaves: dict[str, dict[str, _Leaf]] = {}
+        self._flat: dict[tuple[str | None, ...], _Leaf | None] = {}
         for service in catalog.services:
             self._add(service)
 
@@ -118,16 +119,19 @@ class FileKinds:
 
         Every address ends as an asset, as a preview, or as another address of a file that is counted.
         """
-        if isinstance(output, FlatFile):
-            return self._settle(service, [self._flat(service, output)])
+        if type(output) is FlatFile:
+            leaf = self._leaf_of(service, output)
+            if leaf is None or leaf[0] == FILE:
+                return TaskFiles([(UNLISTED if leaf is None else leaf[1], 1, output.url)])
+            return self._settle(service, [(leaf, output.url)])
         if type(output) is bytes:
             output = decode_output(output)
         found: _Found = []
         tree = self._trees.get(service) if service is not None else None
         if isinstance(output, Outputs):
             for one in output:
-                if isinstance(one, FlatFile):
-                    found.append(self._flat(service, one))
+                if type(one) is FlatFile:
+                    found.append((self._leaf_of(service, one), one.url))
                 else:
                     _walk(tree, one, found)
         else:
@@ -215,26 +219,32 @@ class FileKinds:
         one, other = sorted((self.kinds[first], self.kinds[second]), key=lambda kind: (kind.rank, kind.name))
         return self._kind(_unite(one, other))
 
-    def _flat(self, service: str | None, file: FlatFile) -> tuple[_Leaf | None, str]:
+    def _leaf_of(self, service: str | None, file: FlatFile) -> _Leaf | None:
         """What a table's row says of its file: the catalog's facts by path or name, else the row's own."""
-        leaves = self._leaves.get(service or "", {})
+        key = (service, file.output, file.media, file.role, file.watermarked)
+        if key not in self._flat:
+            self._flat[key] = self._flat_leaf(*key)
+        return self._flat[key]
+
+    def _flat_leaf(
+        self, service: str | None, output: str | None, media: str | None, role: str | None, watermarked: str | None
+    ) -> _Leaf | None:
         leaf = None
-        if file.output is not None:
-            leaf = leaves.get(file.output)
-            named = self._by_name.get(service or "", {}).get(file.output)
+        if output is not None:
+            leaf = self._leaves.get(service or "", {}).get(output)
+            named = self._by_name.get(service or "", {}).get(output)
             if leaf is None and named is not None:
-                leaf = (FILE, named, file.output)
-        stated = (file.media, file.role, file.watermarked)
-        if stated == (None, None, None) or (leaf is not None and leaf[0] != FILE):
-            return leaf, file.url
-        media = file.media if file.media in MEDIA else None
+                leaf = (FILE, named, output)
+        if (media, role, watermarked) == (None, None, None) or (leaf is not None and leaf[0] != FILE):
+            return leaf
+        media = media if media in MEDIA else None
         if leaf is None:
-            name = file.output or "file"
-            kind = FileKind(name, media, file.role or UNLISTED_ROLE, file.watermarked, rank=1 << 20)
+            name = output or "file"
+            kind = FileKind(name, media, role or UNLISTED_ROLE, watermarked, rank=1 << 20)
         else:
             name = leaf[2]
-            kind = _unite(self.kinds[leaf[1]], FileKind(name, media, file.role, file.watermarked))
-        return (FILE, self._kind(kind), name), file.url
+            kind = _unite(self.kinds[leaf[1]], FileKind(name, media, role, watermarked))
+        return FILE, self._kind(kind), name
 
 
 def _unite(one: FileKind, other: FileKind) -> FileKind:

@@ -182,7 +182,7 @@ class EvaluationRun:
 
     def _read_in_workers(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
         with start_workers(self.options.jobs, work, scratch) as workers:
-            keys = (next(found) for found in workers.map(_keys_of, units))
+            keys = (next(found)[0] for found in workers.map(_keys_of, units))
             units, counts = self._look_for_repeated(units, keys, work, scratch)
         # New processes, since these need to know what the first ones have found.
         with start_workers(self.options.jobs, work, scratch) as workers:
@@ -374,8 +374,9 @@ def _read_parts(work: _Work, unit: Unit) -> list[_Part]:
         return list(work.parts(unit))
 
 
-def _keys_of(work: _Work, unit: Unit) -> Iterator[Found | None]:
-    yield work.keys(unit)
+def _keys_of(work: _Work, unit: Unit) -> Iterator[tuple[Found | None]]:
+    # In a tuple, since None on its own is the end of what a worker has to say.
+    yield (work.keys(unit),)
 
 
 def _parts_of(work: _Work, unit: Unit) -> Iterator[_Part]:
