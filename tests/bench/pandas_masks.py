@@ -1,8 +1,10 @@
 """
 What somebody fluent in pandas would write by hand for the bundled rules: the rival of the bench.
 
-Reads unified task objects whole (`json.loads` per line, `json_normalize`), makes one row per output file, judges with
-one boolean mask per rule, and writes the same columns to Parquet. The catalog's names and paths are data to this
+Reads unified task objects (`json.loads` per line, `json_normalize`), makes one row per output file, judges with one
+boolean mask per rule, and writes the same columns to Parquet. Before `json_normalize` the records are cut down to the
+fields that are needed; with `--whole` they are not, and are flattened one level deep: at full depth the map of songs by
+their ids would be some columns for every song, which no memory holds. The catalog's names and paths are data to this
 program too; the rules are written out below. Left out, because the timed file has none of it: damaged lines, one task
 in several records, other shapes than task objects, and keys of one file that tell different facts.
 """
@@ -33,16 +35,19 @@ SIGNING = re.compile(r"(?i)(expires|signature|googleaccessid|x-kcdn-pid|ex|is|hm
 # --- From lines to tasks to files ------------------------------------------------------------------------------
 
 
-def read_tasks(path: Path, catalog: Catalog) -> tuple[pd.DataFrame, list[Any]]:
+def read_tasks(path: Path, catalog: Catalog, whole: bool) -> tuple[pd.DataFrame, list[Any]]:
     """One row per task, and beside it the outputs: a column per key of them would be a column per song."""
     records, outputs = [], []
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             record = json.loads(line)
             outputs.append(record.get("output"))
-            records.append({name: record.get(name) for name in KEPT})
-    tasks = pd.json_normalize(records)
+            records.append(record if whole else {name: record.get(name) for name in KEPT})
+    tasks = pd.json_normalize(records, max_level=1 if whole else None)
     del records
+    if whole:
+        for name in ("type", "consume"):
+            tasks[f"meta.usage.{name}"] = tasks["meta.usage"].str.get(name)
     tasks = tasks.rename(columns=lambda name: name.removeprefix("meta.").removeprefix("config."))
     tasks = tasks.reindex(
         columns=["task_id", "model", "task_type", "status", "service_mode", "created_at", "ended_at",
@@ -372,6 +377,7 @@ def main() -> None:
     parser.add_argument("history", type=Path)
     parser.add_argument("--as-of", default="2026-01-08T00:00:00Z")
     parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--whole", action="store_true", help="flatten the records as they are")
     parser.add_argument("--stages", action="store_true", help="say on stderr where the time goes")
     options = parser.parse_args()
     as_of = pd.Timestamp(options.as_of).as_unit("ns").value
@@ -384,7 +390,7 @@ def main() -> None:
         clock = time.perf_counter()
 
     catalog = Catalog()
-    tasks, outputs = read_tasks(options.history, catalog)
+    tasks, outputs = read_tasks(options.history, catalog, options.whole)
     stage("tasks")
     files = list_files(tasks, outputs, catalog)
     del outputs
