@@ -127,8 +127,10 @@ class Progress:
 class Mapper(Protocol):
     """Carries out a step of a run for each unit, wherever that may be: in other processes, on other machines."""
 
-    def map(self, step: Callable[[_Work, Unit], Any], work: _Work, units: Sequence[Unit], /) -> Iterator[Any]:
-        """Yield `step(work, unit)` in the order of the units; few results may exist at a time."""
+    def map(
+        self, step: Callable[[_Work, Unit], Iterator[Any]], work: _Work, units: Sequence[Unit], /
+    ) -> Iterator[Iterator[Any]]:
+        """Give the results of `step(work, unit)` for each unit, in order; each is read before the next, and few exist."""
         ...
 
 
@@ -190,9 +192,9 @@ class EvaluationRun:
 
     def _read_elsewhere(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
         assert self.mapper is not None
-        keys = self.mapper.map(_read_keys, work, units)
+        keys = (next(found)[0] for found in self.mapper.map(_keys_of, work, units))
         units, counts = self._look_for_repeated(units, keys, work, scratch)
-        yield from self._watched(units, counts, self.mapper.map(_read_parts, work, units))
+        yield from self._watched(units, counts, self.mapper.map(_parts_of, work, units))
 
     def _look_for_repeated(
         self, units: list[Unit], keys: Iterable[Found | None], work: _Work, scratch: Scratch
@@ -365,19 +367,12 @@ def _are_in(keys: Keys, known: Keys) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.asarray(known[places] == keys)
 
 
-def _read_keys(work: _Work, unit: Unit) -> Found | None:
-    return work.keys(unit)
-
-
-def _read_parts(work: _Work, unit: Unit) -> list[_Part]:
-    with _patient_collector():
-        return list(work.parts(unit))
-
-
 def _keys_of(work: _Work, unit: Unit) -> Iterator[tuple[Found | None]]:
     # In a tuple, since None on its own is the end of what a worker has to say.
     yield (work.keys(unit),)
 
 
 def _parts_of(work: _Work, unit: Unit) -> Iterator[_Part]:
-    return work.parts(unit)
+    # Again, since a process of a cluster has not heard of it.
+    with _patient_collector():
+        yield from work.parts(unit)

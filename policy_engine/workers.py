@@ -8,13 +8,13 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from policy_engine.problems import Problem, WorkerEnded
 from policy_engine.scratch import Scratch
@@ -85,11 +85,8 @@ def _ended_is_said() -> Iterator[None]:
 def _results(future: Future[None], path: Path) -> Iterator[Any]:
     with _ended_is_said():
         future.result()
-    with path.open("rb") as stream:
-        # What is read here was written by a process of this run into a folder that nobody else may enter.
-        while (result := pickle.load(stream)) is not None:  # noqa: S301
-            yield result
-    path.unlink()
+    # Written by a process of this run, into a folder that nobody else may enter.
+    yield from read_results_of(path)
 
 
 _STATE: Any = None
@@ -100,19 +97,43 @@ def _start(state: Any) -> None:
     _STATE = state
     # Ctrl-C on a terminal reaches all processes; the one that started the others decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Let a worker process not outlive the process that started it, even if that was killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
 
 def _end_with(sentinel: int) -> None:
-    """Do not outlive the process that started this one, even if it was killed."""
     wait([sentinel])
     os._exit(1)
 
 
 def _work(function: Callable[[Any, Any], Iterator[Any]], item: Any, path: str) -> None:
     with Path(path).open("wb") as stream:
-        for result in function(_STATE, item):
-            pickle.dump(result, stream, pickle.HIGHEST_PROTOCOL)
-        pickle.dump(None, stream)
+        write_results(function(_STATE, item), stream)
+
+
+def write_results(results: Iterable[Any], stream: IO[bytes]) -> None:
+    """Write results, none of which is None, one by one."""
+    for result in results:
+        pickle.dump(result, stream, pickle.HIGHEST_PROTOCOL)
+    pickle.dump(None, stream)
+
+
+def read_results(stream: IO[bytes]) -> Generator[Any, None, None]:
+    """Read what `write_results` wrote, one at a time; whoever wrote it is trusted."""
+    while (result := pickle.load(stream)) is not None:  # noqa: S301
+        yield result
+
+
+def read_results_of(path: Path) -> Generator[Any, None, None]:
+    """Read a file of results, which is then removed."""
+    try:
+        with path.open("rb") as stream:
+            yield from read_results(stream)
+    finally:
+        path.unlink()

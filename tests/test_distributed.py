@@ -174,7 +174,7 @@ def test_a_killed_worker_costs_no_row(history: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(units_module, "UNIT", 15_001)
     expected = rows(list(evaluation(history).chunks()))
     run = evaluation(history)
-    with open_cluster("local", run.sources, jobs=2, folder=str(tmp_path)) as one:
+    with open_cluster("local", run.sources, jobs=2, folder=tmp_path) as one:
         run.mapper = one
         chunks = run.chunks()
         found = [next(chunks)]

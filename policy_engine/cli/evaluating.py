@@ -273,7 +273,7 @@ def make_run(
         else:
             from policy_engine.distributed import open_cluster
 
-            with open_cluster(given["scheduler"], sources, jobs=jobs, folder=str(spool)) as mapper:
+            with open_cluster(given["scheduler"], sources, jobs=jobs, folder=spool) as mapper:
                 yield EvaluationRun(sources, pack, options, mapper)
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import logging
-import multiprocessing
-import os
-import signal
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from multiprocessing import resource_tracker
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy_engine.distributed.likeness import reason_of, stamp
 from policy_engine.distributed.mapper import CONNECT, DaskMapper
+from policy_engine.distributed.processes import HOST, OwnWorkers, settings
 from policy_engine.problems import Problem, UsageProblem, plain
+from policy_engine.scratch import Scratch
 
 if TYPE_CHECKING:
     from policy_engine.history import Source
@@ -24,18 +24,18 @@ LOCAL = "local"
 """Name of the scheduler that is started for one run, on this machine."""
 
 _CLOSE = 10.0
-"""Seconds in which own processes must have ended."""
+"""Seconds in which an own scheduler must have closed its connections."""
 
 
 @contextmanager
 def open_cluster(
-    scheduler: str, sources: Sequence[Source], *, jobs: int = 1, folder: str | None = None
+    scheduler: str, sources: Sequence[Source], *, jobs: int = 1, folder: Path | None = None
 ) -> Iterator[DaskMapper]:
     """
     Workers that have been looked at: the same program, the same packages, the same files.
 
-    `scheduler` is `local` (then `jobs` processes are started, and `folder` holds what they may write) or the address
-    of one that runs. Raises UsageProblem for a cluster that cannot do the work, InputUnusable for a worker that does
+    `scheduler` is `local` (then `jobs` processes are started, and what they write lies in `folder`) or the address of
+    one that runs. Raises UsageProblem for a cluster that cannot do the work, InputUnusable for a worker that does
     not see the files; nothing has been read then.
     """
     _require_dask()
@@ -44,11 +44,11 @@ def open_cluster(
 
     with ExitStack() as stack:
         stack.enter_context(_quiet_logs())
-        address: Any = scheduler
+        address, own = scheduler, None
         options: dict[str, Any] = {}
         if scheduler == LOCAL:
-            address = stack.enter_context(_local_cluster(folder))
-            options = {"direct_to_workers": True}
+            own = OwnWorkers(jobs, stack.enter_context(Scratch(folder)).folder)
+            address, options = stack.enter_context(_own_scheduler(own))
         # Versions are compared below, in words that say what to do.
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", VersionMismatchWarning)
@@ -60,10 +60,8 @@ def open_cluster(
                 f"no Dask scheduler answers at `{plain(scheduler)}` within {CONNECT:.0f} seconds ({reason_of(error)})",
                 help="is it running, and does this machine reach its port? an encrypted one is named tls://HOST:PORT",
             )) from None  # fmt: skip
-        if scheduler == LOCAL:
-            address.scale(jobs)
-        mapper = DaskMapper(client, [stamp(source) for source in sources], is_shared=scheduler != LOCAL)
-        mapper.look_at_workers(at_least=jobs if scheduler == LOCAL else 1)
+        mapper = DaskMapper(client, [stamp(source) for source in sources], own)
+        mapper.look_at_workers(at_least=jobs if own is not None else 1)
         yield mapper
 
 
@@ -77,88 +75,50 @@ def _require_dask() -> None:
 
 
 @contextmanager
-def _local_cluster(folder: str | None) -> Iterator[Any]:
+def _own_scheduler(workers: OwnWorkers) -> Iterator[tuple[str, dict[str, Any]]]:
     """
-    Processes on this machine that nobody else can talk to: on the loopback address, and with keys of their own.
+    A scheduler in this process for processes of this machine, and what a client needs to reach it.
 
-    The keys matter where several people share a machine: whoever reaches an open scheduler can run code as its owner.
+    Nobody else can talk to them: they listen on the loopback address, and have keys of their own. The keys matter
+    where several people share a machine: whoever reaches an open scheduler can run code as its owner.
     """
     import dask.config
-    from distributed import LocalCluster
     from distributed.security import Security
-
-    environment = dict(os.environ)
-    settings: dict[str, Any] = {
-        "temporary-directory": folder,
-        "distributed.scheduler.http.routes": [],
-        "distributed.worker.http.routes": [],
-        "distributed.worker.profile.enabled": False,
-        "distributed.diagnostics.nvml": False,
-    }
-    try:
-        with dask.config.set(settings), _loop() as loop:
-            cluster = LocalCluster(
-                loop=loop,
-                # They are started when somebody listens: a start that is interrupted then can be undone.
-                n_workers=0,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                protocol="tls://",
-                security=Security.temporary(),
-                dashboard_address=None,
-                # Without a port of its own it would ask for a usual one, and warn where that is taken.
-                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-                # What is under way bounds the memory; a worker that is ended for its size would only begin again.
-                memory_limit=0,
-                local_directory=folder,
-                silence_logs=logging.CRITICAL,
-            )
-            try:
-                yield cluster
-            finally:
-                _close(cluster)
-    finally:
-        # Dask sets variables for its workers in the environment of this process.
-        for name in set(os.environ) - set(environment):
-            del os.environ[name]
-        os.environ.update(environment)
-
-
-def _close(cluster: Any) -> None:
-    """End the processes, if need be without asking them."""
-    try:
-        cluster.close(timeout=_CLOSE)
-    except Exception:
-        for process in multiprocessing.active_children():
-            if process.name.startswith("Dask Worker"):
-                process.kill()
-
-
-@contextmanager
-def _loop() -> Iterator[Any]:
-    """
-    The thread in which Dask starts processes; they inherit from it that Ctrl-C is none of their business.
-
-    A terminal sends it to all processes of a command, and workers that end by themselves print where they were.
-    """
     from distributed.utils import LoopRunner
 
     runner = LoopRunner()
-    can_block = hasattr(signal, "pthread_sigmask")
-    if can_block:
-        # It would be started by the first process, and undo the block.
-        resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]) if can_block else set()
-    try:
-        runner.start()
-    finally:
-        if can_block:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    try:
-        yield runner.loop
-    finally:
-        runner.stop()
+    with dask.config.set(settings(workers.folder)), ExitStack() as stack:
+        stack.callback(runner.stop)
+        try:
+            # Copies of this process can be made only before it has a second thread.
+            workers.start()
+            security = Security.temporary()
+            runner.start()
+            scheduler = runner.run_sync(_start_scheduler, security)
+            stack.callback(runner.run_sync, _close_scheduler, scheduler)
+            workers.invite(scheduler.address, security)
+            yield scheduler.address, {"security": security, "loop": runner.loop}
+        finally:
+            # Before the scheduler, which would ask them to end, and wait until they have.
+            workers.end()
+
+
+async def _start_scheduler(security: Any) -> Any:
+    from distributed import Scheduler
+
+    return await Scheduler(
+        host=HOST,
+        protocol="tls://",
+        security=security,
+        dashboard=False,
+        # Without a port of its own it would ask for a usual one, and warn where that is taken.
+        dashboard_address=f"{HOST}:0",
+    )
+
+
+async def _close_scheduler(scheduler: Any) -> None:
+    with suppress(Exception):
+        await asyncio.wait_for(scheduler.close(), _CLOSE)
 
 
 @contextmanager

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import hashlib
+import io
+import os
 import pickle
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
+from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy_engine.distributed.likeness import SAME_PROGRAM, Stamp, Versions, compare, difference, reason_of, versions
 from policy_engine.problems import InputUnusable, PolicyEngineError, Problem, SourceSpan, UsageProblem
 from policy_engine.words import count_of
+from policy_engine.workers import read_results, read_results_of, write_results
 
 if TYPE_CHECKING:
+    from policy_engine.distributed.processes import OwnWorkers
     from policy_engine.history import Unit
 
 CONNECT = 10.0
@@ -40,26 +46,28 @@ class DaskMapper:
     """
     Hands units to the workers of a cluster and gives their results back in the order of the units.
 
-    Results travel as pickled bytes, so Dask sees no frame and converts no text. What is needed to compute a unit
-    stays with the scheduler: a worker that ends in the middle costs the time to do its units again.
+    Results travel as pickled bytes, so Dask sees no frame and converts no text; those of processes of this machine as
+    files, so Dask sees nothing of them. What is needed to compute a unit stays with the scheduler: a worker that ends
+    in the middle costs the time to do its units again.
     """
 
-    def __init__(self, client: Any, stamps: Sequence[Stamp], *, is_shared: bool = True) -> None:
-        """`is_shared` is true for a cluster that goes on after the run."""
+    def __init__(self, client: Any, stamps: Sequence[Stamp], own: OwnWorkers | None = None) -> None:
+        """`own` are the workers of this run alone; without them the cluster goes on after the run."""
         self._client = client
         self._stamps = tuple(stamps)
-        self._is_shared = is_shared
+        self._own = own
+        self._numbers = count()
 
     def look_at_workers(self, at_least: int = 1) -> None:
         """Wait for workers, and raise UsageProblem or InputUnusable unless every one can do the work."""
-        patience = CONNECT if self._is_shared else _START
+        patience = CONNECT if self._own is None else _START
         try:
             self._client.wait_for_workers(at_least, timeout=patience)
         except TimeoutError:
             wanted = "no worker" if at_least == 1 else f"fewer than {count_of(at_least, 'worker')}"
             raise UsageProblem(Problem(
                 "no-workers", f"after {patience:.0f} seconds the Dask scheduler has {wanted}",
-                help="start workers, for instance with `dask worker ADDRESS --nthreads 1`" if self._is_shared
+                help="start workers, for instance with `dask worker ADDRESS --nthreads 1`" if self._own is None
                 else "start fewer with --jobs, or leave --scheduler out",
             )) from None  # fmt: skip
         try:
@@ -83,9 +91,12 @@ class DaskMapper:
         except Exception as error:
             return error
 
-    def map(self, step: Callable[[Any, Unit], Any], work: Any, units: Sequence[Unit]) -> Iterator[Any]:
+    def map(
+        self, step: Callable[[Any, Unit], Iterator[Any]], work: Any, units: Sequence[Unit]
+    ) -> Iterator[Iterator[Any]]:
         """
-        Yield `step(work, unit)` for each unit, in order; few results exist at a time, wherever they are.
+        The results of `step(work, unit)` for each unit, in order, to be read before the next; few exist at a time,
+        wherever they are.
 
         Raises what a step raises, and UsageProblem when the cluster can no longer do the work.
         """
@@ -93,26 +104,29 @@ class DaskMapper:
         digest = hashlib.sha256(packed).hexdigest()
         waiting: deque[tuple[Unit, Any]] = deque()
         try:
-            # Computed, and not scattered: the scheduler can have it made again on any worker.
-            kept = self._client.submit(_keep, packed, key=f"policy-engine-work-{digest[:16]}")
-            fetching: tuple[Unit, Any, concurrent.futures.Future[bytes]] | None = None
+            kept = self._keep(packed, digest)
+            fetching: tuple[Unit, Any, concurrent.futures.Future[bytes | Path]] | None = None
             rest = deque(units)
             while rest or waiting or fetching:
                 room = self._room() if rest else 0
                 while rest and len(waiting) < room:
                     unit = rest.popleft()
-                    task = (kept, digest, step, self._stamps[unit.file], unit)
+                    task = (kept, digest, step, self._stamps[unit.file], unit, self._new_place())
                     waiting.append((unit, self._client.submit(_perform, *task, pure=False)))
                 if fetching is None:
                     unit, future = waiting.popleft()
                     fetching = unit, future, self._fetch(future)
-                packed_result = self._result(*fetching)
+                found = self._result(*fetching)
                 fetching = None
                 if waiting:
                     # The next result comes in while this one is written.
                     unit, future = waiting.popleft()
                     fetching = unit, future, self._fetch(future)
-                yield pickle.loads(packed_result)  # noqa: S301 - whoever runs a Dask cluster trusts its workers
+                # Whoever runs a Dask cluster trusts its workers.
+                with closing(
+                    read_results_of(found) if isinstance(found, Path) else read_results(io.BytesIO(found))
+                ) as results:
+                    yield results
         except PolicyEngineError:
             raise
         except Exception as error:
@@ -123,12 +137,27 @@ class DaskMapper:
             futures = [future for _, future in waiting]
             with suppress(Exception):
                 self._client.cancel(futures)
-            if self._is_shared:
+            if self._own is None:
                 with suppress(Exception):
                     self._ask(lambda: self._client.run(_forget, digest, on_error="ignore"), timeout=_LOOK)
 
+    def _keep(self, packed: bytes, digest: str) -> Any:
+        """Put what all units need where workers find it."""
+        path = self._new_place()
+        if path is not None:
+            path.write_bytes(packed)
+            return path
+        # Computed, and not scattered: the scheduler can have it made again on any worker.
+        return self._client.submit(_keep, packed, key=f"policy-engine-work-{digest[:16]}")
+
+    def _new_place(self) -> Path | None:
+        """A file that workers can write to, if they are this run's own."""
+        return self._own.folder / f"results-{next(self._numbers)}" if self._own is not None else None
+
     def _room(self) -> int:
         """Units that may be under way; looked up each time, since workers come and go."""
+        if self._own is not None:
+            self._own.replace_ended()
         threads = 0
         with suppress(OSError, TimeoutError):
             threads = sum(self._ask(self._client.nthreads, timeout=CONNECT).values())
@@ -144,14 +173,14 @@ class DaskMapper:
 
         return self._client.sync(bounded)
 
-    def _fetch(self, future: Any) -> concurrent.futures.Future[bytes]:
-        async def fetch() -> bytes:
-            result: bytes = await self._client.gather(future)
+    def _fetch(self, future: Any) -> concurrent.futures.Future[bytes | Path]:
+        async def fetch() -> bytes | Path:
+            result: bytes | Path = await self._client.gather(future)
             return result
 
         return asyncio.run_coroutine_threadsafe(fetch(), self._client.loop.asyncio_loop)
 
-    def _result(self, unit: Unit, future: Any, fetching: concurrent.futures.Future[bytes]) -> bytes:
+    def _result(self, unit: Unit, future: Any, fetching: concurrent.futures.Future[bytes | Path]) -> bytes | Path:
         alone = 0.0
         while True:
             try:
@@ -161,6 +190,8 @@ class DaskMapper:
             except (Exception, concurrent.futures.CancelledError) as error:
                 if fetching.done():
                     raise self._failure(unit, future, error) from None
+            if self._own is not None:
+                self._own.replace_ended()
             alone = alone + _LOOK if self._is_alone() else 0.0
             if alone >= _PATIENCE:
                 fetching.cancel()
@@ -211,18 +242,34 @@ def _keep(packed: bytes) -> bytes:
     return packed
 
 
-def _perform(packed: bytes, digest: str, step: Callable[[Any, Unit], Any], expected: Stamp, unit: Unit) -> bytes:
-    """Do one unit; a worker that joined after all others had been looked at is told apart here."""
+def _perform(
+    packed: bytes | Path, digest: str, step: Callable[[Any, Unit], Iterator[Any]], expected: Stamp, unit: Unit,
+    place: Path | None,
+) -> bytes | Path:  # fmt: skip
+    """
+    Do one unit, and give its results or the file that they are in.
+
+    A worker that joined after all others had been looked at is told apart here.
+    """
     key = (digest, threading.get_ident())
     work = _WORKS.get(key)
     if work is None:
+        packed = packed.read_bytes() if isinstance(packed, Path) else packed
         if hashlib.sha256(packed).hexdigest() != digest:
             raise UsageProblem(Problem("damaged-work", "the rule pack did not reach a worker as it was sent"))
         work = _WORKS[key] = pickle.loads(packed)  # noqa: S301 - its digest is the one that was sent along
     problem = difference(expected)
     if problem is not None:
         raise InputUnusable(replace(problem, message=f"a worker {problem.message}"))
-    return pickle.dumps(step(work, unit), protocol=5)
+    if place is None:
+        memory = io.BytesIO()
+        write_results(step(work, unit), memory)
+        return memory.getvalue()
+    # Another worker may do the same unit, when this one is taken for ended: a file has its name when it is whole.
+    draft = place.with_name(f"{place.name}-{os.getpid()}")
+    with draft.open("wb") as stream:
+        write_results(step(work, unit), stream)
+    return draft.replace(place)
 
 
 def _forget(digest: str) -> None:
