@@ -130,7 +130,7 @@ class Mapper(Protocol):
     def map(
         self, step: Callable[[_Work, Unit], Iterator[Any]], work: _Work, units: Sequence[Unit], /
     ) -> Iterator[Iterator[Any]]:
-        """Give the results of `step(work, unit)` for each unit, in order; each is read before the next, and few exist."""
+        """Give the results of `step(work, unit)` for each unit, in order; to be read one by one, since few exist."""
         ...
 
 

@@ -25,10 +25,10 @@ from policy_engine.columns import FINDING_COLUMNS
 from policy_engine.distributed import cluster as cluster_module
 from policy_engine.distributed import likeness, mapper, open_cluster
 from policy_engine.evaluation import Question
-from policy_engine.history import find_sources
+from policy_engine.history import Unit, find_sources
 from policy_engine.history import units as units_module
 from policy_engine.periods import DAY, HOUR, parse_instant
-from policy_engine.problems import InputUnusable, UsageProblem
+from policy_engine.problems import InputUnusable, SourceSpan, UsageProblem
 from policy_engine.runs import EvaluationRun, RunOptions
 
 WORKER = "from distributed.cli.dask_worker import main; main()"
@@ -47,6 +47,13 @@ def history(tmp_path: Path) -> Path:
         for number in range(290, 330)
     ])  # fmt: skip
     return folder
+
+
+@pytest.fixture(scope="module")
+def long_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """So many tasks that a run is not over when it is interrupted."""
+    path = tmp_path_factory.mktemp("long") / "a.jsonl"
+    return write_lines(path, [kling(str(number), number) for number in range(40_000)])
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +174,67 @@ def test_few_results_exist_at_a_time(address: str, history: Path, monkeypatch: p
     assert 3 < under_way <= 2 * mapper._AHEAD + 2
 
 
+def test_few_files_of_results_exist_at_a_time(history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Results of processes of this machine travel as files; only a few exist at a time, and each is removed once read.
+    """
+    monkeypatch.setattr(units_module, "UNIT", 5_003)
+    run = evaluation(history)
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    with open_cluster("local", run.sources, jobs=2, folder=spool) as one:
+        run.mapper = one
+        most = 0
+        for _ in run.chunks():
+            most = max(most, len(list(spool.glob("*/results-*"))))
+        left = [path.name for path in spool.glob("*/results-*")]
+    # A unit, the work of each of the two steps, and what is under way.
+    assert 3 < most <= 2 * mapper._AHEAD + 4
+    assert left == ["results-0"] or len(left) == 2, left
+    assert list(spool.iterdir()) == []
+
+
+def test_only_this_run_can_use_its_processes(history: Path, tmp_path: Path) -> None:
+    """
+    Neither scheduler nor worker of --scheduler local answers somebody on this machine who does not have the run's keys,
+    be it without keys or with others.
+    """
+    from distributed import Client
+    from distributed.security import Security
+
+    run = evaluation(history)
+    with open_cluster("local", run.sources, folder=tmp_path) as one:
+        info = one._client.scheduler_info()
+        for address in (info["address"], *info["workers"]):
+            assert address.startswith("tls://127.0.0.1:")
+            for key in (None, Security.temporary()):
+                with pytest.raises((OSError, TypeError, RuntimeError)):
+                    Client(address if key else address.replace("tls", "tcp"), security=key, timeout=1.0)
+
+
+def test_a_worker_that_is_killed_is_replaced(history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A run on one process of this machine goes on with another when that is killed; a part of a file during which one
+    after the other ends is named.
+    """
+    monkeypatch.setattr(mapper, "_LOOK", 0.2)
+    run = evaluation(history)
+    expected = rows(list(evaluation(history).chunks()))
+
+    def die(*_: Any) -> Iterator[Any]:
+        os.kill(os.getpid(), 9)
+        yield
+
+    with open_cluster("local", run.sources, folder=tmp_path) as one:
+        os.kill(next(iter(one._client.run(os.getpid).values())), signal.SIGKILL)
+        run.mapper = one
+        assert rows(list(run.chunks())) == expected
+        with pytest.raises(UsageProblem, match="the workers that read this part of the file ended") as caught:
+            next(one.map(die, None, [Unit(1)]))
+    assert codes(caught) == ["worker-killed"]
+    assert caught.value.problems[0].span == SourceSpan("b.jsonl.gz", 1)
+
+
 def test_a_killed_worker_costs_no_row(history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     When a worker process is killed in the middle of a run, the findings are those of a run in which none was.
@@ -185,19 +253,29 @@ def test_a_killed_worker_costs_no_row(history: Path, tmp_path: Path, monkeypatch
     assert len(expected) > 300
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of a terminal")
-def test_interruption_leaves_nothing_behind(history: Path, tmp_path: Path) -> None:
-    """
-    Ctrl-C while processes of Dask start ends the command with 130 and one word, and leaves no process and no file.
-    """
-    spool = tmp_path / "spool"
+@contextmanager
+def command_with_processes(history: Path, spool: Path, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A command whose processes of Dask have just begun."""
     spool.mkdir()
     with subprocess.Popen(
-        [sys.executable, "-m", "policy_engine", "evaluate", str(history), "-o", str(tmp_path / "f.csv"),
+        [sys.executable, "-m", "policy_engine", "evaluate", str(history), "-o", str(output),
          "--scheduler", "local", "--jobs", "2"],
         env=environment(TMPDIR=str(spool)), stderr=subprocess.PIPE, start_new_session=True,
     ) as command:  # fmt: skip
         until(lambda: len(processes_of(spool)) >= 3)
+        yield command
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of a terminal")
+@pytest.mark.parametrize("later", [0.0, 0.1, 0.2, 0.4])
+def test_interruption_leaves_nothing_behind(later: float, long_history: Path, tmp_path: Path) -> None:
+    """
+    Ctrl-C while processes of Dask start, or a little later, ends the command with 130 and one word, and leaves no
+    process and no file.
+    """
+    spool = tmp_path / "spool"
+    with command_with_processes(long_history, spool, tmp_path / "f.csv") as command:
+        time.sleep(later)
         os.killpg(command.pid, signal.SIGINT)
         error = command.communicate(timeout=60)[1].decode()
     assert command.returncode == 130, error
@@ -205,6 +283,18 @@ def test_interruption_leaves_nothing_behind(history: Path, tmp_path: Path) -> No
     assert list(spool.iterdir()) == []
     until(lambda: not processes_of(spool))
     assert not (tmp_path / "f.csv").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of a terminal")
+def test_processes_end_with_a_command_that_is_killed(long_history: Path, tmp_path: Path) -> None:
+    """
+    When the command is killed by force, its processes of Dask end as well, and say nothing.
+    """
+    spool = tmp_path / "spool"
+    with command_with_processes(long_history, spool, tmp_path / "f.csv") as command:
+        command.kill()
+        until(lambda: not processes_of(spool))
+        assert command.communicate(timeout=60)[1] == b""
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -7,13 +7,14 @@ import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy_engine.distributed.likeness import reason_of, stamp
 from policy_engine.distributed.mapper import CONNECT, DaskMapper
 from policy_engine.distributed.processes import HOST, OwnWorkers, settings
+from policy_engine.interruptions import uninterrupted
 from policy_engine.problems import Problem, UsageProblem, plain
 from policy_engine.scratch import Scratch
 
@@ -53,7 +54,9 @@ def open_cluster(
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", VersionMismatchWarning)
         try:
-            client = stack.enter_context(Client(address, timeout=CONNECT, set_as_default=False, **options))
+            # One that is not complete cannot be closed, and takes long to give up; one of our own answers at once.
+            with uninterrupted() if own is not None else nullcontext():
+                client = stack.enter_context(Client(address, timeout=CONNECT, set_as_default=False, **options))
         except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
             raise UsageProblem(Problem(
                 "unreachable-scheduler",
@@ -90,13 +93,14 @@ def _own_scheduler(workers: OwnWorkers) -> Iterator[tuple[str, dict[str, Any]]]:
     with dask.config.set(settings(workers.folder)), ExitStack() as stack:
         stack.callback(runner.stop)
         try:
-            # Copies of this process can be made only before it has a second thread.
-            workers.start()
-            security = Security.temporary()
-            runner.start()
-            scheduler = runner.run_sync(_start_scheduler, security)
-            stack.callback(runner.run_sync, _close_scheduler, scheduler)
-            workers.invite(scheduler.address, security)
+            with uninterrupted():
+                # Copies of this process can be made only before it has a second thread.
+                workers.start()
+                security = Security.temporary()
+                runner.start()
+                scheduler = runner.run_sync(_start_scheduler, security)
+                stack.callback(runner.run_sync, _close_scheduler, scheduler)
+                workers.invite(scheduler.address, security)
             yield scheduler.address, {"security": security, "loop": runner.loop}
         finally:
             # Before the scheduler, which would ask them to end, and wait until they have.

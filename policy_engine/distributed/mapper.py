@@ -61,15 +61,13 @@ class DaskMapper:
     def look_at_workers(self, at_least: int = 1) -> None:
         """Wait for workers, and raise UsageProblem or InputUnusable unless every one can do the work."""
         patience = CONNECT if self._own is None else _START
-        try:
-            self._client.wait_for_workers(at_least, timeout=patience)
-        except TimeoutError:
+        if not self._have_come(at_least, patience):
             wanted = "no worker" if at_least == 1 else f"fewer than {count_of(at_least, 'worker')}"
             raise UsageProblem(Problem(
                 "no-workers", f"after {patience:.0f} seconds the Dask scheduler has {wanted}",
                 help="start workers, for instance with `dask worker ADDRESS --nthreads 1`" if self._own is None
                 else "start fewer with --jobs, or leave --scheduler out",
-            )) from None  # fmt: skip
+            ))  # fmt: skip
         try:
             answers = self._ask(
                 lambda: self._client.run(_look_around, self._stamps, on_error="return"), timeout=_ANSWER
@@ -81,6 +79,18 @@ class DaskMapper:
                 help="look at the workers, and take those away that hang",
             )) from None  # fmt: skip
         compare(answers)
+
+    def _have_come(self, at_least: int, patience: float) -> bool:
+        look = min(_LOOK, patience)
+        for _ in range(round(patience / look)):
+            try:
+                self._client.wait_for_workers(at_least, timeout=look)
+            except TimeoutError:
+                if self._own is not None:
+                    self._own.replace_ended()
+            else:
+                return True
+        return False
 
     def _ask_scheduler(self) -> tuple[Versions, list[Problem]] | Exception:
         """What the scheduler has: it unpacks what it hands on, so it needs the program, though not the files."""
