@@ -24,7 +24,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     import programs
 
     folder = tmp_path_factory.mktemp("bench")
-    patch.setattr(common, "BUILD", folder)
+    for module in (common, programs):
+        patch.setattr(module, "BUILD", folder)
     yield {"common": common, "programs": programs, "folder": folder}
     patch.undo()
 
@@ -68,6 +69,14 @@ def test_a_rival_gives_the_same_answers(
     output = bench["folder"] / f"{name}-{len(more)}-{kind}.{suffix}"
     bench["common"].measure((*bench["programs"].rival(name, findings[kind], output, 2), *more))
     assert bench["common"].compare(findings[f"{kind} to {suffix}"], output) > TASKS
+
+
+def test_dask_is_timed_beside_processes(bench: Any) -> None:
+    """Both ways of working on several processes are run, give one answer, and are shown with their ratio."""
+    table = bench["common"].Table()
+    bench["programs"].time_dask(table, [TASKS], 1, 2)
+    assert [row[0] for row in table.groups[0][1]] == ["--jobs 2", "--jobs 2 --scheduler local"]
+    assert table.groups[0][1][0][-1] == "1.00x"
 
 
 def test_engines_in_memory_give_the_same_answers(bench: Any, findings: dict[str, Path]) -> None:

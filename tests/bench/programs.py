@@ -195,6 +195,22 @@ def time_sizes(table: Table, sizes: Sequence[int], runs: int, jobs: Iterable[int
     _tidy([BUILD / "out-sizes.parquet"])
 
 
+def time_dask(table: Table, sizes: Sequence[int], runs: int, jobs: int) -> None:
+    """The same work on the same number of processes, with Dask between them and without it."""
+    for tasks in sizes if has("distributed", "Dask", table) else ():
+        alone, dask = (evaluate(history(tasks), BUILD / f"out-{name}.parquet", jobs) for name in ("jobs", "dask"))
+        outs = Path(alone[-1]), Path(dask[-1])
+        programs = [
+            Program(f"--jobs {jobs}", alone, outs[0], runs),
+            Program(f"--jobs {jobs} --scheduler local", (*dask, "--scheduler", "local"), outs[1], runs),
+        ]
+        say(f"{tasks:,} tasks on Dask")
+        took = interleave(programs)
+        table.head(f"{tasks:,} tasks of JSON Lines to Parquet, on processes of this machine")
+        show(table, took, programs[0].name)
+        _tidy(outs)
+
+
 def _tidy(outputs: Iterable[Path | None]) -> None:
     for path in outputs:
         if path is not None:

@@ -10,6 +10,7 @@ Parts (`--only` picks some):
   sizes     seconds per task by size and jobs
   memory    most memory by size, for every input and output and for `report`
   report    what `report` adds to `evaluate`, and how soon small things are done
+  dask      `--scheduler local` beside `--jobs`, by size
 
 Answers are compared in every column before a time is believed. Runs are interleaved and medians are shown, so that a
 busy machine slows all sides alike. `make bench` runs it with little data, `make bench-full` with much.
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from common import AS_OF, BUILD, Stop, Table, engine, history, machine, say, write_markdown
 
-PARTS = ("programs", "engine", "rules", "kernel", "sizes", "memory", "report")
+PARTS = ("programs", "engine", "rules", "kernel", "sizes", "memory", "report", "dask")
 
 
 def main() -> int:
@@ -33,7 +34,10 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help="these parts only")
     parser.add_argument("--tasks", type=int, default=50_000, help="tasks of the history (default: 50000)")
     parser.add_argument(
-        "--sizes", type=int, nargs="+", help="tasks for `sizes` and `memory` (default: --tasks and four times as many)"
+        "--sizes",
+        type=int,
+        nargs="+",
+        help="tasks for `sizes`, `memory`, `dask` (default: --tasks and four times as many)",
     )
     parser.add_argument("--runs", type=int, default=3, help="runs of each program (default: 3)")
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], help="jobs and threads (default: 1 2)")
@@ -96,6 +100,8 @@ def measure_parts(options: argparse.Namespace, table: Table) -> None:
     if "report" in parts:
         programs.time_report(table, tasks, runs, options.jobs)
         programs.time_start(table, runs)
+    if "dask" in parts:
+        programs.time_dask(table, sizes, runs, max(options.jobs))
 
 
 if __name__ == "__main__":
