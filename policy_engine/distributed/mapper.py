@@ -121,7 +121,7 @@ class DaskMapper:
                 room = self._room() if rest else 0
                 while rest and len(waiting) < room:
                     unit = rest.popleft()
-                    task = (kept, digest, step, self._stamps[unit.file], unit, self._new_place())
+                    task = (kept, digest, step, self._stamps[unit.file], unit, self._new_place("results"))
                     waiting.append((unit, self._client.submit(_perform, *task, pure=False)))
                 if fetching is None:
                     unit, future = waiting.popleft()
@@ -153,16 +153,16 @@ class DaskMapper:
 
     def _keep(self, packed: bytes, digest: str) -> Any:
         """Put what all units need where workers find it."""
-        path = self._new_place()
+        path = self._new_place("work")
         if path is not None:
             path.write_bytes(packed)
             return path
         # Computed, and not scattered: the scheduler can have it made again on any worker.
         return self._client.submit(_keep, packed, key=f"policy-engine-work-{digest[:16]}")
 
-    def _new_place(self) -> Path | None:
-        """A file that workers can write to, if they are this run's own."""
-        return self._own.folder / f"results-{next(self._numbers)}" if self._own is not None else None
+    def _new_place(self, what: str) -> Path | None:
+        """A file that this process and the workers share, if they are this run's own."""
+        return self._own.folder / f"{what}-{next(self._numbers)}" if self._own is not None else None
 
     def _room(self) -> int:
         """Units that may be under way; looked up each time, since workers come and go."""
