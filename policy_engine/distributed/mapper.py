@@ -185,7 +185,10 @@ class DaskMapper:
 
     def _fetch(self, future: Any) -> concurrent.futures.Future[bytes | Path]:
         async def fetch() -> bytes | Path:
-            result: bytes | Path = await self._client.gather(future)
+            # Told to raise, it would leave tasks behind whose end nobody hears of, and Python prints that.
+            result: bytes | Path | None = await self._client.gather(future, errors="skip")
+            if result is None:
+                raise await future.exception() or ConnectionError("the connection is closed")
             return result
 
         return asyncio.run_coroutine_threadsafe(fetch(), self._client.loop.asyncio_loop)
