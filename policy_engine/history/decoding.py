@@ -24,15 +24,22 @@ def count_lines(block: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
 
 
-def is_line_by_line(block: bytes) -> bool:
+def lines_of_objects(block: bytes) -> int:
     """
-    True when every line feed of a block that decodes as JSON objects, one after another, divides two of them.
+    Lines of a block that decodes as JSON objects, one after another; 0 where a line feed does not divide two of them.
 
     Within a value none can stand between `}` and `{`, and the decoder takes a value of several lines, or several in a
     line, without a word; counting values does not tell, since the one can make up for the other.
     """
-    inner = count_lines(block) - block.endswith(b"\n")
-    return block.count(b"}\n{") + block.count(b"}\r\n{") == inner
+    if not block.startswith(b"{"):
+        # Whatever does has something before each line feed.
+        return 0
+    text = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    if block.endswith(b"\n"):
+        ends = ends[:-1]
+    before = np.where(text[ends - 1] == ord("\r"), text[ends - 2], text[ends - 1])
+    return len(ends) + 1 if ((before == ord("}")) & (text[ends + 1] == ord("{"))).all() else 0
 
 
 def check_utf8(block: bytes) -> None:

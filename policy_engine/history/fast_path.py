@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from policy_engine.history.cells import MAX_USAGE
-from policy_engine.history.decoding import STRICT_ERRORS, check_utf8, count_lines, decode_strictly, is_line_by_line
+from policy_engine.history.decoding import STRICT_ERRORS, check_utf8, decode_strictly, lines_of_objects
 from policy_engine.history.names import ServiceNames
 
 # Why this path is exact: a block is taken only if every line decodes into the types below, in which case the general
@@ -89,15 +89,17 @@ class FastPath:
 
     def columns(self, block: bytes, first_line: int) -> list[list[Any]] | None:
         """The columns of RecordReader for a block of lines, or None when any line is something else."""
+        count = lines_of_objects(block)
+        if not count:
+            return None
         try:
             # What is skipped is not looked at for its encoding.
             check_utf8(block)
             tasks: list[Any] = self._decoder.decode_lines(block)
         except STRICT_ERRORS:
             return None
-        count = len(tasks)
-        if count != count_lines(block) + (not block.endswith(b"\n")) or not is_line_by_line(block):
-            # Blank lines were skipped, and with them the numbering; or a value has several lines.
+        if len(tasks) != count:
+            # A line holds several values.
             return None
         texts = [bytes(task.output) for task in tasks]
         if not {text[:1] for text in texts} <= _PLAIN_STARTS:

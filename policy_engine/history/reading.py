@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import compress
-from typing import IO, Any
+from typing import IO, Annotated
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ from policy_engine.history.decoding import (
     count_lines,
     decode_strictly,
     decode_values,
-    is_line_by_line,
+    lines_of_objects,
 )
 from policy_engine.history.fast_path import FastPath
 from policy_engine.history.names import ServiceNames
@@ -103,8 +103,9 @@ class HistoryReader:
             found: list[str] = []
             lines = 0
             for block in self._blocks(unit, source):
-                lines += count_lines(block)
-                found.extend(self._ids(block, unit.file))
+                ids, count = self._ids(block, unit.file)
+                found += ids
+                lines += count
             return _checksums(found), lines
         sums = [checksums(batch) for batch, _ in self.batches(unit)]
         return np.concatenate(sums), 0
@@ -130,19 +131,15 @@ class HistoryReader:
                     lines += seen.records
         return np.concatenate(sums), lines
 
-    def _ids(self, block: bytes, file: int) -> list[str]:
-        """Task ids of the records in a block of lines, decoding only those where every line is a bare task."""
-        try:
-            rows = _ID_LINES.decode_lines(block)
-        except STRICT_ERRORS:
-            rows = None
-        if rows is not None and is_line_by_line(block) and all(row.data is msgspec.UNSET for row in rows):
-            ids = [row.task_id for row in rows]
-            if all(type(one) is str and one for one in ids):
-                return ids
+    def _ids(self, block: bytes, file: int) -> tuple[list[str], int]:
+        """Task ids of the records in a block, and its lines; decodes only blocks where every line is a bare task."""
+        lines = lines_of_objects(block)
+        if lines:
+            with suppress(*STRICT_ERRORS):
+                return [row.task_id for row in _ID_LINES.decode_lines(block)], lines
         reader = RecordReader(self.names, self._legacy, file)
         _read_lines(block, reader, 1)
-        return reader.finish().task_id
+        return reader.finish().task_id, count_lines(block)
 
     def _feed(self, unit: Unit, source: Source, reader: RecordReader) -> Iterator[None]:
         if source.kind == "csv":
@@ -274,12 +271,12 @@ def checksums(batch: Batch) -> npt.NDArray[np.uint64]:
     return _checksums(batch.task_id)
 
 
-class _IdOnly(msgspec.Struct, gc=False):
-    task_id: Any = None
-    data: Any = msgspec.UNSET
+class _BareTask(msgspec.Struct, gc=False):
+    task_id: Annotated[str, msgspec.Meta(min_length=1)]
+    data: None = None
 
 
-_ID_LINES = msgspec.json.Decoder(_IdOnly)
+_ID_LINES = msgspec.json.Decoder(_BareTask)
 
 
 def _read_lines(block: bytes, reader: RecordReader, first_line: int) -> None:
