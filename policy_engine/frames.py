@@ -25,7 +25,8 @@ def categorical(codes: npt.NDArray[Any], words: Sequence[str]) -> Any:
 
 def coded(values: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
     """Code of each value, -1 for None and "", and the distinct values in the order met."""
-    if values.count(None) == len(values):
+    # Counting None among texts is slow; where the first one is there, not all are missing.
+    if not values or (values[0] is None and values.count(None) == len(values)):
         return np.full(len(values), -1, np.int64), []
     places: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
     codes = np.fromiter(map(places.__getitem__, values), np.int64, len(values))
@@ -55,21 +56,25 @@ def texts(values: Sequence[str | None], index: npt.NDArray[Any] | None = None) -
         return pd.array(values if index is None else [values[row] for row in index.tolist()], dtype="str")
 
 
-def joined_texts(*parts: tuple[Sequence[str], npt.NDArray[Any]]) -> Any:
+def joined_texts(*parts: tuple[Sequence[str] | Int64, npt.NDArray[Any]]) -> Any:
     """
     A column of n texts, each put together of one text per part.
 
-    A part is texts and n places in them.
+    A part is texts, or an array of numbers to write, and n places in them.
     """
     try:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        columns = [pa.array(words, pa.large_string()).take(pa.array(places)) for words, places in parts]
-        column = pc.binary_join_element_wise(*columns, pa.scalar("", pa.large_string()))
+        kind = pa.large_string()
+        columns = []
+        for words, places in parts:
+            column = pa.array(words).cast(kind) if isinstance(words, np.ndarray) else pa.array(words, kind)
+            columns.append(column.take(pa.array(places)))
+        column = pc.binary_join_element_wise(*columns, pa.scalar("", kind))
         return pd.array(column, dtype="str")
     except (ImportError, UnicodeEncodeError):
-        listed = [[words[place] for place in places.tolist()] for words, places in parts]
+        listed = [[str(words[place]) for place in places.tolist()] for words, places in parts]
         return pd.array(list(map("".join, zip(*listed, strict=True))), dtype="str")
 
 

@@ -113,8 +113,16 @@ class FastPath:
         usages = [meta.usage or _NO_USAGE for meta in metas]
         models = [task.model or None for task in tasks]
         statuses = [task.status or None for task in tasks]
+        types = [task.task_type or None for task in tasks]
+        modes = [task.config.service_mode or None if task.config else None for task in tasks]
+        units = [usage.type or None for usage in usages]
+        # One text for each word: what comes later then looks at few texts, and not at as many as there are tasks.
+        words: dict[Any, Any] = {}
+        models, statuses, types, modes, units = (
+            list(map(words.setdefault, column, column)) for column in (models, statuses, types, modes, units)
+        )
         nothing = [None] * count
-        namings = self._names.resolve_all(models, [task.task_type or None for task in tasks])
+        namings = self._names.resolve_all(models, types)
         has_parts = [
             not (task.meta is UNSET and task.config is UNSET and not text)
             for task, text in zip(tasks, texts, strict=True)
@@ -126,7 +134,6 @@ class FastPath:
             has_parts, statuses, self._names.states_of(statuses),
             [meta.created_at or None for meta in metas], [meta.ended_at or None for meta in metas], nothing, nothing,
             [meta.is_using_private_pool for meta in metas],
-            [task.config.service_mode or None if task.config else None for task in tasks], nothing,
-            [usage.consume for usage in usages], nothing, [usage.type or None for usage in usages], nothing, nothing,
+            modes, nothing, [usage.consume for usage in usages], nothing, units, nothing, nothing,
             [text if len(text) > _LONGEST_BLANK else decode_strictly(text or b"null") or None for text in texts],
         ]  # fmt: skip

@@ -34,7 +34,7 @@ def read_times(values: Sequence[object]) -> tuple[Int64, dict[int, str]]:
     seconds as number or text; milliseconds and small numbers are problems, since a guess would be wrong by decades.
     """
     out = np.full(len(values), NAT, np.int64)
-    if values.count(None) == len(values):
+    if not values or (values[0] is None and values.count(None) == len(values)):
         return out, {}
     texts: Sequence[Any] = values
     if not set(map(type, values)) <= {str, NoneType}:
@@ -106,13 +106,11 @@ def _read_with_arrow(texts: Sequence[str | None], out: Int64) -> npt.NDArray[np.
         century = text[starts].astype(np.int16) * 256 + text[starts + 1]
         is_time &= (century == ord("1") * 256 + ord("9")) | (century == ord("2") * 256 + ord("0"))
         regular[rows[~is_time]] = False
-        if not regular.all():
-            column = pa.array(texts, pa.string(), mask=~regular)
-        instants = column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).fill_null(0).to_numpy()
+        instants = column.filter(pa.array(regular)).cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy()
     except (pa.ArrowException, UnicodeEncodeError):
         # One text that looks like a time is none: the exact way finds it.
         return None
-    out[regular] = instants[regular]
+    out[regular] = instants
     return regular
 
 
