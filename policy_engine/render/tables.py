@@ -19,6 +19,8 @@ from policy_engine.problems import Problem, UsageProblem
 
 _IDS = ("asset_id", "task_id", "url", "source")
 """Columns whose values hardly repeat and have no order that a reader could use."""
+_ROWS_AT_A_TIME = 1 << 14
+"""Values of a column that the writer of Parquet looks at together; its own number is a sixteenth."""
 # Characters that some readers take for the end of a line.
 _LINE_BREAKS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
 
@@ -98,7 +100,7 @@ class ParquetTable:
         words = [name for name in FINDING_COLUMNS if name not in kinds]
         self._writer = Writer(
             stream, self._schema, compression="zstd", compression_level=1, use_dictionary=words,
-            write_statistics=[name for name in FINDING_COLUMNS if name not in _IDS],
+            write_statistics=[name for name in FINDING_COLUMNS if name not in _IDS], write_batch_size=_ROWS_AT_A_TIME,
         )  # fmt: skip
 
     def write(self, findings: pd.DataFrame) -> None:
