@@ -20,6 +20,7 @@ from policy_engine.model import ExpectedOutputs, RulePack, Service
 from policy_engine.output_columns import OutputColumns
 from policy_engine.outputs import FileKinds
 from policy_engine.periods import NAT
+from policy_engine.url_columns import UrlColumn
 from policy_engine.urls import HostOwners, link_expiry
 
 Int64 = npt.NDArray[np.int64]
@@ -161,7 +162,7 @@ class AssetMaker:
         """Take the files of plain outputs, service by service; returns the other rows, in any order."""
         left: list[Int64] = [np.empty(0, np.int64)]
         output = batch.output
-        is_text = np.fromiter((type(one) is bytes for one in output), bool, len(output))
+        is_text = np.array([type(one) is bytes for one in output], bool)
         services, names = coded(batch.service)
         codes = np.where(is_text[rows], services[rows], -1)
         order = np.argsort(codes, kind="stable")
@@ -241,10 +242,12 @@ class AssetMaker:
         if points is None:
             points = np.zeros(0, np.int64)
         service = batch.service
-        sites, owned = self._owners.of_urls(urls)
-        site = np.array(sites, np.intp)
-        links = [link_expiry(url) if url is not None and "?" in url else None for url in urls]
-        link_expires = np.array([NAT if link is None else link for link in links], np.int64)
+        column = UrlColumn(urls)
+        site, owned = column.owners(self._owners)
+        link_expires = np.full(len(urls), NAT, np.int64)
+        for row in column.with_query():
+            expiry = link_expiry(column.urls[row])
+            link_expires[row] = NAT if expiry is None else expiry
         facts = self.kinds.kinds
         rate = self.pack.money.points_per_usd
         columns: dict[str, Any] = {
@@ -257,7 +260,7 @@ class AssetMaker:
             "media": _by_place([one.media for one in facts], kind),
             "role": _by_place([one.role for one in facts], kind),
             "watermarked": _by_place([one.watermarked for one in facts], kind),
-            "url": texts(urls),
+            "url": column.texts(),
             "url_host": _by_place([host for host, _ in owned], site),
             "host_owner": _by_place([owner for _, owner in owned], site),
             "status": category_of(batch.status, index),
@@ -294,7 +297,7 @@ class AssetMaker:
         names, also = self._sources, batch.also
         lines = np.array(batch.line, np.int64)
         if not also and len(set(batch.file)) == 1 and not any(batch.item) and lines.all():
-            return joined_texts(([f"{names[batch.file[0]]}:"], index * 0), (list(map(str, batch.line)), index))
+            return joined_texts(([f"{names[batch.file[0]]}:"], index * 0), (lines, index))
         places = [
             place(names[file], line, item) for file, line, item in zip(batch.file, batch.line, batch.item, strict=True)
         ]

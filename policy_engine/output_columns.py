@@ -13,9 +13,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from policy_engine.history.decoding import STRICT_ERRORS
 from policy_engine.outputs import FILE, PREVIEW, SAME_FILE, FileKinds, Node
+from policy_engine.url_columns import UrlColumn, places_of_schemes
+from policy_engine.urls import is_plain_url
 
 Rows = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
@@ -31,7 +34,6 @@ Bool = npt.NDArray[np.bool_]
 
 _HIDDEN = re.compile(rb"\\(?:/|u00(?:2[fF]|3[aA]))")
 """Escaped forms of the characters in `://`."""
-_SCHEMES = ("https://", "http://")
 
 
 @dataclass
@@ -55,9 +57,9 @@ class _Addresses:
 
     rows: list[Rows] = field(default_factory=list)
     leaves: list[int] = field(default_factory=list)
-    texts: list[list[str]] = field(default_factory=list)
+    texts: list[Sequence[str]] = field(default_factory=list)
 
-    def add(self, leaf: int, rows: Rows, texts: list[str]) -> None:
+    def add(self, leaf: int, rows: Rows, texts: Sequence[str]) -> None:
         self.rows.append(rows)
         self.leaves.append(leaf)
         self.texts.append(texts)
@@ -90,7 +92,8 @@ class OutputColumns:
 
     def find(self, texts: Sequence[bytes]) -> FoundFiles:
         """The files of outputs given as JSON (objects, lists or null)."""
-        outputs, left = self._decode(texts)
+        together = b"\n".join(texts)
+        outputs, left = self._decode(together, texts)
         found = _Addresses()
         self._flatten(self._root, outputs, np.arange(len(texts), dtype=np.int64), found)
         odd = np.zeros(len(texts), bool)
@@ -99,14 +102,15 @@ class OutputColumns:
         rows = np.concatenate([*found.rows, np.empty(0, np.int64)])
         leaf = np.repeat(np.array(found.leaves, np.int64), sizes)
         urls = list(chain.from_iterable(found.texts))
-        self._mark_hidden(texts, rows, urls, odd)
-        if urls and not _are_common(urls):
-            odd[rows[~np.fromiter(map(_is_common, urls), bool, len(urls))]] = True
-        return self._settle(rows, leaf, urls, odd)
+        self._mark_hidden(together, texts, rows, urls, odd)
+        column = UrlColumn(urls)
+        if not column.are_common():
+            odd[rows[~np.fromiter(map(is_plain_url, urls), bool, len(urls))]] = True
+        return self._settle(rows, leaf, column, odd)
 
-    def _decode(self, texts: Sequence[bytes]) -> tuple[list[Any], list[int]]:
+    def _decode(self, together: bytes, texts: Sequence[bytes]) -> tuple[list[Any], list[int]]:
         try:
-            return self._decoder.decode_lines(b"\n".join(texts)), []
+            return self._decoder.decode_lines(together), []
         except STRICT_ERRORS:
             pass
         outputs: list[Any] = []
@@ -119,7 +123,7 @@ class OutputColumns:
                 left.append(row)
         return outputs, left
 
-    def _flatten(self, node: Node, values: list[Any], rows: Rows, found: _Addresses) -> None:
+    def _flatten(self, node: Node, values: Sequence[Any], rows: Rows, found: _Addresses) -> None:
         """Collect the texts at the leaves below a node; `values` and `rows` are parallel."""
         for shape, here, at in _by_type(values, rows):
             if shape is str:
@@ -140,23 +144,24 @@ class OutputColumns:
                 for place, child in enumerate(node.keys.values()):
                     self._flatten(child, list(map(attrgetter(f"f{place}"), here)), at, found)
 
-    def _spread(self, node: Node, lists: list[list[Any]], rows: Rows, found: _Addresses) -> None:
+    def _spread(self, node: Node, lists: Sequence[list[Any]], rows: Rows, found: _Addresses) -> None:
         sizes = np.fromiter(map(len, lists), np.int64, len(lists))
         self._flatten(node, list(chain.from_iterable(lists)), np.repeat(rows, sizes), found)
 
-    def _mark_hidden(self, texts: Sequence[bytes], rows: Rows, urls: list[str], odd: Bool) -> None:
+    def _mark_hidden(self, together: bytes, texts: Sequence[bytes], rows: Rows, urls: list[str], odd: Bool) -> None:
         """Mark the outputs that hold an address anywhere but at a listed path."""
-        together = b"\n".join(texts)
         if b"\\" in together and _HIDDEN.search(together):
             odd |= np.fromiter((_HIDDEN.search(text) is not None for text in texts), bool, len(texts))
-        if together.count(b"://") != len(urls):
+        places = places_of_schemes(together)
+        if len(places) != len(urls):
             # More than one in some address, or one where no path is listed.
-            held = np.fromiter((text.count(b"://") for text in texts), np.int64, len(texts))
+            ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
+            held = np.bincount(np.searchsorted(ends, places, side="right"), minlength=len(texts))
             seen = np.zeros(len(texts), np.int64)
             np.add.at(seen, rows, np.fromiter((url.count("://") for url in urls), np.int64, len(urls)))
             odd |= held != seen
 
-    def _settle(self, rows: Rows, leaf: Rows, urls: list[str], odd: Bool) -> FoundFiles:
+    def _settle(self, rows: Rows, leaf: Rows, column: UrlColumn, odd: Bool) -> FoundFiles:
         what, name = self._what[leaf], self._name[leaf]
         again = what == SAME_FILE
         named = rows * len(self._what) + name
@@ -166,9 +171,16 @@ class OutputColumns:
             odd[rows[missing]] = True
         several = np.bincount(rows, minlength=len(odd)) > 1
         compared = np.flatnonzero(several[rows] & ~again & ~odd[rows])
+        urls = column.urls
+        tails = column.tails(compared)
+        if tails is not None:
+            # What differs in them needs no closer look.
+            compared = compared[
+                pd.Series(tails.view(np.int64) ^ _of_output(rows[compared])).duplicated(keep=False).to_numpy()
+            ]
         if compared.size:
             keys = _bases([urls[place] for place in compared.tolist()])
-            keys ^= rows[compared] * np.int64(0x1F3D5B79)
+            keys ^= _of_output(rows[compared])
             order = np.argsort(keys, kind="stable")
             equal = np.flatnonzero(keys[order][1:] == keys[order][:-1])
             odd[rows[compared[order[equal]]]] = True
@@ -191,7 +203,7 @@ class OutputColumns:
         )
 
 
-def _by_type(values: list[Any], rows: Rows) -> Iterator[tuple[type, list[Any], Rows]]:
+def _by_type(values: Sequence[Any], rows: Rows) -> Iterator[tuple[type, Sequence[Any], Rows]]:
     """Values of one place by their type, nearly always one; none for those that are null or absent."""
     kinds = list(map(type, values))
     distinct = dict.fromkeys(kinds)
@@ -223,21 +235,6 @@ def _shape(node: Node) -> Any:
     return shape
 
 
-def _is_common(text: str) -> bool:
-    return text.startswith(_SCHEMES) and len(text) > 8 and " " not in text and text.isprintable()
-
-
-def _are_common(texts: list[str]) -> bool:
-    """True when every text is common, seen from all of them together; False when some may not be."""
-    if {text[:8] for text in texts} != {"https://"} or min(map(len, texts)) <= 8:
-        return False
-    together = "".join(texts)
-    if not together.isascii():
-        return " " not in together and together.isprintable()
-    codes = np.frombuffer(together.encode("ascii"), np.uint8)
-    return int(codes.min()) > 0x20 and int(codes.max()) < 0x7F
-
-
 def _bases(urls: list[str]) -> Rows:
     """A number per address, equal for addresses of one file, which differ in their queries and in capitals at most."""
     together = "\n".join(urls)
@@ -246,6 +243,11 @@ def _bases(urls: list[str]) -> Rows:
     if "?" in together:
         urls = [url.partition("?")[0] for url in urls]
     return np.fromiter(map(hash, "\n".join(urls).lower().split("\n")), np.int64, len(urls))
+
+
+def _of_output(rows: Rows) -> Rows:
+    """A number per output that keeps keys of different outputs apart, as a rule."""
+    return rows * np.int64(0x1F3D5B79)
 
 
 def _ordinals(named: Rows) -> Rows:

@@ -23,6 +23,7 @@ _SIGNING = frozenset({
     "q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list", "q-signature",
 })  # fmt: skip
 _SIGNING_PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-tos-")
+_DATED = tuple((prefix + "date", prefix + "expires") for prefix in _SIGNING_PREFIXES)
 _MAY_DATE = re.compile(r"(?:expires|ex|se|exp)=", re.IGNORECASE)
 """Ends of the names of parameters that date a link."""
 _SHORT_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2})Z)?")
@@ -125,10 +126,9 @@ def link_expiry(url: str) -> int | None:
             fields.setdefault((unquote(name) if is_escaped else name).lower(), value)
     if is_escaped:
         fields = {name: unquote(value) for name, value in fields.items()}
-    for prefix in _SIGNING_PREFIXES:
-        dated, lasts = fields.get(prefix + "date"), fields.get(prefix + "expires")
-        if dated is not None and lasts is not None:
-            return _sum(dated, lasts)
+    for date, expires in _DATED:
+        if date in fields and expires in fields:
+            return _sum(fields[date], fields[expires])
     if "ex" in fields and "hm" in fields:
         return _within(_integer(fields["ex"], 16))
     if "se" in fields and "sig" in fields:
@@ -214,23 +214,30 @@ class HostOwners:
         if place is None:
             place = self._places[pair] = len(self._pairs)
             self._pairs.append(pair)
-        if not (host and self._known[host][0]) and len(self._sites) < _MOST_SITES:
+        if not (host and self.has_paths(host)) and len(self._sites) < _MOST_SITES:
             # Where paths have owners of their own, the site does not decide.
             self._sites[site] = place
         return place
 
     def owner_of(self, host: str, url: str) -> str | None:
         """The owner of a host (lower case), or None when the pack does not know it."""
-        known = self._known.get(host)
-        if known is None:
-            known = self._known[host] = self._look_up(host)
-        paths, owner = known
+        paths, owner = self._about(host)
         if paths:
             path = url.partition("://")[2].partition("/")[2]
             for prefix, path_owner in paths:
                 if path.startswith(prefix):
                     return path_owner
         return owner
+
+    def has_paths(self, host: str) -> bool:
+        """True where the owner of an address depends on its path."""
+        return bool(self._about(host)[0])
+
+    def _about(self, host: str) -> tuple[tuple[tuple[str, str], ...], str | None]:
+        known = self._known.get(host)
+        if known is None:
+            known = self._known[host] = self._look_up(host)
+        return known
 
     def _look_up(self, host: str) -> tuple[tuple[tuple[str, str], ...], str | None]:
         paths = []
