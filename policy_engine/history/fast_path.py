@@ -104,7 +104,8 @@ class FastPath:
         texts = [bytes(task.output) for task in tasks]
         if not {text[:1] for text in texts} <= _PLAIN_STARTS:
             return None
-        if any(len(text) > _LONG and text.count(b"[") + text.count(b"{") > _DEEP for text in texts):
+        longest = max(map(len, texts))
+        if longest > _LONG and any(len(text) > _LONG and text.count(b"[") + text.count(b"{") > _DEEP for text in texts):
             return None
         ids = [task.task_id for task in tasks]
         if any(map(str.isspace, ids)):

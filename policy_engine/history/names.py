@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from policy_engine.model import Catalog
 
@@ -81,13 +80,18 @@ class ServiceNames:
 
     def resolve_all(self, models: Sequence[str | None], task_types: Sequence[str | None]) -> list[Naming]:
         """`resolve` for parallel columns."""
-        known: list[Any] = list(map(self._resolved.get, zip(models, task_types, itertools.repeat(None), strict=False)))
-        return list(map(self.resolve, models, task_types)) if None in known else known
+        keys = zip(models, task_types, itertools.repeat(None), strict=False)
+        try:
+            return list(map(self._resolved.__getitem__, keys))
+        except KeyError:
+            return list(map(self.resolve, models, task_types))
 
     def states_of(self, statuses: Sequence[str | None]) -> list[int]:
         """`state_of` for a column."""
-        known: list[Any] = list(map(self._states.get, statuses))
-        return list(map(self.state_of, statuses)) if None in known else known
+        try:
+            return list(map(self._states.__getitem__, statuses))
+        except KeyError:
+            return list(map(self.state_of, statuses))
 
     def _resolve(self, model: str | None, task_type: str | None, service: str | None) -> Naming:
         found: str | None = None

@@ -256,9 +256,14 @@ def _take(reader: RecordReader) -> tuple[Batch, Seen]:
 def _checksums(ids: Sequence[str]) -> npt.NDArray[np.uint64]:
     """A number per id that depends on the id alone; ids as long as a UUID are done together, others by CRC-32."""
     sums = np.empty(len(ids), np.uint64)
-    is_long = [len(one) == _UUID and one.isascii() for one in ids]
-    pieces = np.frombuffer("".join(compress(ids, is_long)).encode("ascii"), "<u4").reshape(-1, _UUID // 4)
-    long = np.array(is_long, bool)
+    together = "".join(ids)
+    if together.isascii():
+        long = np.fromiter(map(len, ids), np.int64, len(ids)) == _UUID
+    else:
+        long = np.array([len(one) == _UUID and one.isascii() for one in ids], bool)
+    if not long.all():
+        together = "".join(compress(ids, long.tolist()))
+    pieces = np.frombuffer(together.encode("ascii"), "<u4").reshape(-1, _UUID // 4)
     sums[long] = (pieces * _FACTORS).sum(axis=1, dtype=np.uint64)
     crc = zlib.crc32
     for row in np.flatnonzero(~long).tolist():
