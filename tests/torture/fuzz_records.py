@@ -34,7 +34,13 @@ if "--child" in sys.argv:
     import atheris
 
     _AROUND = atheris.instrument_imports(
-        include=["policy_engine.history", "policy_engine.outputs", "policy_engine.output_columns", "policy_engine.urls"]
+        include=[
+            "policy_engine.history",
+            "policy_engine.outputs",
+            "policy_engine.output_columns",
+            "policy_engine.urls",
+            "policy_engine.url_columns",
+        ]
     )
 with _AROUND:
     from policy_engine import assets as assets_module

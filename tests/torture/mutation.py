@@ -41,6 +41,7 @@ MODULES = {
     "evaluation": ("test_decisions.py", "test_api.py"),
     "assets": ("test_assets.py", "test_totals.py"),
     "output_columns": ("test_output_columns.py", "test_assets.py"),
+    "url_columns": ("test_url_columns.py", "test_output_columns.py"),
 }
 """The modules that decide, and the fast tests of each."""
 COPIED = ("policy_engine", "tests", "rules", "schemas", "reports", "examples", "docs")
