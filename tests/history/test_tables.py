@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,13 @@ from exports import Reading, read, write, write_parquet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_engine.history import Seen, find_sources, neighbours, plan_units, table_text, units
+from policy_engine.history import Seen, Unit, find_sources, neighbours, plan_units, table_text, units
 from policy_engine.history.csv_lines import CsvLines
 from policy_engine.history.flat_columns import FlatPath
 from policy_engine.history.reading import HistoryReader
+from policy_engine.history.table_text import TableText
 from policy_engine.packs import read_pack
+from policy_engine.problems import InputUnusable
 
 CATALOG = read_pack("piapi").catalog
 
@@ -148,6 +151,53 @@ def test_ids_that_are_numbers(tmp_path: Path) -> None:
     write_parquet(tmp_path / "in" / "a.parquet", [{"task_id": number // 2, "model": "flux"} for number in range(6)])
     reading = read(tmp_path / "in")
     assert (reading.totals.tasks.tasks, reading.totals.merged) == (3, 4)
+
+
+def test_repeated_header_stands_between_rows(tmp_path: Path) -> None:
+    """Rows of a task with a repeated header between them are one task, also where the header looks like a row of it."""
+    for number, text in enumerate((
+        "task_id,url\ntask_id,https://x.example/1\ntask_id,url\ntask_id,https://x.example/2\n",
+        "url,task_id\nhttps://x.example/1,a\n\ufeffurl,a\nhttps://x.example/2,a\n",
+    )):  # fmt: skip
+        reading = read(write(tmp_path / f"{number}.csv", text))
+        assert (reading.totals.tasks.tasks, reading.totals.merged) == (1, 1)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("row", ["{}", '"{}', "{},more"])
+def test_batches_of_short_rows_are_bounded(tmp_path: Path, end: str, row: str) -> None:
+    """However short its rows are and however they end, a table is read no more rows at a time than asked for."""
+    text = f"task_id{end}" + "".join(row.format(number) + end for number in range(3_000))
+    found = find_sources([str(write(tmp_path / "a.csv", text))])
+    reader = HistoryReader(found.sources, CATALOG, records=100)
+    sizes = [len(batch) + len(seen.quarantine) for batch, seen in reader.batches(Unit(0))]
+    # A row that is taken apart may set more than one aside; a row that the next one may go on with waits for it.
+    assert max(sizes) <= 102
+    assert sum(sizes) == 3_000
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r", b"\r\r\n"])
+@pytest.mark.parametrize("block", [1, 7, 50])
+def test_longest_line(monkeypatch: pytest.MonkeyPatch, end: bytes, block: int) -> None:
+    """Lines up to the longest are served, longer ones are refused, whatever ends them and wherever a block does."""
+    monkeypatch.setattr(table_text, "_LONGEST_LINE", 50)
+    monkeypatch.setattr(table_text, "_BLOCK", block)
+    lines = [b"x" * length + end for length in (3, 20, 50 - len(end), 1, 30)]
+    text = TableText(io.BytesIO(b"".join(lines)))
+    served = list(iter(text.readline, ""))
+    assert "".join(served) == b"".join(lines).decode()
+    assert served == list(io.StringIO("".join(served), newline=""))
+    text = TableText(io.BytesIO(b"".join([*lines, b"x" * 51 + end])))
+    with pytest.raises(InputUnusable):
+        list(iter(text.readline, ""))
+
+
+def test_part_without_a_line_reads_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of a text in which no line begins is not read beyond its end: a file of such parts is read once."""
+    monkeypatch.setattr(table_text, "_BLOCK", 100)
+    stream = io.BytesIO(b"a\r" * 50_000)
+    assert TableText(stream, 1_000, 2_000).readline() == ""
+    assert stream.tell() <= 2_100
 
 
 PARTS = ['"', ",", "\n", "\r", "\r\n", " ", "a", "b", '""', "é", '"a"', "task_id"]
