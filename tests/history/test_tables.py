@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exports import Reading, read, write, write_parquet
+from exports import AS_OF, Reading, pack, problems_of, read, write, write_parquet
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy_engine.evaluation import Question
 from policy_engine.history import Seen, Unit, find_sources, neighbours, plan_units, table_text, units
 from policy_engine.history.csv_lines import CsvLines
 from policy_engine.history.flat_columns import FlatPath
 from policy_engine.history.reading import HistoryReader
 from policy_engine.history.table_text import TableText
 from policy_engine.packs import read_pack
+from policy_engine.periods import DAY, HOUR, parse_instant
 from policy_engine.problems import InputUnusable
+from policy_engine.runs import EvaluationRun, Progress, RunOptions
+from policy_engine.sizes import Sizes
 
 CATALOG = read_pack("piapi").catalog
 
@@ -85,8 +89,6 @@ def test_cut_table_is_the_whole_one(tmp_path: Path, quoting: int, end: str, jobs
 @pytest.mark.parametrize("sizes", [{}, {"records": 3}, {"records": 7, "waiting": 2, "keys": 5, "merged": 3}])
 def test_memory_does_not_decide_the_order(tmp_path: Path, sizes: dict[str, int]) -> None:
     """Rows of a task stay in the order of the input whatever is held at a time, as long as the file is the same."""
-    from policy_engine.sizes import Sizes
-
     path = write_rows(tmp_path / "a.csv", rows_of(40))
     with cut(1_700, block=400):
         one, other = read(path), read(path, sizes=Sizes(unit=2_000, **sizes))
@@ -198,6 +200,36 @@ def test_part_without_a_line_reads_no_further(monkeypatch: pytest.MonkeyPatch) -
     stream = io.BytesIO(b"a\r" * 50_000)
     assert TableText(stream, 1_000, 2_000).readline() == ""
     assert stream.tell() <= 2_100
+
+
+def test_text_of_parquet_that_is_not_utf8(tmp_path: Path) -> None:
+    """A byte that is no text costs its place in a text of Parquet; within a list the file is refused in words."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    offsets = pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0")
+    odd = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"\xffa")])
+    path = tmp_path / "a.parquet"
+    for column in (odd, odd.dictionary_encode()):
+        pq.write_table(pa.table({"task_id": column}), path)
+        assert read(path).totals.tasks.tasks == 2
+    pq.write_table(pa.table({"task_id": ["a"], "url": pa.ListArray.from_arrays([0, 2], odd)}), path)
+    assert [problem.code for problem in problems_of(path)] == ["damaged-file"]
+
+
+def test_progress_of_a_table_counts_rows(tmp_path: Path) -> None:
+    """How far a table has been judged is told by its rows, however many of them a task has."""
+    rows = rows_of(40)
+    found = find_sources([str(write_rows(tmp_path / "a.csv", rows))])
+    question = Question(parse_instant(AS_OF), DAY, HOUR)
+    run = EvaluationRun(found.sources, pack(), RunOptions(question, sizes=Sizes(records=10)))
+    told: list[Progress] = []
+    run.watch = told.append
+    with cut(block=200):
+        list(run.chunks())
+    judged = [one for one in told if one.stage == "judging"]
+    assert len(judged) > 5
+    assert all(one.done * len(rows) <= one.total * one.records for one in judged)
 
 
 PARTS = ['"', ",", "\n", "\r", "\r\n", " ", "a", "b", '""', "é", '"a"', "task_id"]
