@@ -222,9 +222,13 @@ class FileKinds:
     def _leaf_of(self, service: str | None, file: FlatFile) -> _Leaf | None:
         """What a table's row says of its file: the catalog's facts by path or name, else the row's own."""
         key = (service, file.output, file.media, file.role, file.watermarked)
-        if key not in self._flat:
-            self._flat[key] = self._flat_leaf(*key)
-        return self._flat[key]
+        if key in self._flat:
+            return self._flat[key]
+        leaf = self._flat_leaf(*key)
+        if leaf is not None or file.output is None:
+            # Names that no catalog lists are not kept: each row of a table may have another one.
+            self._flat[key] = leaf
+        return leaf
 
     def _flat_leaf(
         self, service: str | None, output: str | None, media: str | None, role: str | None, watermarked: str | None

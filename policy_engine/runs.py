@@ -199,7 +199,7 @@ class EvaluationRun:
     def _look_for_repeated(
         self, units: list[Unit], keys: Iterable[Found | None], work: _Work, scratch: Scratch
     ) -> tuple[list[Unit], list[int]]:
-        """Give each unit the number of its first line, count its keys, and tell `work` which task ids repeat."""
+        """Give each unit the number of its first line, count its records, and tell `work` which task ids repeat."""
         done, total = 0, sum(unit.size for unit in units)
         told = 0
 
@@ -207,7 +207,7 @@ class EvaluationRun:
             nonlocal done, told
             for unit, found in zip(units, keys, strict=True):
                 done += unit.size
-                told += len(found[0]) if found is not None else 0
+                told += _records_of(found) if found is not None else 0
                 self._tell("looking", done, total, told)
                 yield found
 
@@ -332,7 +332,7 @@ def _prepare(
     again: Callable[[Unit], Found | None],
 ) -> tuple[list[Unit], list[int], Keys]:
     """
-    Give each unit the number of its first line, count its keys, and find the task ids that occur more than once.
+    Give each unit the number of its first line, count its records, and find the task ids that occur more than once.
 
     A file of which some unit could not be read apart becomes one unit; `again` gives its keys.
     """
@@ -347,7 +347,7 @@ def _prepare(
                 of_file = None
             elif of_file is not None:
                 store.add(found[0])
-                of_file.append((replace(unit, first_line=line), len(found[0])))
+                of_file.append((replace(unit, first_line=line), _records_of(found)))
                 line += found[1]
         if of_file is None:
             store.forget_from(mark)
@@ -355,10 +355,16 @@ def _prepare(
             found = again(whole)
             assert found is not None, "a whole file is read apart from nothing"
             store.add(found[0])
-            of_file = [(whole, len(found[0]))]
+            of_file = [(whole, _records_of(found))]
         numbered += [unit for unit, _ in of_file]
         counts += [count for _, count in of_file]
     return numbered, counts, store.repeated()
+
+
+def _records_of(found: Found) -> int:
+    """About how many records a unit holds: a line of JSON may hold many, and rows of a table may share a checksum."""
+    keys, lines = found
+    return max(len(keys), lines)
 
 
 def _are_in(keys: Keys, known: Keys) -> np.ndarray[Any, np.dtype[np.bool_]]:

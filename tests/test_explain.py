@@ -972,3 +972,16 @@ def test_suppositions_unite_to_the_answer(tmp_path: Path, hours: int) -> None:
     assert max(one.expires_latest or 0 for one in answers) == answer.expires_latest
     assert min(one.closes_earliest or 0 for one in answers) == answer.closes_earliest
     assert max(one.closes_latest or 0 for one in answers) == answer.closes_latest
+
+
+def test_unreadable_fields_of_the_last_row_of_a_table(tmp_path: Path) -> None:
+    """
+    What could not be read is told wherever in a table the row stands, also at its end.
+    """
+    path = tmp_path / "tasks.csv"
+    path.write_text("task_id,model,consume\na,flux,7\nb,flux,many\nb,flux,more\n", encoding="utf-8")
+    options = RunOptions(Question(parse_instant("2026-03-02T12:00:00Z"), PACK.horizon, PACK.operation_horizon))
+    (found,) = explain_task(find_sources([str(path)]).sources, PACK, options, "b")
+    assert [(place, field) for place, field, _ in found.unreadable] == [
+        ("tasks.csv:3", "consume"), ("tasks.csv:4", "consume"),
+    ]  # fmt: skip

@@ -56,7 +56,7 @@ class Search:
 def matching_records(reader: HistoryReader, search: Search) -> Iterator[Batch]:
     """Records of the id, one file after another, so that lines are counted from the beginning of each."""
     for file in range(len(reader.sources)):
-        for batch, seen in reader.batches(Unit(file)):
+        for batch, seen in reader.records(Unit(file)):
             rows = search.rows(batch)
             places = {(batch.file[row], batch.line[row], batch.item[row]) for row in rows}
             search.problems += [one for one in seen.problem_examples if (one.file, one.line, one.item) in places]

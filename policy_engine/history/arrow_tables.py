@@ -25,7 +25,7 @@ def open_parquet(source: Source) -> Iterator[Any]:
     try:
         with pq.ParquetFile(source.path) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         message = plain(str(error).splitlines()[0] if str(error) else type(error).__name__)
         problem = Problem(
             "damaged-file", f"the Parquet file cannot be read ({message})", span, help="write or fetch it again"
@@ -56,6 +56,13 @@ def values_of(column: Any) -> list[Any]:
         return [int(one) if one is not None and one == one.to_integral_value() else one for one in values]
     if types.is_map(column.type):
         return [None if value is None else dict(value) for value in column.to_pylist()]
+    if types.is_string(column.type) or types.is_large_string(column.type):
+        try:
+            texts: list[Any] = column.to_pylist()
+        except UnicodeDecodeError:
+            # Nor is all that is marked as text UTF-8.
+            return values_of(column.cast(pa.large_binary()))
+        return texts
     plain_values: list[Any] = column.to_pylist()
     return plain_values
 

@@ -77,16 +77,17 @@ class HistoryReader:
         Rows of a table that belong to one task and stand one below the other come in one batch, unless they are too
         many (neighbours.MOST). Raises InputUnusable when the file itself cannot be read to its end.
         """
+        records = self.records(unit)
+        yield from _with_neighbours(records) if self.is_table(unit) else records
+
+    def records(self, unit: Unit) -> Iterator[tuple[Batch, Seen]]:
+        """As `batches`, each batch with what was met in reading just it; rows of one task may come in several."""
         source = self.sources[unit.file]
         reader = RecordReader(self.names, self._legacy, unit.file)
-        parts = self._parts(unit, source, reader)
         with _named(source):
-            yield from _with_neighbours(parts) if self.is_table(unit) else parts
-
-    def _parts(self, unit: Unit, source: Source, reader: RecordReader) -> Iterator[tuple[Batch, Seen]]:
-        for _ in self._feed(unit, source, reader):
+            for _ in self._feed(unit, source, reader):
+                yield _take(reader)
             yield _take(reader)
-        yield _take(reader)
 
     def keys(self, unit: Unit) -> tuple[npt.NDArray[np.uint64], int] | None:
         """

@@ -29,7 +29,8 @@ class TableText:
         if start:
             # The line that crosses the edge belongs to the text before.
             stream.seek(start - 1)
-            self._position += self._skip_line() - 1
+            self._position = start - 1
+            self._skip_line()
 
     @property
     def is_between_blocks(self) -> bool:
@@ -62,34 +63,35 @@ class TableText:
         self._text.seek(0)
 
     def _next(self) -> str:
-        if self._end is not None and self._position >= self._end:
+        if self._end is not None and self._position >= self._end and not self._rest:
             return ""
         size = _BLOCK if self._end is None else min(_BLOCK, self._end - self._position)
         block = self._rest or self._stream.read(size)
         self._rest = b""
         if block[-1:] not in (b"\n", b""):
-            block += self._stream.readline(_LONGEST_LINE + 1)
-            if block[-1:] != b"\n" and len(block) > _LONGEST_LINE:
-                block = self._up_to_a_return(block)
+            begin = block.rfind(b"\n") + 1
+            block += self._stream.readline(max(0, _LONGEST_LINE + 1 - (len(block) - begin)))
+            if len(block) - begin > _LONGEST_LINE:
+                block = self._up_to_a_return(block, begin)
         if self._position == 0:
             self._position = len(block)
             return block.removeprefix(_BOM).decode("utf-8")
         self._position += len(block)
         return block.decode("utf-8")
 
-    def _up_to_a_return(self, block: bytes) -> bytes:
-        """The lines of a long text without line feeds; the last byte may be half of a line's end."""
-        edge = block.rfind(b"\r", 0, len(block) - 1) + 1
-        if not edge:
+    def _up_to_a_return(self, block: bytes, begin: int) -> bytes:
+        """The lines of a block whose text from a place on, without line feeds, is too long for a line."""
+        # The last byte may be half of a line's end.
+        edge = block.rfind(b"\r", begin, len(block) - 1) + 1
+        if not edge or len(block) - edge > _LONGEST_LINE:
             message = f"a line of the table is longer than {_LONGEST_LINE >> 20} MiB"
             raise InputUnusable(Problem("line-too-long", message, help="is this a table, a row a line?"))
         self._rest = block[edge:]
         return block[:edge]
 
-    def _skip_line(self) -> int:
-        length = 0
-        while piece := self._stream.readline(_BLOCK):
-            length += len(piece)
+    def _skip_line(self) -> None:
+        """Read to the end of a line, or of the part where the line goes on behind it: then no line begins in it."""
+        while (self._end is None or self._position < self._end) and (piece := self._stream.readline(_BLOCK)):
+            self._position += len(piece)
             if piece.endswith(b"\n"):
                 break
-        return length

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from policy_engine.history.arrow_tables import open_parquet, values_of
@@ -110,10 +111,16 @@ class _Header:
     delimiter: str
     names: list[str | None]
     """The documented name of each column."""
+    firsts: frozenset[str]
+    """What the first field is of a row that is the header again: its title, perhaps behind a byte order mark."""
 
     def named(self, fields: Sequence[str]) -> dict[str, str]:
         """The fields of a row by their documented names."""
         return {name: value for name, value in zip(self.names, fields, strict=True) if name is not None}
+
+    def is_repeated_by(self, fields: Sequence[str]) -> bool:
+        """True for a row that is the header again, as tables have it that were joined."""
+        return fields == self.fields or (bool(fields) and fields[0] == f"\ufeff{self.fields[0]}")
 
 
 class NotApart(Exception):
@@ -145,24 +152,22 @@ class TableReader:
                 is_known = not status.strip() or reader.names.state_of(status) != UNKNOWN_STATE
                 return len(record["task_id"].split()) == 1 and is_known
 
-            while True:
-                first_line = lines.line + 1
-                rows = lines.plain_rows()
+            while (rows := lines.plain_rows()) != []:
                 if rows is None:
                     for row in lines.rows(width, is_plausible, only_block=True):
                         _take_row(row, header, reader)
-                elif not rows:
-                    break
-                else:
-                    columns = self._plain_columns(rows, header, first_line)
-                    if columns is not None:
-                        reader.take_columns(columns)
-                    else:
-                        for line, fields in enumerate(rows, first_line):
-                            if any(fields):
-                                _take_row(Row(line, fields), header, reader)
-                if len(reader) >= self._rows:
-                    yield
+                        # A text without line feeds is one block, and as long as a line may be.
+                        if len(reader) >= self._rows:
+                            yield
+                    continue
+                # Rows may be so short that a block holds many batches of them.
+                first_line, start = lines.line - len(rows) + 1, 0
+                while start < len(rows):
+                    part = rows[start : start + self._rows - len(reader)]
+                    self._take_plain(part, header, first_line + start, reader)
+                    start += len(part)
+                    if len(reader) >= self._rows:
+                        yield
 
     def csv_ids(self, source: Source, unit: Unit) -> Iterator[list[str]]:
         """
@@ -172,10 +177,14 @@ class TableReader:
         of a file does, each of them begins with a row.
         """
         with self._opened(source, unit) as (lines, header):
-            place, width = header.names.index("task_id"), len(header.fields)
+            place, width, firsts = header.names.index("task_id"), len(header.fields), header.firsts
             yield [""] * (lines.line - unit.first_line + 1)
             while rows := lines.plain_rows():
-                yield [fields[place].strip() if len(fields) == width else "" for fields in rows]
+                yield [
+                    "" if len(fields) != width or (fields[0] in firsts and header.is_repeated_by(fields))
+                    else fields[place].strip()
+                    for fields in rows
+                ]  # fmt: skip
             if rows is None:
                 raise NotApart
 
@@ -211,16 +220,23 @@ class TableReader:
                     raise NotApart
                 yield [(one or "").strip() for one in ids]
 
+    def _take_plain(self, rows: list[list[str]], header: _Header, first_line: int, reader: RecordReader) -> None:
+        columns = self._plain_columns(rows, header, first_line)
+        if columns is not None:
+            reader.take_columns(columns)
+            return
+        for line, fields in enumerate(rows, first_line):
+            if any(fields):
+                _take_row(Row(line, fields), header, reader)
+
     def _plain_columns(self, rows: list[list[str]], header: _Header, first_line: int) -> list[list[Any]] | None:
         width = len(header.fields)
-        if any(len(fields) != width for fields in rows):
+        if any(len(fields) != width for fields in rows) or not header.firsts.isdisjoint(map(itemgetter(0), rows)):
             return None
-        columns = list(zip(*rows, strict=True))
-        # A table that was joined of several repeats its header, perhaps behind a byte order mark.
-        title = header.fields[0]
-        if not {title, f"\ufeff{title}"}.isdisjoint(columns[0]):
-            return None
-        table = {name: column for name, column in zip(header.names, columns, strict=True) if name is not None}
+        # Of a table with a million columns only the documented ones are taken apart.
+        table = {
+            name: list(map(itemgetter(place), rows)) for place, name in enumerate(header.names) if name is not None
+        }
         return self._flat.columns(table, first_line)
 
     @contextmanager
@@ -247,7 +263,8 @@ class TableReader:
         if row is None or row.fields is None:
             raise InputUnusable(Problem("not-an-export", "the table has no header", SourceSpan(source.name, 1)))
         places = map_columns(row.fields, self._mapping, source.name)
-        return _Header(row.fields, lines.delimiter, [places.get(place) for place in range(len(row.fields))])
+        names = [places.get(place) for place in range(len(row.fields))]
+        return _Header(row.fields, lines.delimiter, names, frozenset((row.fields[0], f"\ufeff{row.fields[0]}")))
 
 
 def _groups(file: Any, unit: Unit) -> range:
@@ -259,8 +276,8 @@ def _take_row(row: Row, header: _Header, reader: RecordReader) -> None:
     expected = f"{width} fields as in the header"
     if fields is None:
         reader.set_aside(row.line, 0, "not_csv", f"a row that is no CSV ({row.defect})", expected)
-    elif fields == header.fields or (fields and fields[0] == f"\ufeff{header.fields[0]}"):
-        pass  # tables that were joined repeat their header
+    elif header.is_repeated_by(fields):
+        pass
     elif len(fields) == width:
         reader.read_flat(header.named(fields), row.line)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exports import Reading, read, write, write_parquet
+from exports import AS_OF, Reading, pack, problems_of, read, write, write_parquet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_engine.history import Seen, find_sources, neighbours, plan_units, table_text, units
+from policy_engine.evaluation import Question
+from policy_engine.history import Seen, Unit, find_sources, neighbours, plan_units, table_text, units
 from policy_engine.history.csv_lines import CsvLines
 from policy_engine.history.flat_columns import FlatPath
 from policy_engine.history.reading import HistoryReader
+from policy_engine.history.table_text import TableText
 from policy_engine.packs import read_pack
+from policy_engine.periods import DAY, HOUR, parse_instant
+from policy_engine.problems import InputUnusable
+from policy_engine.runs import EvaluationRun, Progress, RunOptions
+from policy_engine.sizes import Sizes
 
 CATALOG = read_pack("piapi").catalog
 
@@ -82,8 +89,6 @@ def test_cut_table_is_the_whole_one(tmp_path: Path, quoting: int, end: str, jobs
 @pytest.mark.parametrize("sizes", [{}, {"records": 3}, {"records": 7, "waiting": 2, "keys": 5, "merged": 3}])
 def test_memory_does_not_decide_the_order(tmp_path: Path, sizes: dict[str, int]) -> None:
     """Rows of a task stay in the order of the input whatever is held at a time, as long as the file is the same."""
-    from policy_engine.sizes import Sizes
-
     path = write_rows(tmp_path / "a.csv", rows_of(40))
     with cut(1_700, block=400):
         one, other = read(path), read(path, sizes=Sizes(unit=2_000, **sizes))
@@ -148,6 +153,83 @@ def test_ids_that_are_numbers(tmp_path: Path) -> None:
     write_parquet(tmp_path / "in" / "a.parquet", [{"task_id": number // 2, "model": "flux"} for number in range(6)])
     reading = read(tmp_path / "in")
     assert (reading.totals.tasks.tasks, reading.totals.merged) == (3, 4)
+
+
+def test_repeated_header_stands_between_rows(tmp_path: Path) -> None:
+    """Rows of a task with a repeated header between them are one task, also where the header looks like a row of it."""
+    for number, text in enumerate((
+        "task_id,url\ntask_id,https://x.example/1\ntask_id,url\ntask_id,https://x.example/2\n",
+        "url,task_id\nhttps://x.example/1,a\n\ufeffurl,a\nhttps://x.example/2,a\n",
+    )):  # fmt: skip
+        reading = read(write(tmp_path / f"{number}.csv", text))
+        assert (reading.totals.tasks.tasks, reading.totals.merged) == (1, 1)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("row", ["{}", '"{}', "{},more"])
+def test_batches_of_short_rows_are_bounded(tmp_path: Path, end: str, row: str) -> None:
+    """However short its rows are and however they end, a table is read no more rows at a time than asked for."""
+    text = f"task_id{end}" + "".join(row.format(number) + end for number in range(3_000))
+    found = find_sources([str(write(tmp_path / "a.csv", text))])
+    reader = HistoryReader(found.sources, CATALOG, records=100)
+    sizes = [len(batch) + len(seen.quarantine) for batch, seen in reader.batches(Unit(0))]
+    # A row that is taken apart may set more than one aside; a row that the next one may go on with waits for it.
+    assert max(sizes) <= 102
+    assert sum(sizes) == 3_000
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r", b"\r\r\n"])
+@pytest.mark.parametrize("block", [1, 7, 50])
+def test_longest_line(monkeypatch: pytest.MonkeyPatch, end: bytes, block: int) -> None:
+    """Lines up to the longest are served, longer ones are refused, whatever ends them and wherever a block does."""
+    monkeypatch.setattr(table_text, "_LONGEST_LINE", 50)
+    monkeypatch.setattr(table_text, "_BLOCK", block)
+    lines = [b"x" * length + end for length in (3, 20, 50 - len(end), 1, 30)]
+    text = TableText(io.BytesIO(b"".join(lines)))
+    served = list(iter(text.readline, ""))
+    assert "".join(served) == b"".join(lines).decode()
+    assert served == list(io.StringIO("".join(served), newline=""))
+    text = TableText(io.BytesIO(b"".join([*lines, b"x" * 51 + end])))
+    with pytest.raises(InputUnusable):
+        list(iter(text.readline, ""))
+
+
+def test_part_without_a_line_reads_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of a text in which no line begins is not read beyond its end: a file of such parts is read once."""
+    monkeypatch.setattr(table_text, "_BLOCK", 100)
+    stream = io.BytesIO(b"a\r" * 50_000)
+    assert TableText(stream, 1_000, 2_000).readline() == ""
+    assert stream.tell() <= 2_100
+
+
+def test_text_of_parquet_that_is_not_utf8(tmp_path: Path) -> None:
+    """A byte that is no text costs its place in a text of Parquet; within a list the file is refused in words."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    offsets = pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0")
+    odd = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"\xffa")])
+    path = tmp_path / "a.parquet"
+    for column in (odd, odd.dictionary_encode()):
+        pq.write_table(pa.table({"task_id": column}), path)
+        assert read(path).totals.tasks.tasks == 2
+    pq.write_table(pa.table({"task_id": ["a"], "url": pa.ListArray.from_arrays([0, 2], odd)}), path)
+    assert [problem.code for problem in problems_of(path)] == ["damaged-file"]
+
+
+def test_progress_of_a_table_counts_rows(tmp_path: Path) -> None:
+    """How far a table has been judged is told by its rows, however many of them a task has."""
+    rows = rows_of(40)
+    found = find_sources([str(write_rows(tmp_path / "a.csv", rows))])
+    question = Question(parse_instant(AS_OF), DAY, HOUR)
+    run = EvaluationRun(found.sources, pack(), RunOptions(question, sizes=Sizes(records=10)))
+    told: list[Progress] = []
+    run.watch = told.append
+    with cut(block=200):
+        list(run.chunks())
+    judged = [one for one in told if one.stage == "judging"]
+    assert len(judged) > 5
+    assert all(one.done * len(rows) <= one.total * one.records for one in judged)
 
 
 PARTS = ['"', ",", "\n", "\r", "\r\n", " ", "a", "b", '""', "é", '"a"', "task_id"]
