@@ -7,6 +7,9 @@ The first byte of an input says what is asked of the rest:
 - a file of any kind: it is read, record by record set aside, or refused in words; the same for every size of block;
 - outputs of one service, a line each: the column-wise way finds what the general way finds, or leaves it;
 - a table of findings: pyarrow writes the bytes that are written without it.
+
+Each input is read, and its records or the words of its refusal are looked at. Files, money, frames, other sizes of
+block and files on disk take far longer, and are for answers of a new kind and as time permits (`fuzzing.Thrift`).
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ import atexit
 import contextlib
 import dataclasses
 import functools
+import io
+import re
 import shutil
 import sys
 import tempfile
-import zlib
 from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -29,26 +34,15 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.torture import fuzzing
 
-_AROUND: Any = contextlib.nullcontext()
-if "--child" in sys.argv:
-    import atheris
-
-    _AROUND = atheris.instrument_imports(
-        include=[
-            "policy_engine.history",
-            "policy_engine.outputs",
-            "policy_engine.output_columns",
-            "policy_engine.urls",
-            "policy_engine.url_columns",
-        ]
-    )
-with _AROUND:
+MODULES = ("history", "outputs", "output_columns", "urls", "url_columns")
+with fuzzing.instrumented(*(f"policy_engine.{name}" for name in MODULES)):
     from policy_engine import assets as assets_module
     from policy_engine.assets import AssetMaker, TaskTotals
     from policy_engine.csv_columns import csv_lines
     from policy_engine.csv_text import to_bytes, to_csv_lines
     from policy_engine.history import HistoryReader, Seen, find_sources, merge_records, reading
     from policy_engine.history import units as units_module
+    from policy_engine.history import sources as sources_module
     from policy_engine.history.batch import Batch
     from policy_engine.history.decoding import STRICT_ERRORS, count_lines, decode_strictly
     from policy_engine.history.fast_path import FastPath
@@ -56,10 +50,11 @@ with _AROUND:
     from policy_engine.history.neighbours import starts
     from policy_engine.history.output_fields import decode_output
     from policy_engine.history.records import RecordReader
-    from policy_engine.history.sources import Source
+    from policy_engine.history.sources import Compression, Source
     from policy_engine.output_columns import OutputColumns
     from policy_engine.outputs import FileKinds
     from policy_engine.packs import read_pack
+    from policy_engine.periods import NAT
     from policy_engine.problems import InputUnusable, format_problem
 
 AS_OF = 1_767_830_400 * 10**9
@@ -71,8 +66,10 @@ SERVICES = [service.id for service in CATALOG.services]
 SOURCE = (Source("x", "x", "json-lines", "", 0),)
 SMALL_BLOCK, SMALL_UNIT = 16, 64
 KINDS = (".jsonl", ".json", ".csv", ".txt")
-_RARELY = 32
 WAYS = ("block", "file", "outputs", "csv")
+THRIFT = fuzzing.Thrift(0.3)
+_PLAIN = re.compile(rb"[A-Za-z0-9_.%?=&-]+")
+_LONGEST_KIND = 300
 
 
 def check(data: bytes) -> None:
@@ -86,8 +83,9 @@ def check(data: bytes) -> None:
         check_file(text, KINDS[more % len(KINDS)])
     elif way == "outputs":
         check_outputs(text, SERVICES[more % len(SERVICES)])
-    elif zlib.crc32(data) % _RARELY == 0:
-        check_csv(text)
+    else:
+        THRIFT.check(_collapsed(text), data, check_csv, text)
+        check_file(text, ".csv")
 
 
 # --- blocks of JSON Lines ---
@@ -95,12 +93,12 @@ def check(data: bytes) -> None:
 
 def check_block(block: bytes) -> None:
     """The fast path against the general reader, down to files, money and reasons."""
+    general = _read_generally(block)
+    seen = general.seen
     columns = FAST.columns(block, 1)
     if columns is None:
+        assert seen.records == len(general.finish()) + len(seen.quarantine), "a record is swallowed"
         return
-    general = RecordReader(NAMES, CATALOG.legacy_outputs, 0)
-    reading._read_lines(block, general, 1)
-    seen = general.seen
     assert not seen.quarantine, f"the fast path reads what is set aside: {seen.quarantine}"
     assert not seen.problem_counts, f"the fast path sees no problem in {seen.problem_examples}"
     fast = RecordReader(NAMES, CATALOG.legacy_outputs, 0)
@@ -110,7 +108,13 @@ def check_block(block: bytes) -> None:
     assert fast.seen.problem_counts == general.seen.problem_counts, "other problems with times"
     raw, one = one, dataclasses.replace(one, output=[_decoded(output) for output in one.output])
     _same_batch(one, other)
-    _same_files(raw, other)
+    THRIFT.check(("block", _kind(other)), block, _same_files, raw, other)
+
+
+def _read_generally(block: bytes) -> RecordReader:
+    reader = RecordReader(NAMES, CATALOG.legacy_outputs, 0)
+    reading._read_lines(block, reader, 1)
+    return reader
 
 
 def _decoded(output: Any) -> Any:
@@ -164,17 +168,93 @@ def _folder() -> Path:
 
 def check_file(text: bytes, extension: str) -> None:
     """A file is read or refused in words; where it is read line by line, in the same way for every size of block."""
+    if not text or text.startswith((b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
+        # Only a file can be packed.
+        _check_on_disk(text, extension)
+        return
+    with _in_memory(text):
+        try:
+            source = Source("input", "input", sources_module._kind_of_text(io.BytesIO(text), extension), "", len(text))
+            reader = _reader()
+            reader.sources = (source,)
+            read = list(reader.batches(reading.Unit(0)))
+        except InputUnusable as error:
+            _print(error)
+            return
+    seen = Seen()
+    for _, more in read:
+        seen.add(more)
+    assert seen.records == sum(len(batch) for batch, _ in read) + len(seen.quarantine), "a record is swallowed"
+    kind = (source.kind, extension, *(_kind(batch) for batch, _ in read), *_words_of(seen))
+    THRIFT.check(kind, text, _check_on_disk, text, extension)
+
+
+@contextlib.contextmanager
+def _in_memory(text: bytes) -> Iterator[None]:
+    """What is opened holds the text, whatever its name."""
+
+    @contextlib.contextmanager
+    def opened(path: str, compression: Compression) -> Iterator[IO[bytes]]:
+        yield io.BytesIO(text)
+
+    modules, real = _opening(), sources_module.open_bytes
+    for module in modules:
+        module.open_bytes = opened
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.open_bytes = real
+
+
+@functools.cache
+def _opening() -> list[Any]:
+    """The modules that open files."""
+    ours = [module for name, module in sys.modules.items() if name.startswith("policy_engine.history.")]
+    return [module for module in ours if hasattr(module, "open_bytes")]
+
+
+def _print(error: InputUnusable) -> None:
+    assert error.problems, "it was refused without a word"
+    for problem in error.problems:
+        assert problem.message
+        text = format_problem(problem, error.sources)
+        assert text.replace("\n", "").isprintable(), "not printable"
+
+
+def _kind(batch: Batch) -> Hashable:
+    """What a batch is like; equal for batches that the program can hardly treat in different ways."""
+    times = [(column != NAT).tolist() for column in (batch.created, batch.ended, batch.bound)]
+    types = [map(type, column) for column in (batch.task_type, batch.mode, batch.consume, batch.share, batch.unit)]
+    return frozenset(zip(
+        batch.service, batch.state, batch.floating, batch.is_object, batch.pool, batch.account, *times, *types,
+        map(_collapsed, batch.output), strict=True,
+    ))  # fmt: skip
+
+
+def _collapsed(value: object) -> str:
+    """A value with every run of plain characters made one, so that texts of one shape are equal."""
+    text = value if type(value) is bytes else repr(value)[:_LONGEST_KIND].encode("utf-8", "replace")
+    return _PLAIN.sub(b"a", text).decode("latin-1")
+
+
+def _words_of(seen: Seen) -> Sequence[str]:
+    return sorted({one.reason for one in seen.quarantine} | set(seen.problem_counts))
+
+
+def _check_on_disk(text: bytes, extension: str) -> None:
+    """Read a file, more than once where it is read line by line, and make the assets of its records."""
     file = _folder() / f"input{extension}"
     file.write_bytes(text)
-    whole = _outcome(file, text, 1 << 18, 1 << 25)
+    whole = _outcome(file, 1 << 18, 1 << 25)
     if whole is not None and whole[0] == "json-lines":
-        parts = _outcome(file, text, SMALL_BLOCK, SMALL_UNIT)
+        parts = _outcome(file, SMALL_BLOCK, SMALL_UNIT)
         assert parts is not None
         for first, second in zip(whole, parts, strict=True):
             assert first == second, f"another answer in small blocks: {first!r} and {second!r}"
 
 
-def _outcome(file: Path, text: bytes, block: int, unit: int) -> tuple[Any, ...] | None:
+def _outcome(file: Path, block: int, unit: int) -> tuple[Any, ...] | None:
     """What a file holds, as values that can be compared; None where it was refused."""
     reading.BLOCK, units_module.UNIT = block, unit
     try:
@@ -193,9 +273,7 @@ def _outcome(file: Path, text: bytes, block: int, unit: int) -> tuple[Any, ...] 
                 batches.append(batch)
                 seen.add(more)
     except InputUnusable as error:
-        for problem in error.problems:
-            assert problem.message
-            format_problem(problem, error.sources)
+        _print(error)
         return None
     finally:
         reading.BLOCK, units_module.UNIT = 1 << 18, 1 << 25
@@ -208,11 +286,9 @@ def _outcome(file: Path, text: bytes, block: int, unit: int) -> tuple[Any, ...] 
         assert told[sums] >= count, "a task id was not seen by the search for duplicates"
     merged, away = merge_records(batches, reader.names)
     assert len(merged) + away == records, "merging made or swallowed a record"
-    if zlib.crc32(text) % _RARELY == 0:
-        # Frames take most of the time, and bytes have little to do with them.
-        frame, totals = AssetMaker(PACK, found.sources, AS_OF).make(merged)
-        assert totals.tasks == totals.with_assets + sum(count for count, _ in totals.without_assets.values())
-        csv_lines(frame)
+    frame, totals = AssetMaker(PACK, found.sources, AS_OF).make(merged)
+    assert totals.tasks == totals.with_assets + sum(count for count, _ in totals.without_assets.values())
+    csv_lines(frame)
     outputs = [
         sorted(map(str, _maker().kinds.files_of(service, output).files))
         for service, output in zip(merged.service, merged.output, strict=True)
@@ -237,6 +313,7 @@ def check_outputs(text: bytes, service: str) -> None:
     """The column-wise way of finding files against the general one."""
     outputs = [one for one in map(bytes.strip, text.split(b"\n")) if _is_plain(one)]
     if not outputs:
+        _read_generally(b'{"task_id":"a","model":"%b","output":%b}' % (service.encode(), text)).finish()
         return
     kinds, reader = _output_reader(service)
     found = reader.find(outputs)

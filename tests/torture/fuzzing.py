@@ -2,20 +2,29 @@
 Drives one coverage-guided fuzzer (atheris): a child process at a time, whose corpus is kept, until time or count is up.
 
 The fuzzer ends the process that it runs in, so the counting is done outside: the child prints libFuzzer's own
-statistics, and every input on which the program misbehaves is left as a file under `crashes/`.
+statistics, and every input on which the program misbehaves is left as a file under `crashes/`. Executions of a run
+that was ended from outside are kept, and told by the next one.
+
+Every input is given to the program, and its answer is looked at. What takes many times as long (another way to the
+same answer, the explanation of every error) is done for answers of a kind that was not met before, for some others,
+and for no more than a share of the time: see `Thrift`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +32,62 @@ ROOT = Path(__file__).parents[2]
 SEEDS = Path(__file__).parent / "seeds"
 _EXECUTED = re.compile(rb"stat::number_of_executed_units: (\d+)")
 _PROGRESS = re.compile(rb"^#(\d+)\s", re.MULTILINE)
-_LONGEST_INPUT = 4096
-_SLOWEST = 20
-"""Seconds that one input may take."""
+_LONGEST_INPUT = 1024
+_SLOWEST = 2
+"""Seconds of the processor that one input may take."""
+_STUCK = 600
+"""Seconds by the clock, which also passes while the process is paused, after which an input is given up."""
 _MEMORY = 4096
 """MiB that the fuzzing process may take."""
 _MOST_CRASHES = 20
+_CHILD_SECONDS = 300
+"""Seconds after which a child is replaced, and its executions are kept."""
+_RARELY = 64
+"""Costly checks are done for one of so many inputs whose answer is of a kind that is known."""
+_MOST_KINDS = 1_000_000
+
+
+class Thrift:
+    """Decides which inputs are worth a costly check; outside of a fuzzing process, every one is."""
+
+    def __init__(self, share: float) -> None:
+        """Costly checks take at most this share of the time."""
+        self.is_thorough = "--child" not in sys.argv
+        self._share = share
+        self._known: set[int] = set()
+        self._spent = 0.0
+
+    def check(self, kind: Hashable, data: bytes, costly: Callable[..., None], *arguments: Any) -> None:
+        """Do the costly check, if the kind of answer that `data` got is new or its turn has come."""
+        if self.is_thorough:
+            costly(*arguments)
+            return
+        number = hash(kind)
+        if number in self._known and zlib.crc32(data) % _RARELY:
+            return
+        before = time.process_time()
+        if self._spent > self._share * before:
+            return
+        if len(self._known) < _MOST_KINDS:
+            self._known.add(number)
+        costly(*arguments)
+        self._spent += time.process_time() - before
+
+
+def instrumented(*modules: str) -> Any:
+    """
+    A context in which imports of these modules of ours, and of what lies below them, are made to tell their coverage.
+
+    Only in a fuzzing process. Others run many times as fast as they are.
+    """
+    if "--child" not in sys.argv:
+        return contextlib.nullcontext()
+    import atheris
+
+    names = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in (ROOT / "policy_engine").rglob("*.py")]
+    names = [name.removesuffix(".__init__") for name in names]
+    others = [name for name in names if not any(f"{name}.".startswith(f"{one}.") for one in modules)]
+    return atheris.instrument_imports(include=["policy_engine"], exclude=others)
 
 
 def main(part: str, check: Callable[[bytes], None], words: Sequence[bytes]) -> None:
@@ -55,7 +114,15 @@ def main(part: str, check: Callable[[bytes], None], words: Sequence[bytes]) -> N
 def _fuzz(check: Callable[[bytes], None], options: list[str]) -> None:
     import atheris
 
-    atheris.Setup([sys.argv[0], *options], check)
+    def bounded(data: bytes) -> None:
+        before = time.process_time()
+        check(data)
+        assert time.process_time() - before < _SLOWEST, f"it took more than {_SLOWEST} seconds"
+
+    # What was imported stays; to look through it again and again takes a good part of the time.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+    atheris.Setup([sys.argv[0], *options], bounded)
     atheris.Fuzz()
 
 
@@ -90,50 +157,95 @@ def _drive(part: str, words: Sequence[bytes], work: Path, executions: int, secon
     for folder in (corpus, crashes):
         folder.mkdir(parents=True, exist_ok=True)
     (work / "words").write_text("".join(f'"{_escaped(word)}"\n' for word in words), encoding="ascii")
-    start, tried, found = time.monotonic(), 0, 0
-    while tried < executions and found < _MOST_CRASHES and (left := seconds - (time.monotonic() - start)) > 1:
-        done, wrong = _child(work, corpus, crashes, executions - tried, int(left))
-        tried += done
-        found += wrong
-        if not done and not wrong:
-            break
-    total = _add(work / "total.json", tried, found)
+    # A run that is ended from outside tells what it has done.
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, _end)
+    start, found, has_work = time.monotonic(), 0, True
+    untold = Untold(work / "untold")
+    try:
+        while has_work and untold.count < executions and found < _MOST_CRASHES:
+            left = seconds - (time.monotonic() - start)
+            if left <= 1:
+                break
+            done, wrong = _child(work, corpus, crashes, executions - untold.count, int(min(left, _CHILD_SECONDS)))
+            untold.add(done)
+            found += wrong
+            has_work = bool(done or wrong)
+    except _Ended as ended:
+        untold.add(ended.done)
     spent = round(time.monotonic() - start)
-    print(json.dumps({"part": part, "tried": tried, "found": found, "seconds": spent, **total}))
+    print(json.dumps({"part": part, "tried": untold.count, "found": found, "seconds": spent}))
+    untold.tell()
     return 1 if found else 0
 
 
-def _add(file: Path, tried: int, found: int) -> dict[str, Any]:
-    """Keep count over all runs into one folder."""
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"all_tried": 0, "all_found": 0}
-    total = {"all_tried": known["all_tried"] + tried, "all_found": known["all_found"] + found}
-    file.write_text(json.dumps(total), encoding="utf-8")
-    return total
+class _Ended(Exception):
+    """The run was ended from outside."""
+
+    done = 0
+    """Executions of the child that was running."""
+
+
+def _end(signal_number: int, frame: object) -> None:
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, signal.SIG_IGN)
+    raise _Ended
+
+
+class Untold:
+    """Executions that no result line has told of yet, kept in a file."""
+
+    def __init__(self, file: Path) -> None:
+        """Begin with those that earlier runs left untold."""
+        self._file = file
+        self.count = int(file.read_text(encoding="ascii")) if file.exists() else 0
+
+    def add(self, done: int) -> None:
+        """Keep count of more."""
+        self.count += done
+        self._file.write_text(str(self.count), encoding="ascii")
+
+    def tell(self) -> None:
+        """Begin anew, after a result line."""
+        self._file.unlink(missing_ok=True)
 
 
 def _child(work: Path, corpus: Path, crashes: Path, executions: int, seconds: int) -> tuple[int, int]:
-    """One fuzzing process: executions done, and 1 when it ended at a misbehaviour."""
+    """One fuzzing process: executions done, and 1 when it ended at a misbehaviour. Raises _Ended."""
     seeds = SEEDS / work.name
     command = [
         sys.executable, sys.argv[0], "--child", str(corpus), *([str(seeds)] if seeds.is_dir() else []),
         f"-runs={executions}", f"-max_total_time={max(seconds, 1)}", f"-max_len={_LONGEST_INPUT}",
-        f"-timeout={_SLOWEST}", f"-rss_limit_mb={_MEMORY}", f"-dict={work / 'words'}",
+        f"-timeout={_STUCK}", f"-rss_limit_mb={_MEMORY}", f"-dict={work / 'words'}",
         f"-artifact_prefix={crashes}{os.sep}", "-print_final_stats=1", "-verbosity=1",
     ]  # fmt: skip
     before = set(crashes.iterdir())
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-    # The statistics follow a misbehaviour as well, but not always the last one.
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
-    counts = [int(one) for one in _EXECUTED.findall(done.stderr)] or [
-        int(one) for one in _PROGRESS.findall(done.stderr)
-    ]
+    log = work / "log.txt"
+    with log.open("wb") as stream:
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=stream)
+        try:
+            code = child.wait()
+        except _Ended as ended:
+            child.terminate()
+            child.wait()
+            ended.done = _executed(log.read_bytes())
+            raise
+    said = log.read_bytes()
     new = set(crashes.iterdir()) - before
-    if done.returncode and not new:
-        sys.stderr.buffer.write(done.stderr[-4000:])
+    if code and not new:
+        sys.stderr.buffer.write(said[-4000:])
     for one in new:
         digest = hashlib.sha256(one.read_bytes()).hexdigest()[:12]
-        (work / f"why-{digest}.txt").write_bytes(one.name.encode() + b"\n" + done.stderr[-8000:])
-    return (counts[-1] if counts else 0), int(done.returncode != 0)
+        (work / f"why-{digest}.txt").write_bytes(one.name.encode() + b"\n" + said[-8000:])
+    return _executed(said), int(code != 0)
+
+
+def _executed(said: bytes) -> int:
+    """Executions that a child says it has done."""
+    # The statistics follow a misbehaviour as well, but not always the last one.
+    counts = _EXECUTED.findall(said) or _PROGRESS.findall(said)
+    return int(counts[-1]) if counts else 0
 
 
 def _escaped(word: bytes) -> str:
