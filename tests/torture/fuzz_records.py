@@ -315,6 +315,13 @@ def check_outputs(text: bytes, service: str) -> None:
     if not outputs:
         _read_generally(b'{"task_id":"a","model":"%b","output":%b}' % (service.encode(), text)).finish()
         return
+    kinds, _ = _output_reader(service)
+    for output in outputs:
+        kinds.files_of(service, output)
+    THRIFT.check((service, _collapsed(text)), text, _compare_outputs, outputs, service)
+
+
+def _compare_outputs(outputs: Sequence[bytes], service: str) -> None:
     kinds, reader = _output_reader(service)
     found = reader.find(outputs)
     files: dict[int, list[tuple[int, int, str]]] = {}

@@ -1,7 +1,8 @@
 """
 Feeds bytes to everything that reads a rule pack; each must be answered by a pack or by problems that can be printed.
 
-The first byte of an input says which file the rest of it is: of a small pack, or a file beside packs. Each is parsed,
+The first byte of an input says which file the rest of it is: of a small pack, or a file beside packs. From 128 on the
+second byte names a value of a good file, and the rest stands in its place. Each file is parsed,
 put to the quick check of its schema, and read into rules or a catalog if it fits. What takes far longer is for answers
 of a new kind and as time permits (`fuzzing.Thrift`): the explanation of what does not fit, the validator, which must
 accept whatever the quick check accepts, and the whole pack, which goes on through lint and its cases if it loads.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import json
 import re
 import shutil
 import sys
@@ -33,7 +35,7 @@ with fuzzing.instrumented("policy_engine.packs", "policy_engine.periods"):
     from policy_engine.packs.case_reading import read_cases
     from policy_engine.packs.catalog_reading import read_catalog
     from policy_engine.packs.rule_reading import read_rule
-    from policy_engine.packs.yaml_source import YamlDocument, parse_yaml
+    from policy_engine.packs.yaml_source import ValuePath, YamlDocument, parse_yaml
     from policy_engine.problems import PolicyEngineError, Problem, ProblemList, format_problem
 
 MINIMAL = fuzzing.ROOT / "tests" / "packs" / "valid" / "minimal"
@@ -48,6 +50,7 @@ FILES = (
 )
 """Name of a file and of its schema; the first byte of an input, modulo their number, is the place here."""
 _IN_A_PACK = 4
+_FRAGMENT = 128
 THRIFT = fuzzing.Thrift(0.3)
 _DEEPEST = 6
 _LONG = 80
@@ -71,13 +74,16 @@ def _pack() -> RulePack:
 
 def check(data: bytes) -> None:
     """Raise when an input is answered by anything but a result or problems with their places."""
-    place, text = (data[0] if data else 0) % len(FILES), data[1:]
+    first = data[0] if data else 0
+    place, text = first % len(FILES), data[2:] if first >= _FRAGMENT else data[1:]
     name, schema = FILES[place]
     document, problems = parse_yaml(text, name)
     if document is None:
         assert problems, "nothing was read, and nothing was said"
         _print(problems, {})
         return
+    if first >= _FRAGMENT:
+        document = _put_in(_good(place), data[1:2], document)
     fits = schema_check._quick(schema)(document.value)
     kind = (place, _kind(document.value, 0), tuple(problem.code for problem in problems))
     THRIFT.check((fits, kind), data, _validate, document, schema, fits)
@@ -92,7 +98,36 @@ def check(data: bytes) -> None:
         read_catalog(document, found)
     _print(tuple(found.items), {name: document.text})
     codes = tuple(problem.code for problem in found.items)
+    if first >= _FRAGMENT:
+        text = json.dumps(document.value, ensure_ascii=False).encode()
     THRIFT.check(("whole", codes, kind), data, _load, place, name, text)
+
+
+@functools.cache
+def _good(place: int) -> YamlDocument:
+    name, schema = FILES[place]
+    file = MINIMAL / name if place < _IN_A_PACK else fuzzing.SEEDS / "fuzz_rules" / schema
+    text = file.read_bytes()
+    document, problems = parse_yaml(text if place < _IN_A_PACK else text[1:], name)
+    assert document is not None and not problems
+    return document
+
+
+def _put_in(good: YamlDocument, which: bytes, part: YamlDocument) -> YamlDocument:
+    """A good document with the value of another in the place of one of its own."""
+    paths = list(good.values)
+    path = paths[(which[0] if which else 0) % len(paths)]
+    values = {**good.values, **{(*path, *inner): span for inner, span in part.values.items()}}
+    keys = {**good.keys, **{(*path, *inner): span for inner, span in part.keys.items()}}
+    return YamlDocument(part.file, part.text, _replaced(good.value, path, part.value), keys, values)
+
+
+def _replaced(value: Any, path: ValuePath, other: Any) -> Any:
+    if not path:
+        return other
+    copy = value.copy()
+    copy[path[0]] = _replaced(value[path[0]], path[1:], other)
+    return copy
 
 
 def _kind(value: Any, depth: int) -> Hashable:

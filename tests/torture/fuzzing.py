@@ -1,5 +1,5 @@
 """
-Drives one coverage-guided fuzzer (atheris): a child process at a time, whose corpus is kept, until time or count is up.
+Drives one coverage-guided fuzzer (atheris): child processes that share a corpus, until time or count is up.
 
 The fuzzer ends the process that it runs in, so the counting is done outside: the child prints libFuzzer's own
 statistics, and every input on which the program misbehaves is left as a file under `crashes/`. Executions of a run
@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import gc
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -32,7 +33,8 @@ ROOT = Path(__file__).parents[2]
 SEEDS = Path(__file__).parent / "seeds"
 _EXECUTED = re.compile(rb"stat::number_of_executed_units: (\d+)")
 _PROGRESS = re.compile(rb"^#(\d+)\s", re.MULTILINE)
-_LONGEST_INPUT = 1024
+_LENGTHS = (192, 1024, 192, 192)
+"""Longest inputs of one process after another; short ones are many times as fast, long ones hold whole files."""
 _SLOWEST = 2
 """Seconds of the processor that one input may take."""
 _STUCK = 600
@@ -40,8 +42,8 @@ _STUCK = 600
 _MEMORY = 4096
 """MiB that the fuzzing process may take."""
 _MOST_CRASHES = 20
-_CHILD_SECONDS = 300
-"""Seconds after which a child is replaced, and its executions are kept."""
+_CHILD_SECONDS = 600
+"""Seconds after which processes are replaced, and their executions are kept."""
 _RARELY = 64
 """Costly checks are done for one of so many inputs whose answer is of a kind that is known."""
 _MOST_KINDS = 1_000_000
@@ -99,6 +101,7 @@ def main(part: str, check: Callable[[bytes], None], words: Sequence[bytes]) -> N
     parser = argparse.ArgumentParser()
     parser.add_argument("--executions", type=int, default=10_000_000, help="stop after this many")
     parser.add_argument("--seconds", type=int, default=600, help="stop after this long")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "torture", help="where corpus and crashes lie")
     parser.add_argument("--replay", nargs="+", type=Path, help="only check these files and folders of inputs")
     parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
@@ -108,7 +111,7 @@ def main(part: str, check: Callable[[bytes], None], words: Sequence[bytes]) -> N
     elif given.replay:
         sys.exit(_replay(part, check, given.replay))
     else:
-        sys.exit(_drive(part, words, given.work / part, given.executions, given.seconds))
+        sys.exit(_drive(part, words, given.work / part, given.executions, given.seconds, given.jobs))
 
 
 def _fuzz(check: Callable[[bytes], None], options: list[str]) -> None:
@@ -147,7 +150,7 @@ def _replay(part: str, check: Callable[[bytes], None], places: Sequence[Path]) -
     return 1 if found else 0
 
 
-def _drive(part: str, words: Sequence[bytes], work: Path, executions: int, seconds: int) -> int:
+def _drive(part: str, words: Sequence[bytes], work: Path, executions: int, seconds: int, jobs: int) -> int:
     try:
         import atheris  # noqa: F401
     except ImportError:
@@ -160,14 +163,16 @@ def _drive(part: str, words: Sequence[bytes], work: Path, executions: int, secon
     # A run that is ended from outside tells what it has done.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, _end)
-    start, found, has_work = time.monotonic(), 0, True
+    start, found, has_work, lengths = time.monotonic(), 0, True, itertools.cycle(_LENGTHS)
     untold = Untold(work / "untold")
     try:
         while has_work and untold.count < executions and found < _MOST_CRASHES:
             left = seconds - (time.monotonic() - start)
             if left <= 1:
                 break
-            done, wrong = _child(work, corpus, crashes, executions - untold.count, int(min(left, _CHILD_SECONDS)))
+            each = -(-(executions - untold.count) // jobs)
+            options = [f"-runs={each}", f"-max_total_time={int(min(left, _CHILD_SECONDS))}"]
+            done, wrong = _round(work, [[*options, f"-max_len={length}"] for length in itertools.islice(lengths, jobs)])
             untold.add(done)
             found += wrong
             has_work = bool(done or wrong)
@@ -210,35 +215,49 @@ class Untold:
         self._file.unlink(missing_ok=True)
 
 
-def _child(work: Path, corpus: Path, crashes: Path, executions: int, seconds: int) -> tuple[int, int]:
-    """One fuzzing process: executions done, and 1 when it ended at a misbehaviour. Raises _Ended."""
+def _round(work: Path, each: Sequence[Sequence[str]]) -> tuple[int, int]:
+    """Fuzzing processes side by side, with these options: executions done, and misbehaviours met. Raises _Ended."""
+    logs = [work / f"log-{place}.txt" for place in range(len(each))]
+    children = []
+    try:
+        for place, (options, log) in enumerate(zip(each, logs, strict=True)):
+            children.append(_child(work, place, options, log))
+        codes = [child.wait() for child in children]
+    except _Ended as ended:
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.wait()
+        ended.done = sum(_executed(log.read_bytes()) for log in logs[: len(children)])
+        raise
+    for place, (code, log) in enumerate(zip(codes, logs, strict=True)):
+        if code:
+            _explain(work, place, log.read_bytes())
+    return sum(_executed(log.read_bytes()) for log in logs), sum(map(bool, codes))
+
+
+def _child(work: Path, place: int, options: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     seeds = SEEDS / work.name
     command = [
-        sys.executable, sys.argv[0], "--child", str(corpus), *([str(seeds)] if seeds.is_dir() else []),
-        f"-runs={executions}", f"-max_total_time={max(seconds, 1)}", f"-max_len={_LONGEST_INPUT}",
-        f"-timeout={_STUCK}", f"-rss_limit_mb={_MEMORY}", f"-dict={work / 'words'}",
-        f"-artifact_prefix={crashes}{os.sep}", "-print_final_stats=1", "-verbosity=1",
+        sys.executable, sys.argv[0], "--child", str(work / "corpus"), *([str(seeds)] if seeds.is_dir() else []),
+        *options, f"-timeout={_STUCK}", f"-rss_limit_mb={_MEMORY}", f"-dict={work / 'words'}",
+        f"-artifact_prefix={work / 'crashes'}{os.sep}{place}-", "-print_final_stats=1", "-verbosity=1",
     ]  # fmt: skip
-    before = set(crashes.iterdir())
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-    log = work / "log.txt"
     with log.open("wb") as stream:
-        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=stream)
-        try:
-            code = child.wait()
-        except _Ended as ended:
-            child.terminate()
-            child.wait()
-            ended.done = _executed(log.read_bytes())
-            raise
-    said = log.read_bytes()
-    new = set(crashes.iterdir()) - before
-    if code and not new:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=stream)
+
+
+def _explain(work: Path, place: int, said: bytes) -> None:
+    """Keep what a process said beside the inputs on which it ended."""
+    has_input = False
+    for one in (work / "crashes").glob(f"{place}-*"):
+        why = work / f"why-{hashlib.sha256(one.read_bytes()).hexdigest()[:12]}.txt"
+        if not why.exists():
+            why.write_bytes(one.name.encode() + b"\n" + said[-8000:])
+            has_input = True
+    if not has_input:
         sys.stderr.buffer.write(said[-4000:])
-    for one in new:
-        digest = hashlib.sha256(one.read_bytes()).hexdigest()[:12]
-        (work / f"why-{digest}.txt").write_bytes(one.name.encode() + b"\n" + said[-8000:])
-    return _executed(said), int(code != 0)
 
 
 def _executed(said: bytes) -> int:
