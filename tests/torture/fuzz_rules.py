@@ -51,7 +51,7 @@ FILES = (
 """Name of a file and of its schema; the first byte of an input, modulo their number, is the place here."""
 _IN_A_PACK = 4
 _FRAGMENT = 128
-THRIFT = fuzzing.Thrift(0.3)
+THRIFT = fuzzing.Thrift(0.15)
 _DEEPEST = 6
 _LONG = 80
 _ODD = re.compile("[^ -~]")

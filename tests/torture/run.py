@@ -40,6 +40,8 @@ class Part:
     more: tuple[str, ...] = ()
     goes_on: tuple[str, str] | None = None
     """(option, key of the last result) with which another run tries something new."""
+    takes_jobs: bool = False
+    """True when it can be told how many processes to use."""
 
 
 PARTS = (
@@ -48,8 +50,10 @@ PARTS = (
     Part("invariance", "one history in other chunks, jobs, formats, orders, locales, zones and hash seeds",
          ("--histories", 50), goes_on=("--seed", "next_seed")),
     Part("mutation", "small changes of the modules that decide; found are those that no test noticed"),
-    Part("fuzz_rules", "coverage-guided bytes as rule files", ("--executions", 10_000_000), ("--seconds", "36000")),
-    Part("fuzz_records", "coverage-guided bytes as records", ("--executions", 10_000_000), ("--seconds", "36000")),
+    Part("fuzz_rules", "coverage-guided bytes as rule files", ("--executions", 10_000_000), ("--seconds", "36000"),
+         takes_jobs=True),
+    Part("fuzz_records", "coverage-guided bytes as records", ("--executions", 10_000_000), ("--seconds", "36000"),
+         takes_jobs=True),
     Part("hostile_files", "bombs, torn and endless files, links, pipes, devices, within bounds of time and memory"),
     Part("faults", "kills, full disks, limits of size and memory, closed pipes, read errors, two runs at once",
          ("--rounds", 500), goes_on=("--first", "next_first")),
@@ -63,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="PART", help=", ".join(names))
     parser.add_argument("--scale", type=float, default=1.0, help="how often, as a share of the usual counts")
+    parser.add_argument("--jobs", type=int, help="processes at a time, for the parts that can use several")
     parser.add_argument("--again", action="store_true", help="also run what is done")
     parser.add_argument("--table", action="store_true", help="run nothing, print what is known")
     parser.add_argument("--state", type=Path, default=STATE, help=argparse.SUPPRESS)
@@ -76,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             state.get(part.name, {})["is_done"] = asked.table
     for part in () if asked.table else chosen:
         if not state.get(part.name, {}).get("is_done"):
-            is_stopped = _run(part, state, asked.parts, asked.scale)
+            is_stopped = _run(part, state, asked.parts, asked.scale, asked.jobs)
             # Another run may have written of another part in the meantime.
             state = {**_read(asked.state), part.name: state[part.name]}
             _write(asked.state, state)
@@ -88,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if any(_is_bad(state.get(part.name)) for part in chosen) else 0
 
 
-def _run(part: Part, state: dict[str, Any], folder: Path, scale: float) -> bool:
+def _run(part: Part, state: dict[str, Any], folder: Path, scale: float, jobs: int | None) -> bool:
     """
     Run a part and add what it tried; a part that is missing or says nothing is remembered as such.
 
@@ -104,6 +109,8 @@ def _run(part: Part, state: dict[str, Any], folder: Path, scale: float) -> bool:
     options = list(part.more)
     if part.count is not None:
         options += [part.count[0], str(max(1, round(part.count[1] * scale)))]
+    if part.takes_jobs and jobs is not None:
+        options += ["--jobs", str(jobs)]
     if part.goes_on is not None and part.goes_on[1] in entry:
         options += [part.goes_on[0], str(entry[part.goes_on[1]])]
     print(f"=== {part.name}: {part.what}", file=sys.stderr, flush=True)
