@@ -42,7 +42,7 @@ _STUCK = 600
 _MEMORY = 4096
 """MiB that the fuzzing process may take."""
 _MOST_CRASHES = 20
-_CHILD_SECONDS = 600
+_CHILD_SECONDS = 1800
 """Seconds after which processes are replaced, and their executions are kept."""
 _RARELY = 64
 """Costly checks are done for one of so many inputs whose answer is of a kind that is known."""
