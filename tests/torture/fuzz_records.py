@@ -25,9 +25,9 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,6 +73,8 @@ THRIFT = fuzzing.Thrift(0.1)
 FINISHING = fuzzing.Thrift(0.2)
 _PLAIN = re.compile(rb"[A-Za-z0-9_.%?=&-]+")
 _LONGEST_KIND = 300
+_HELD = "\0"
+"""Name of a file that is held in memory, and that no file on disk can have."""
 
 
 def check(data: bytes) -> None:
@@ -187,13 +189,12 @@ def check_file(text: bytes, extension: str) -> None:
         # Only a file can be packed.
         _check_on_disk(text, extension)
         return
-    with _in_memory(text):
-        try:
-            source = Source("input", "input", sources_module._kind_of_text(io.BytesIO(text), extension), "", len(text))
-            records = _read_source(source)
-        except InputUnusable as error:
-            _print(error)
-            return
+    try:
+        source = Source("input", _HELD, sources_module._kind_of_text(io.BytesIO(text), extension), "", len(text))
+        records = _read_source(source, text)
+    except InputUnusable as error:
+        _print(error)
+        return
     rows = _rows(records)
     assert records.seen.records == len(rows) + len(records.seen.quarantine), "a record is swallowed"
     kind = (source.kind, extension, _kind(rows), *_words_of(records.seen))
@@ -201,7 +202,8 @@ def check_file(text: bytes, extension: str) -> None:
     THRIFT.check(kind, text, _check_on_disk, text, extension)
 
 
-def _read_source(source: Source) -> RecordReader:
+def _read_source(source: Source, text: bytes) -> RecordReader:
+    _held(text)
     reader = RecordReader(NAMES, CATALOG.legacy_outputs, 0)
     for _ in _reader()._feed(units_module.Unit(0), source, reader):
         pass
@@ -218,8 +220,8 @@ def _finish(records: RecordReader, source: Source, text: bytes) -> None:
         {(table_text, "_BLOCK"): SMALL_BLOCK},
     ]
     for way in ways:
-        with _in_memory(text), _changed(way):
-            reader = _read_source(source)
+        with _changed(way):
+            reader = _read_source(source, text)
         _same_batch(batch, reader.finish())
         for name in ("quarantine", "problem_counts", "problem_examples"):
             first, second = getattr(seen, name), getattr(reader.seen, name)
@@ -247,23 +249,32 @@ def _changed(values: Mapping[tuple[Any, str], Any]) -> Iterator[None]:
             setattr(holder, name, value)
 
 
-@contextlib.contextmanager
-def _in_memory(text: bytes) -> Iterator[None]:
-    """What is opened holds the text, whatever its name."""
+def _held(text: bytes) -> None:
+    """Make the text what is read where a file of the name _HELD is opened."""
+    for opening in _openings():
+        opening.text = text
 
-    @contextlib.contextmanager
-    def opened(path: str, compression: Compression) -> Iterator[IO[bytes]]:
-        yield io.BytesIO(text)
 
-    with _changed(dict.fromkeys(_opening(), opened)):
-        yield
+class _Opening:
+    """Stands for `open_bytes` in a module; files on disk are opened as ever."""
+
+    def __init__(self, real: Callable[..., Any]) -> None:
+        self.text = b""
+        self._real = real
+
+    def __call__(self, path: str, compression: Compression) -> Any:
+        return io.BytesIO(self.text) if path == _HELD else self._real(path, compression)
 
 
 @functools.cache
-def _opening() -> list[tuple[Any, str]]:
-    """The names in modules by which files are opened."""
+def _openings() -> list[_Opening]:
     ours = [module for name, module in sys.modules.items() if name.startswith("policy_engine.history.")]
-    return [(module, "open_bytes") for module in ours if hasattr(module, "open_bytes")]
+    found = []
+    for module in ours:
+        if hasattr(module, "open_bytes"):
+            found.append(_Opening(module.open_bytes))
+            module.open_bytes = found[-1]  # type: ignore[attr-defined]
+    return found
 
 
 def _print(error: InputUnusable) -> None:
