@@ -54,6 +54,7 @@ with fuzzing.instrumented(*(f"policy_engine.{name}" for name in MODULES)):
     from policy_engine.history.output_fields import decode_output
     from policy_engine.history.records import RecordReader
     from policy_engine.history.sources import Compression, Source
+    from policy_engine.history.tables import TABLE_COLUMNS
     from policy_engine.output_columns import OutputColumns
     from policy_engine.outputs import FileKinds
     from policy_engine.packs import read_pack
@@ -470,6 +471,7 @@ FIELDS = (
 )  # fmt: skip
 WORDS = (
     *(f'"{name}":'.encode() for name in FIELDS),
+    *(f"{name},".encode() for name in TABLE_COLUMNS),
     b'{"task_id":"a"}\n', b'{"task_id":"', b'"https://img.theapi.app/a.png"', b"https://", b"http://", b"HTTPS://", b"://",
     b"\\/", b"\\u003a", b"\\u002F", b"\\ud800", b"\\udc00", b"\\u0000", b"\x00", b"\xef\xbb\xbf", b"\r\n", b"\r",
     b"\n\n",
