@@ -240,8 +240,9 @@ def _child(work: Path, place: int, options: Sequence[str], log: Path) -> subproc
     seeds = SEEDS / work.name
     command = [
         sys.executable, sys.argv[0], "--child", str(work / "corpus"), *([str(seeds)] if seeds.is_dir() else []),
-        *options, f"-timeout={_STUCK}", f"-report_slow_units={_STUCK}", f"-rss_limit_mb={_MEMORY}", f"-dict={work / 'words'}",
-        f"-artifact_prefix={work / 'crashes'}{os.sep}{place}-", "-print_final_stats=1", "-verbosity=1",
+        *options, f"-timeout={_STUCK}", f"-report_slow_units={_STUCK}", f"-rss_limit_mb={_MEMORY}",
+        f"-dict={work / 'words'}", f"-artifact_prefix={work / 'crashes'}{os.sep}{place}-", "-print_final_stats=1",
+        "-verbosity=1",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     with log.open("wb") as stream:
