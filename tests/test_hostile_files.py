@@ -56,3 +56,58 @@ def test_the_fuzzers_notice_a_difference(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(fast_path, "lines_of_objects", lambda block: block.count(b"}"))
     with pytest.raises(AssertionError, match="set aside"):
         fuzzer.check_block(block)
+
+
+def test_the_fuzzers_notice_a_difference_between_ways_of_reading_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A columnar reading of tables that gives other records than row by row is found out."""
+    fuzzer = _fuzzer("fuzz_records")
+    table = b"task_id,model\na,kling\nb,luma\n"
+    fuzzer.check_file(table, ".csv")
+    from policy_engine.history.flat_columns import FlatPath
+
+    real = FlatPath.columns
+
+    def shifted(self: Any, table: Any, first_line: int) -> Any:
+        return real(self, table, first_line + 1)
+
+    monkeypatch.setattr(FlatPath, "columns", shifted)
+    with pytest.raises(AssertionError, match="line"):
+        fuzzer.check_file(table, ".csv")
+
+
+def test_the_fuzzers_notice_a_quick_check_that_accepts_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of a rule file that the validator refuses and the quick check accepts is found out."""
+    fuzzer = _fuzzer("fuzz_rules")
+    part = bytes([130, 2]) + b"[no title]"
+    assert fuzzer.FILES[part[0] % len(fuzzer.FILES)][1] == "baseline"
+    fuzzer.check(part)
+    monkeypatch.setattr(fuzzer.schema_check, "_quick", lambda schema: lambda value: True)
+    with pytest.raises(AssertionError, match="accepts what the validator refuses"):
+        fuzzer.check(part)
+
+
+def test_fuzzing_does_costly_checks_of_what_is_new_within_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers of a new kind are checked at all cost while there is time for it, and once there is again."""
+    from tests.torture import fuzzing
+
+    clock = [0.0]
+    monkeypatch.setattr(fuzzing.time, "process_time", lambda: clock[0])
+    done: list[str] = []
+
+    def costly(name: str, seconds: float) -> None:
+        done.append(name)
+        clock[0] += seconds
+
+    thorough = fuzzing.Thrift(0.5)
+    for name in ("one", "one"):
+        thorough.check("kind", b"1", costly, name, 1.0)
+    assert done == ["one", "one"]
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--child"])
+    thrift = fuzzing.Thrift(0.5)
+    clock[0], done[:] = 1.0, []
+    thrift.check("kind", b"1", costly, "first", 4.0)
+    thrift.check("kind", b"1", costly, "known", 1.0)
+    thrift.check("other", b"1", costly, "too early", 1.0)
+    clock[0] = 9.0
+    thrift.check("other", b"1", costly, "in time", 1.0)
+    assert done == ["first", "in time"]

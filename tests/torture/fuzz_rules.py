@@ -1,31 +1,30 @@
 """
 Feeds bytes to everything that reads a rule pack; each must be answered by a pack or by problems that can be printed.
 
-The first byte of an input says which file the rest of it is: of a small pack, or a file beside packs. A pack that
-loads goes on through lint and its cases. Whatever the quick check of a schema accepts, its validator must accept.
+The first byte of an input says which file the rest of it is: of a small pack, or a file beside packs. From 128 on the
+second byte names a value of a good file, and the rest stands in its place. Each file is parsed,
+put to the quick check of its schema, and read into rules or a catalog if it fits. What takes far longer is for answers
+of a new kind and as time permits (`fuzzing.Thrift`): the explanation of what does not fit, the validator, which must
+accept whatever the quick check accepts, and the whole pack, which goes on through lint and its cases if it loads.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
+import json
+import re
 import shutil
 import sys
 import tempfile
-import zlib
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.torture import fuzzing
 
-_AROUND: Any = contextlib.nullcontext()
-if "--child" in sys.argv:
-    import atheris
-
-    _AROUND = atheris.instrument_imports(include=["policy_engine.packs", "policy_engine.periods"])
-with _AROUND:
+with fuzzing.instrumented("policy_engine.packs", "policy_engine.periods"):
     from policy_engine.baseline import read_baseline
     from policy_engine.cases import run_cases
     from policy_engine.lint import lint_pack
@@ -36,7 +35,7 @@ with _AROUND:
     from policy_engine.packs.case_reading import read_cases
     from policy_engine.packs.catalog_reading import read_catalog
     from policy_engine.packs.rule_reading import read_rule
-    from policy_engine.packs.yaml_source import parse_yaml
+    from policy_engine.packs.yaml_source import ValuePath, YamlDocument, parse_yaml
     from policy_engine.problems import PolicyEngineError, Problem, ProblemList, format_problem
 
 MINIMAL = fuzzing.ROOT / "tests" / "packs" / "valid" / "minimal"
@@ -51,8 +50,11 @@ FILES = (
 )
 """Name of a file and of its schema; the first byte of an input, modulo their number, is the place here."""
 _IN_A_PACK = 4
-_RARELY = 8
-"""Whole packs are loaded for one of so many inputs, which takes most of the time."""
+_FRAGMENT = 128
+THRIFT = fuzzing.Thrift(0.15)
+_DEEPEST = 6
+_LONG = 80
+_ODD = re.compile("[^ -~]")
 
 
 @functools.cache
@@ -72,33 +74,80 @@ def _pack() -> RulePack:
 
 def check(data: bytes) -> None:
     """Raise when an input is answered by anything but a result or problems with their places."""
-    place, text = (data[0] if data else 0) % len(FILES), data[1:]
+    first = data[0] if data else 0
+    place, text = first % len(FILES), data[2:] if first >= _FRAGMENT else data[1:]
     name, schema = FILES[place]
     document, problems = parse_yaml(text, name)
     if document is None:
         assert problems, "nothing was read, and nothing was said"
         _print(problems, {})
         return
-    if schema_check._quick(schema)(document.value):
-        refused = next(schema_check._validator(schema).iter_errors(document.value), None)
-        assert refused is None, f"the quick check accepts what the validator refuses: {refused}"
-    else:
-        found = schema_check.check_document(document, schema)
-        assert found, "the quick check refuses what the validator accepts"
-        if not problems:
-            _print(found, {name: document.text})
-            return
+    if first >= _FRAGMENT:
+        document = _put_in(_good(place), data[1:2], document)
+    fits = schema_check._quick(schema)(document.value)
+    kind = (place, _kind(document.value, 0), tuple(problem.code for problem in problems))
+    THRIFT.check((fits, kind), data, _validate, document, schema, fits)
     if problems:
         _print(problems, {name: document.text})
+    if problems or not fits:
         return
-    found_later = ProblemList()
+    found = ProblemList()
     if schema == "rule":
-        read_rule(document, _pack().catalog, ["storage-page"], found_later)
+        read_rule(document, _pack().catalog, ["storage-page"], found)
     elif schema == "catalog":
-        read_catalog(document, found_later)
-    _print(tuple(found_later.items), {name: document.text})
-    if zlib.crc32(data) % _RARELY == 0:
-        _load(place, name, text)
+        read_catalog(document, found)
+    _print(tuple(found.items), {name: document.text})
+    codes = tuple(problem.code for problem in found.items)
+    if first >= _FRAGMENT:
+        text = json.dumps(document.value, ensure_ascii=False).encode()
+    THRIFT.check(("whole", codes, kind), data, _load, place, name, text)
+
+
+@functools.cache
+def _good(place: int) -> YamlDocument:
+    name, schema = FILES[place]
+    file = MINIMAL / name if place < _IN_A_PACK else fuzzing.SEEDS / "fuzz_rules" / schema
+    text = file.read_bytes()
+    document, problems = parse_yaml(text if place < _IN_A_PACK else text[1:], name)
+    assert document is not None and not problems
+    return document
+
+
+def _put_in(good: YamlDocument, which: bytes, part: YamlDocument) -> YamlDocument:
+    """A good document with the value of another in the place of one of its own."""
+    paths = list(good.values)
+    path = paths[(which[0] if which else 0) % len(paths)]
+    values = {**good.values, **{(*path, *inner): span for inner, span in part.values.items()}}
+    keys = {**good.keys, **{(*path, *inner): span for inner, span in part.keys.items()}}
+    return YamlDocument(part.file, part.text, _replaced(good.value, path, part.value), keys, values)
+
+
+def _replaced(value: Any, path: ValuePath, other: Any) -> Any:
+    if not path:
+        return other
+    copy = value.copy()
+    copy[path[0]] = _replaced(value[path[0]], path[1:], other)
+    return copy
+
+
+def _kind(value: Any, depth: int) -> Hashable:
+    """What a value is like; equal for values that the schemas can hardly tell apart but by looking at a text."""
+    if isinstance(value, dict):
+        return tuple((key, _kind(one, depth + 1)) for key, one in value.items()) if depth < _DEEPEST else dict
+    if isinstance(value, list):
+        return frozenset(_kind(one, depth + 1) for one in value) if depth < _DEEPEST else list
+    return type(value), isinstance(value, str) and (len(value) > _LONG or _ODD.search(value) is not None)
+
+
+def _validate(document: YamlDocument, schema: str, fits: bool) -> None:
+    """The validator and its words against the quick check."""
+    if fits:
+        refused = next(schema_check._validator(schema).iter_errors(document.value), None)
+        assert refused is None, f"the quick check accepts what the validator refuses: {refused}"
+        return
+    found = schema_check.check_document(document, schema)
+    assert found, "the quick check refuses what the validator accepts"
+    _print(found, {document.file: document.text})
 
 
 def _load(place: int, name: str, text: bytes) -> None:

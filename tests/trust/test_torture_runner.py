@@ -44,6 +44,36 @@ def test_counts_add_up_and_runs_go_on(tmp_path: Path) -> None:
     assert (state["agreement"]["tried"], state["agreement"]["next_seed"]) == (20, 11)
 
 
+def test_runs_of_two_parts_do_not_undo_each_other(tmp_path: Path) -> None:
+    """
+    What another run wrote of another part while one was busy is still there afterwards.
+    """
+    other = json.dumps({"faults": {"tried": 5, "found": 0, "on": "2026-01-01"}})
+    a_part(tmp_path, "agreement", (
+        f"open({str(tmp_path / 'state.json')!r}, 'w').write({other!r})\n"
+        "print(json.dumps({'part': 'agreement', 'tried': 1, 'found': 0}))"
+    ))  # fmt: skip
+    assert start(tmp_path, "--only", "agreement") == 0
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert (state["agreement"]["tried"], state["faults"]["tried"]) == (1, 5)
+
+
+def test_what_a_stopped_part_has_done_counts(tmp_path: Path) -> None:
+    """
+    A run that is asked to end asks its part, adds what the part says it has done, and does the part again next time.
+    """
+    a_part(tmp_path, "fuzz_rules", (
+        "import os, signal, time\n"
+        "def end(*_):\n"
+        "    print(json.dumps({'part': 'fuzz_rules', 'tried': 7, 'found': 0})); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, end); os.kill(os.getppid(), signal.SIGTERM); time.sleep(60); sys.exit(3)"
+    ))  # fmt: skip
+    for tried in (7, 14):
+        assert start(tmp_path, "--only", "fuzz_rules") == 130
+        entry = json.loads((tmp_path / "state.json").read_text())["fuzz_rules"]
+        assert (entry["tried"], entry["is_done"], "trouble" in entry) == (tried, False, False)
+
+
 @pytest.mark.parametrize("code", [None, "sys.exit(3)", "print('{\"part\": 1}')", "print('no json')"])
 def test_a_part_that_did_not_run_is_loud(code: str | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """
