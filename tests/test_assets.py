@@ -264,6 +264,26 @@ def test_the_way_in_which_outputs_are_read_changes_nothing() -> None:
     assert summed == counted
 
 
+@pytest.mark.parametrize(
+    ("output", "made"),
+    [
+        (rb'{"image_url": "https:\/\/img.theapi.app\/temp\/401.png"}', [(False, IMAGE)]),
+        (rb'{"image_url": "https\u003a//img.theapi.app/temp/401.png"}', [(False, IMAGE)]),
+        (b'{"image_url": "", "note": "a \\n b"}', []),
+        (b'{"image_url": ""}', []),
+        (b"{    }", [(True, None)]),
+    ],
+)
+def test_outputs_as_text_that_show_no_address_at_first_sight(output: bytes, made: list[tuple[bool, Any]]) -> None:
+    """An address written with escapes makes an asset, blanks make none, and an empty output is as good as none."""
+    batch = batch_of(task("a"), task("b"))
+    batch.output = [output, output]
+    assets, totals = assets_of(batch)
+    found = [(expected, None if pd.isna(url) else url) for expected, url in assets[["expected", "url"]].to_numpy()]
+    assert found == made * 2
+    assert totals.without_assets == ({} if made else {"output_without_url": (2, 1_400_000)})
+
+
 @pytest.mark.parametrize("way", [make, make_plain])
 def test_addresses_that_make_no_asset_are_counted(way: Any) -> None:
     """Previews and further addresses of one file are counted, whichever way they are found, and none twice."""
