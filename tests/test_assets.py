@@ -225,6 +225,7 @@ def many_tasks() -> list[Record]:
     kinds = [
         lambda name, at: task(name, output={"image_url": image.format(at), "seed": at}),
         lambda name, at: kling(name, at),
+        lambda name, at: task(name, "Qubico/hug-video", output={"video_url": image.format(at)}),
         lambda name, at: task(name, "mj", task_type="imagine", output={
             "image_url": image.format(at), "image_urls": [image.format(f"{at}-{each}") for each in range(4)]}),
         lambda name, at: task(name, "unheard-of", output={"made": [image.format(at), CLEAN]}),

@@ -10,7 +10,8 @@ change, in which the tests of the changed function run until one fails: first th
 function, then the fast ones. That needs no start of pytest per change, and every run tries the same examples.
 
 The work happens in a copy below build/. What was tried is kept there, so that a second run goes on where the first was
-ended, until the module itself is edited (`--again` starts anew, `--survivors` tries what no test noticed once more).
+ended; the changes of a function are forgotten when it is edited. `--again` starts anew, and `--survivors` tries what no
+test noticed once more.
 
 docs/mutation.md lists the changes that no test notices, with the reason. The last line of stdout is one JSON object;
 the exit code is 1 when a module has fewer than 95 % of its changes noticed.
@@ -75,8 +76,8 @@ print(json.dumps(list(made.mutant_names)))
 class Trial:
     """A plugin of pytest that runs the collected tests once per change, each time in a process of its own."""
 
-    def __init__(self, module: str, changes: list[str], done: Path, jobs: int) -> None:
-        self.module, self.changes, self.done, self.jobs = module, changes, done, jobs
+    def __init__(self, module: str, changes: list[str], record: Record, jobs: int) -> None:
+        self.module, self.changes, self.record, self.jobs = module, changes, record, jobs
         self.failed = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -108,8 +109,7 @@ class Trial:
             child, status = os.wait()
             code = os.waitstatus_to_exitcode(status)
             change, place = running.pop(child), code - 2
-            with self.done.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps([change, code != 0]) + "\n")
+            self.record.add(change, code != 0)
             if 0 <= place < len(session.items):
                 kills[function_of(change)][session.items[place]] += 1
         return True
@@ -161,6 +161,11 @@ def function_of(change: str) -> str:
     return change.partition("__mutmut_")[0]
 
 
+def original(change: str) -> str:
+    """The name under which the copy keeps the function as it was."""
+    return f"{function_of(change)}__mutmut_orig"
+
+
 def prepare(module: str) -> list[str]:
     """Bring a copy of the program up to date, with all changes of one module in it; returns their names."""
     folder = COPY / module
@@ -180,13 +185,16 @@ def alike(one: str, other: str) -> int:
     return next((place for place, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
 
 
-def shown(module: str, change: str) -> str:
-    """What a change takes away and what it puts there, with a little of the text on both sides."""
+def functions_in(module: str) -> dict[str, str]:
+    """Text of every function of a module's copy, changed ones too, by the names that mutmut gives them."""
     text = (COPY / module / "policy_engine" / f"{module}.py").read_text("utf-8")
-    wanted = [f"{change.rpartition('_')[0]}_orig", change]
     nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
-    found = {node.name: ast.unparse([node.args, *node.body]) for node in nodes if node.name in wanted}
-    before, after = (found[name] for name in wanted)
+    return {node.name: ast.unparse([node.args, *node.body]) for node in nodes}
+
+
+def shown(functions: dict[str, str], change: str) -> str:
+    """What a change takes away and what it puts there, with a little of the text on both sides."""
+    before, after = functions[original(change)], functions[change]
     begin = alike(before, after)
     end = alike(before[begin:][::-1], after[begin:][::-1])
     left, right = before[max(0, begin - AROUND) : begin], before[len(before) - end :][:AROUND]
@@ -195,24 +203,31 @@ def shown(module: str, change: str) -> str:
 
 
 class Record:
-    """What was tried of a module; forgotten when the module is edited, since the changes are then others."""
+    """What was tried of a module; a change is forgotten when its function is edited, since it is then another one."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, functions: dict[str, str]) -> None:
         self.path = COPY / f"{module}.jsonl"
-        text = (ROOT / "policy_engine" / f"{module}.py").read_bytes()
-        self._head = json.dumps({"module": hashlib.sha256(text).hexdigest()})
+        self._marks = {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in functions.items()}
 
     def read(self) -> dict[str, bool]:
         """Each change that was tried, and whether it was noticed."""
         lines = self.path.read_text("utf-8").splitlines() if self.path.exists() else []
-        return dict(json.loads(line) for line in lines[1:]) if lines[:1] == [self._head] else {}
+        tried = map(json.loads, lines)
+        return {change: noticed for change, noticed, mark in tried if mark == self._marks.get(original(change))}
 
     def keep(self, tried: dict[str, bool]) -> None:
         """Forget all others."""
-        self.path.write_text("\n".join([self._head, *map(json.dumps, tried.items()), ""]), "utf-8")
+        self.path.write_text("", "utf-8")
+        for change, noticed in tried.items():
+            self.add(change, noticed)
+
+    def add(self, change: str, noticed: bool) -> None:
+        """Remember one more."""
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps([change, noticed, self._marks[original(change)]]) + "\n")
 
 
-def run_module(module: str, changes: list[str], done: Path, jobs: int) -> None:
+def run_module(module: str, changes: list[str], record: Record, jobs: int) -> None:
     """Try changes of one module; to be called in a process of its own."""
     os.chdir(COPY / module)
     sys.path.insert(0, str(COPY / module))
@@ -223,7 +238,7 @@ def run_module(module: str, changes: list[str], done: Path, jobs: int) -> None:
     os.environ["HYPOTHESIS_PROFILE"] = "mutation"
     tests = [f"tests/{name}" for name in MODULES[module]]
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-s", *PLAIN]
-    pytest.main([*options, *tests], [Trial(module, changes, done, jobs)])
+    pytest.main([*options, *tests], [Trial(module, changes, record, jobs)])
 
 
 def main() -> int:
@@ -239,7 +254,8 @@ def main() -> int:
     table = {}
     for module in asked.modules or MODULES:
         names = prepare(module)
-        record = Record(module)
+        functions = functions_in(module)
+        record = Record(module, functions)
         tried = {} if asked.again else record.read()
         record.keep({name: noticed for name, noticed in tried.items() if noticed or not asked.survivors})
         left = [name for name in names if name not in record.read()]
@@ -247,7 +263,7 @@ def main() -> int:
             child = os.fork()
             if not child:
                 os.dup2(2, 1)
-                run_module(module, left, record.path, asked.jobs)
+                run_module(module, left, record, asked.jobs)
                 os._exit(0)
             os.waitpid(child, 0)
         tried = record.read()
@@ -257,7 +273,7 @@ def main() -> int:
         print(f"{module}: {table[module]}", file=sys.stderr, flush=True)
         for change in names:
             if tried.get(change) is False:
-                print(f"survived: {module}.{change}: {shown(module, change)}", file=sys.stderr)
+                print(f"survived: {module}.{change}: {shown(functions, change)}", file=sys.stderr)
     total, killed = (sum(row[name] for row in table.values()) for name in ("tried", "killed"))
     print(json.dumps({"part": "mutation", "tried": total, "found": total - killed, "modules": table}))
     return 1 if any(row["percent"] < REQUIRED for row in table.values()) else 0
