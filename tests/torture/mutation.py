@@ -46,12 +46,15 @@ MODULES = {
     "timelines": ("test_decisions.py",),
     "decision_table": ("test_decisions.py",),
     "totals": ("test_counting.py", "test_totals.py"),
-    "evaluation": ("test_decisions.py", "test_api.py"),
     "assets": ("test_assets.py", "test_totals.py"),
+}
+"""The modules that decide, and the fast tests of each."""
+FURTHER = {
+    "evaluation": ("test_decisions.py", "test_api.py"),
     "output_columns": ("test_output_columns.py", "test_assets.py"),
     "url_columns": ("test_url_columns.py", "test_output_columns.py"),
 }
-"""The modules that decide, and the fast tests of each."""
+"""Modules that are tried when they are named."""
 COPIED = ("policy_engine", "tests", "rules", "schemas", "reports", "examples", "docs")
 REQUIRED = 95.0
 PLAIN = ("--tb=no", "--assert=plain", "-p", "no:warnings", "-p", "no:logging", "-p", "no:faulthandler")
@@ -236,7 +239,7 @@ def run_module(module: str, changes: list[str], record: Record, jobs: int) -> No
     plain = {"max_examples": 25, "deadline": None, "database": None, "derandomize": True}
     settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate), **plain)
     os.environ["HYPOTHESIS_PROFILE"] = "mutation"
-    tests = [f"tests/{name}" for name in MODULES[module]]
+    tests = [f"tests/{name}" for name in (MODULES | FURTHER)[module]]
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-s", *PLAIN]
     pytest.main([*options, *tests], [Trial(module, changes, record, jobs)])
 
@@ -244,7 +247,8 @@ def run_module(module: str, changes: list[str], record: Record, jobs: int) -> No
 def main() -> int:
     """Try the changes and tell which were not noticed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"default: {' '.join(MODULES)}")
+    words = f"default: {' '.join(MODULES)}; others: {' '.join(FURTHER)}"
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=words)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--again", action="store_true", help="forget what was tried before")
     parser.add_argument("--survivors", action="store_true", help="try once more the changes that no test noticed")
