@@ -101,7 +101,8 @@ class AssetMaker:
         """One row per asset of the tasks of a batch, in the order of the tasks, and the totals of the tasks."""
         totals = TaskTotals(tasks=len(batch))
         if not len(batch):
-            return self._frame(batch, _Files()), totals
+            files = _Files()
+            return self._frame(batch, files, files.rows), totals
         totals.newest = int(batch.newest.max())
         points = self._points(batch, totals)
         for row, name in enumerate(batch.service):
@@ -236,11 +237,9 @@ class AssetMaker:
             self._expected[service, task_type] = known
         return known
 
-    def _frame(self, batch: Batch, files: _Files, points: Int64 | None = None) -> pd.DataFrame:
+    def _frame(self, batch: Batch, files: _Files, points: Int64) -> pd.DataFrame:
         """The assets as columns; `completion_bound`, `expected` and `facts_conflict` are for the evaluation only."""
         index, kind, urls = files.rows, files.kinds, files.urls
-        if points is None:
-            points = np.zeros(0, np.int64)
         service = batch.service
         column = UrlColumn(urls)
         site, owned = column.owners(self._owners)
@@ -270,8 +269,8 @@ class AssetMaker:
             "link_expires_at": utc_times(link_expires),
             "expected": site < 0,
             "facts_conflict": np.array([one.is_conflicting for one in facts], bool)[kind],
-            "points": pd.array(points, dtype="Int64"),
-            "cost_usd": pd.array(points / rate, dtype="Float64"),
+            "points": pd.array(points),
+            "cost_usd": pd.array(points / rate),
             "account_id": category_of(batch.account_id, index),
             "api_key_id": category_of(batch.api_key_id, index),
             "source": self._source_texts(batch, index),

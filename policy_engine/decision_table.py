@@ -65,6 +65,10 @@ class _Cell:
     operations: int
 
 
+_NO_CELL = _Cell(0, int(FAR), -int(FAR), int(NO_RULE), int(FAR), -int(FAR), int(NO_RULE), 0, 0)
+"""Stands where no profile was met; no row asks for it."""
+
+
 class DecisionTable:
     """
     The answers of a pack over time, per profile; grows as profiles are met.
@@ -138,9 +142,9 @@ class DecisionTable:
 
     def _resolve(self, profile: Profile) -> list[tuple[int | None, int]]:
         """Answers of one profile over time: (start, cell) with None = since ever."""
-        service = self.services[profile[0] or ""]
-        profile = tuple(_placed(fact, value, service) for fact, value in zip(FACTS, profile, strict=True))
-        rules = self._candidates(profile)
+        service = self.services[str(profile[0])]
+        facts = {fact: _placed(fact, value, service) for fact, value in zip(FACTS, profile, strict=True)}
+        rules = self._candidates(facts)
         named: dict[str, set[str]] = {}
         for rule in rules:
             for _, at in self._timelines[rule]:
@@ -149,10 +153,10 @@ class DecisionTable:
                         named.setdefault(fact, set()).update(values)
         domains = [
             [value] if value is not None else _domain(fact, service, named.get(fact, set()))
-            for fact, value in zip(FACTS, profile, strict=True)
+            for fact, value in facts.items()
         ]
         completions = [dict(zip(FACTS, values, strict=True)) for values in product(*domains)]
-        unknown = [fact for fact, value in zip(FACTS, profile, strict=True) if value is None]
+        unknown = [fact for fact, value in facts.items() if value is None]
         starts = sorted({start for rule in rules for start, _ in self._timelines[rule] if start is not None})
         line: list[tuple[int | None, int]] = []
         for start in [None, *starts]:
@@ -164,22 +168,16 @@ class DecisionTable:
                 line.append((start, cell))
         return line
 
-    def _candidates(self, profile: Profile) -> list[int]:
-        """Rules of which some version in force at some time may match the profile."""
-        found = []
-        for rule in sorted({*self._by_service.get(None, ()), *self._by_service.get(profile[0], ())}):
-            for _, at in self._timelines[rule]:
-                if at is not None and self._may_match(at, profile):
-                    found.append(rule)
-                    break
-        return found
+    def _candidates(self, facts: dict[str, str | None]) -> list[int]:
+        """Rules of which some version in force at some time may match the facts; None is any value."""
+        rules = sorted({*self._by_service.get(None, ()), *self._by_service.get(facts["service"], ())})
+        return [rule for rule in rules if any(self._may_match(at, facts) for _, at in self._timelines[rule])]
 
-    def _may_match(self, at: int, profile: Profile) -> bool:
+    def _may_match(self, at: int | None, facts: dict[str, str | None]) -> bool:
+        if at is None:
+            return False
         conditions = self.versions[at].version.selector.conditions
-        return all(
-            value is None or fact not in conditions or value in conditions[fact]
-            for fact, value in zip(FACTS, profile, strict=True)
-        )
+        return all(facts[fact] is None or facts[fact] in values for fact, values in conditions.items())
 
     def _answer(self, facts: dict[str, str], at: Sequence[int], has_follow_ups: bool) -> _Answer:
         matching = [
@@ -249,7 +247,7 @@ class DecisionTable:
         return known
 
     def _cell_arrays(self) -> Cells:
-        cells = self._cells or [_unite([])]
+        cells = self._cells or [_NO_CELL]
         return Cells(
             kinds=np.array([cell.kinds for cell in cells], np.int32),
             least=np.array([cell.least for cell in cells], np.int64),
@@ -293,11 +291,10 @@ def _placed(fact: str, value: str | None, service: Service) -> str | None:
 
 def _at(timeline: Sequence[tuple[int | None, int | None]], instant: int | None) -> int | None:
     """The version in force at an instant (None = before every dated change)."""
-    current: int | None = None
-    for start, index in timeline:
+    for start, index in reversed(timeline):
         if start is None or (instant is not None and start <= instant):
-            current = index
-    return current
+            return index
+    return None
 
 
 def _matters(fact: str, completions: Sequence[dict[str, str]], answers: Sequence[_Answer]) -> bool:
@@ -315,18 +312,15 @@ def _unite(cells: Sequence[_Cell]) -> _Cell:
         kinds |= cell.kinds
         matters |= cell.matters
         operations |= cell.operations
-    far = int(FAR)
-    least, rule = min(((cell.least, cell.rule) for cell in cells), default=(far, int(NO_RULE)))
-    window_least, window_rule = min(
-        ((cell.window_least, cell.window_rule) for cell in cells), default=(far, int(NO_RULE))
-    )
+    least, rule = min((cell.least, cell.rule) for cell in cells)
+    window_least, window_rule = min((cell.window_least, cell.window_rule) for cell in cells)
     return _Cell(
         kinds,
         least,
-        max((cell.greatest for cell in cells), default=-far),
+        max(cell.greatest for cell in cells),
         rule,
         window_least,
-        max((cell.window_greatest for cell in cells), default=-far),
+        max(cell.window_greatest for cell in cells),
         window_rule,
         matters,
         operations,

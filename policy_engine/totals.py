@@ -112,19 +112,23 @@ def count_findings(findings: pd.DataFrame, as_of: int) -> FindingTotals:
     services = _words(findings["service"])
     verdicts = _places(findings["verdict"], VERDICTS)
     width = len(VERDICTS)
+    # An unknown service has the name "".
     service_codes = np.where(services.codes < 0, len(services.names), services.codes)
+    service_names = [*services.names, ""]
     key = service_codes * width + verdicts
-    assets_by = np.bincount(key, minlength=(len(services.names) + 1) * width)
+    assets_by = np.bincount(key)
     # int64 sums: float weights of bincount would round large amounts.
     points_by = np.zeros(len(assets_by), np.int64)
     np.add.at(points_by, key, points)
     for place in np.flatnonzero(assets_by).tolist():
-        service = [*services.names, ""][place // width]
-        totals.by_service[service, str(VERDICTS[place % width])] = (int(assets_by[place]), int(points_by[place]))
+        name = service_names[place // width], str(VERDICTS[place % width])
+        totals.by_service[name] = (int(assets_by[place]), int(points_by[place]))
     possibly = findings["possibly_past"].to_numpy(bool)
     totals.possibly_past = (int(possibly.sum()), int(points[possibly].sum()))
     totals.windows = _count(findings["operation_verdict"])
-    totals.closing_points = int(points[(findings["operation_verdict"] == "closing").to_numpy(bool)].sum())
+    windows = _places(findings["operation_verdict"], OPERATION_VERDICTS)
+    is_closing = windows == OPERATION_VERDICTS.index("closing")
+    totals.closing_points = int(points[is_closing].sum())
     totals.evidence = _count(findings["evidence"])
     totals.basis = {name: count for name, count in _count(findings["basis"]).items() if name}
     for joined, count in _count(findings["reason"]).items():
@@ -134,8 +138,8 @@ def count_findings(findings: pd.DataFrame, as_of: int) -> FindingTotals:
     totals.window_rules = _rule_counts(findings["operation_rule_id"], findings["operation_rule_version"])
     both = _is_same_rule(findings)
     totals.both_rules = _rule_counts(findings["rule_id"][both], findings["rule_version"][both])
-    conflicting = findings.loc[(findings["evidence"] == "conflicts").to_numpy(bool), ["service", "url_host"]]
-    for service, host in zip(conflicting["service"].astype(str), conflicting["url_host"].astype(str), strict=True):
+    conflicting = findings.loc[findings["evidence"] == "conflicts", ["service", "url_host"]].astype(str)
+    for service, host in zip(conflicting["service"], conflicting["url_host"], strict=True):
         totals.conflicts[service, host] = totals.conflicts.get((service, host), 0) + 1
     living = np.isin(verdicts, [VERDICTS.index(Verdict.ACTIVE), VERDICTS.index(Verdict.AT_RISK)])
     earliest = nanoseconds(findings["expires_earliest"])
@@ -144,11 +148,10 @@ def count_findings(findings: pd.DataFrame, as_of: int) -> FindingTotals:
     due = np.isin(verdicts, [VERDICTS.index(Verdict.EXPIRED), VERDICTS.index(Verdict.AT_RISK)])
     past = due & (earliest <= as_of) & (earliest != NAT)
     totals.past_deadlines = _by_stretch((as_of - earliest[past]) // DAY, points[past])
-    totals.next_deadline = _next_up(earliest, coming, services)
+    totals.next_deadline = _next_up(earliest, coming, service_codes, service_names)
     closes = nanoseconds(findings["operation_closes_earliest"])
-    windows = _places(findings["operation_verdict"], OPERATION_VERDICTS)
-    is_open = (windows == OPERATION_VERDICTS.index("open")) | (windows == OPERATION_VERDICTS.index("closing"))
-    totals.next_window = _next_up(closes, is_open & (closes > as_of), services)
+    is_open = (windows == OPERATION_VERDICTS.index("open")) | is_closing
+    totals.next_window = _next_up(closes, is_open & (closes > as_of), service_codes, service_names)
     return totals
 
 
@@ -165,58 +168,52 @@ def _words(column: pd.Series[Any]) -> _Words:
 
 def _places(column: pd.Series[Any], words: Sequence[str]) -> npt.NDArray[np.int64]:
     """Place of each value in a list of words, whatever the order of the column's own categories."""
-    codes, names = codes_of(column, len(column))
-    lookup = np.array([*([str(word) for word in words].index(name) for name in names), -1], np.int64)
-    return lookup[codes]
+    found = _words(column)
+    known = [str(word) for word in words]
+    return np.array([*(known.index(name) for name in found.names), -1])[found.codes]
 
 
 def _count(column: pd.Series[Any]) -> dict[str, int]:
     words = _words(column)
-    counts = np.bincount(words.codes[words.codes >= 0], minlength=len(words.names))
-    out: dict[str, int] = {}
-    for name, count in zip(words.names, counts.tolist(), strict=True):
-        if count:
-            out[name] = out.get(name, 0) + count
-    return out
+    return _named(words.codes[words.codes >= 0], words.names)
+
+
+def _named(codes: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:
+    """How often each name is met."""
+    counts = np.bincount(codes)
+    return {names[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()}
 
 
 def _rule_counts(rules: pd.Series[Any], versions: pd.Series[Any]) -> dict[tuple[str, int], int]:
     words = _words(rules)
-    numbers = versions.fillna(0).to_numpy(np.int64)
     shown = words.codes >= 0
-    pairs, counts = np.unique(words.codes[shown] * 1_000_000 + numbers[shown], return_counts=True)
-    out: dict[tuple[str, int], int] = {}
-    for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-        key = (words.names[pair // 1_000_000], pair % 1_000_000)
-        out[key] = out.get(key, 0) + count
-    return out
+    pairs, counts = np.unique(words.codes[shown] * 1_000_000 + versions[shown].to_numpy(np.int64), return_counts=True)
+    return {
+        (words.names[pair // 1_000_000], pair % 1_000_000): count
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)
+    }
 
 
 def _is_same_rule(findings: pd.DataFrame) -> npt.NDArray[np.bool_]:
     rules, windows = _words(findings["rule_id"]), _words(findings["operation_rule_id"])
     # One numbering for both; -1 is no rule, and no window is told apart from no rule.
     numbering = {name: place for place, name in enumerate(rules.names)}
-    lookup = np.array([*(numbering.get(name, -2) for name in windows.names), -2], np.int64)
-    same: npt.NDArray[np.bool_] = (rules.codes == lookup[windows.codes]) & (
-        findings["rule_version"].fillna(0).to_numpy(np.int64)
-        == findings["operation_rule_version"].fillna(0).to_numpy(np.int64)
-    )
+    lookup = np.array([*(numbering.get(name, -2) for name in windows.names), -2])
+    is_same_version = findings["rule_version"] == findings["operation_rule_version"]
+    same: npt.NDArray[np.bool_] = (rules.codes == lookup[windows.codes]) & is_same_version.fillna(False).to_numpy(bool)
     return same
 
 
-def _next_up(instants: npt.NDArray[np.int64], rows: npt.NDArray[np.bool_], services: _Words) -> NextUp:
+def _next_up(
+    instants: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.bool_],
+    service_codes: npt.NDArray[np.int64],
+    service_names: Sequence[str],
+) -> NextUp:
     if not rows.any():
         return NextUp()
     nearest = int(instants[rows].min())
-    codes = services.codes[rows & (instants == nearest)]
-    names, counts = np.unique(codes, return_counts=True)
-    return NextUp(
-        nearest,
-        {
-            (services.names[code] if code >= 0 else ""): count
-            for code, count in zip(names.tolist(), counts.tolist(), strict=True)
-        },
-    )
+    return NextUp(nearest, _named(service_codes[rows & (instants == nearest)], service_names))
 
 
 def _by_stretch(stretches: npt.NDArray[np.int64], points: npt.NDArray[np.int64]) -> dict[int, Pair]:
@@ -224,7 +221,8 @@ def _by_stretch(stretches: npt.NDArray[np.int64], points: npt.NDArray[np.int64])
     found, places, assets = np.unique(stretches, return_inverse=True, return_counts=True)
     sums = np.zeros(len(found), np.int64)
     np.add.at(sums, places, points)
-    return dict(zip(found.tolist(), zip(assets.tolist(), sums.tolist(), strict=True), strict=True))
+    columns = zip(found.tolist(), assets.tolist(), sums.tolist(), strict=True)
+    return {stretch: (count, amount) for stretch, count, amount in columns}
 
 
 def _plus(first: Pair, second: Pair) -> Pair:

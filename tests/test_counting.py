@@ -157,6 +157,17 @@ def test_both_answers_of_one_rule(version: int) -> None:
     assert totals.both_rules == ({("b", 1): 1} if version == 1 else {})
 
 
+def test_a_rule_that_gives_one_answer_is_not_counted_as_giving_both() -> None:
+    """
+    A window by a rule that answers nothing else in the chunk is of no rule of the other answers, whichever they are.
+    """
+    findings = pd.concat([known().head(3)], ignore_index=True)
+    findings["rule_id"] = pd.Categorical(["a", "b", "c"], ["a", "b", "c"])
+    findings["operation_rule_id"] = pd.Categorical(["z", "z", "z"], ["z"])
+    findings["rule_version"] = findings["operation_rule_version"] = pd.array([1, 1, 1], dtype="Int64")
+    assert count_findings(findings, BASE).both_rules == {}
+
+
 def test_coming_instants_are_united() -> None:
     """
     Of two parts the nearer instant stands; where both have the same one their services are added up.

@@ -5,9 +5,13 @@ Changes the modules that decide, one small change at a time, and counts the chan
     python tests/torture/mutation.py [MODULE...] [--jobs 2]
 
 mutmut (3.8 or newer) makes the changes. They are tried here: the tests of a module are collected once and run once on
-the unchanged program, then a process is forked for each change, in which they run until one fails. That needs no start
-of pytest per change. The work happens in a copy below build/; what was tried is kept there, so that a second run goes
-on where the first was ended (`--again` starts anew).
+the unchanged program, which tells how long each takes and which functions it runs. Then a process is forked for each
+change, in which the tests of the changed function run until one fails: first those that noticed most changes of that
+function, then the fast ones. That needs no start of pytest per change, and every run tries the same examples.
+
+The work happens in a copy below build/. What was tried is kept there, so that a second run goes on where the first was
+ended; the changes of a function are forgotten when it is edited. `--again` starts anew, and `--survivors` tries what no
+test noticed once more.
 
 docs/mutation.md lists the changes that no test notices, with the reason. The last line of stdout is one JSON object;
 the exit code is 1 when a module has fewer than 95 % of its changes noticed.
@@ -16,19 +20,23 @@ the exit code is 1 when a module has fewer than 95 % of its changes noticed.
 from __future__ import annotations
 
 import argparse
+import ast
+import gc
+import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
 
 ROOT = Path(__file__).parents[2]
 COPY = ROOT / "build" / "mutation"
@@ -38,18 +46,24 @@ MODULES = {
     "timelines": ("test_decisions.py",),
     "decision_table": ("test_decisions.py",),
     "totals": ("test_counting.py", "test_totals.py"),
-    "evaluation": ("test_decisions.py", "test_api.py"),
     "assets": ("test_assets.py", "test_totals.py"),
+}
+"""The modules that decide, and the fast tests of each."""
+FURTHER = {
+    "evaluation": ("test_decisions.py", "test_api.py"),
     "output_columns": ("test_output_columns.py", "test_assets.py"),
     "url_columns": ("test_url_columns.py", "test_output_columns.py"),
 }
-"""The modules that decide, and the fast tests of each."""
+"""Modules that are tried when they are named."""
 COPIED = ("policy_engine", "tests", "rules", "schemas", "reports", "examples", "docs")
 REQUIRED = 95.0
 PLAIN = ("--tb=no", "--assert=plain", "-p", "no:warnings", "-p", "no:logging", "-p", "no:faulthandler")
 """What a failure looks like is of no interest, and costs more than the test."""
-LIMIT = 120
-"""Seconds after which a change counts as noticed: the program does not end."""
+CPU_LIMIT, WALL_LIMIT, MEMORY_LIMIT = 30, 900, 4 << 30
+"""Seconds and bytes beyond which a change counts as noticed: the program does not end, or grows without end."""
+AROUND = 60
+"""Characters that are shown on both sides of a change."""
+NO_CHANGE = "none__mutmut_0"
 GENERATE = """
 import json, sys
 from pathlib import Path
@@ -65,8 +79,8 @@ print(json.dumps(list(made.mutant_names)))
 class Trial:
     """A plugin of pytest that runs the collected tests once per change, each time in a process of its own."""
 
-    def __init__(self, module: str, changes: list[str], done: Path, jobs: int) -> None:
-        self.module, self.changes, self.done, self.jobs = module, changes, done, jobs
+    def __init__(self, module: str, changes: list[str], record: Record, jobs: int) -> None:
+        self.module, self.changes, self.record, self.jobs = module, changes, record, jobs
         self.failed = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -75,43 +89,67 @@ class Trial:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try every change that has not been tried."""
-        took: dict[Any, float] = {}
-        # After the last one everything is torn down, so that no fixture of the unchanged program serves a change.
-        for item, following in pairwise([*session.items, None]):
-            begun = time.perf_counter()
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-            took[item] = time.perf_counter() - begun
-        if self.failed:
-            raise pytest.UsageError("the tests fail on the unchanged program")
-        kills: Counter[Any] = Counter()
+        took, runs = self.learn(session.items)
+        gc.freeze()
+        # In another order too, nothing may fail that no change has spoiled.
+        _, status = os.waitpid(self.start(NO_CHANGE, session.items[::-1]), 0)
+        if status:
+            raise pytest.UsageError("the tests fail on the unchanged program in another order")
+        took_file: Counter[Path] = Counter()
+        for item in session.items:
+            took_file[item.path] += took[item]
+        kills: dict[str, Counter[Any]] = {}
         running: dict[int, str] = {}
         waiting = list(self.changes)
         while waiting or running:
             while waiting and len(running) < self.jobs:
                 change = waiting.pop(0)
-                order = sorted(session.items, key=lambda item: (-kills[item], took[item]))
-                child = os.fork()
-                if not child:
-                    self.try_one(change, order)
-                running[child] = change
+                function = function_of(change)
+                own = kills.setdefault(function, Counter())
+                concerned = [item for item in session.items if function in runs[item]]
+                by_cost = sorted(concerned, key=lambda item: (-own[item], took_file[item.path], took[item]))
+                running[self.start(change, by_cost)] = change
             child, status = os.wait()
             code = os.waitstatus_to_exitcode(status)
-            place = code - 2
-            with self.done.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps([running.pop(child), code != 0]) + "\n")
+            change, place = running.pop(child), code - 2
+            self.record.add(change, code != 0)
             if 0 <= place < len(session.items):
-                kills[session.items[place]] += 1
+                kills[function_of(change)][session.items[place]] += 1
         return True
 
-    def try_one(self, change: str, order: list[Any]) -> None:
-        """Run the tests in order until one fails; ends the process with the place of that test, or 0."""
+    def learn(self, items: list[Any]) -> tuple[dict[Any, float], dict[Any, set[str]]]:
+        """Run the tests on the unchanged program; returns the seconds of each and the functions that it runs."""
+        from mutmut.state import state
+
+        took, runs = {}, {}
+        os.environ["MUTANT_UNDER_TEST"] = "stats"
+        for item in items:
+            state()._stats.clear()
+            begun = time.perf_counter()
+            # Everything is torn down after each, so that a test is known to run what its fixtures run, and no fixture
+            # of the unchanged program serves a change.
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+            took[item] = time.perf_counter() - begun
+            runs[item] = {name.rpartition(".")[2] for name in state()._stats}
+        if self.failed:
+            raise pytest.UsageError("the tests fail on the unchanged program")
+        return took, runs
+
+    def start(self, change: str, order: list[Any]) -> int:
+        """Run the tests in order until one fails, in a process that ends with the place of that test, or 0."""
+        child = os.fork()
+        if child:
+            return child
         os.environ["MUTANT_UNDER_TEST"] = f"policy_engine.{self.module}.{change}"
-        signal.alarm(LIMIT)
+        # Processor time, since a process that is paused does no harm.
+        signal.setitimer(signal.ITIMER_PROF, CPU_LIMIT)
+        signal.alarm(WALL_LIMIT)
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
-        places = {item: place for place, item in enumerate(order[0].session.items)}
-        for item, following in pairwise([*order, None]):
+        places = {item: place for place, item in enumerate(order[0].session.items)} if order else {}
+        for item, following in zip(order, [*order[1:], None], strict=True):
             try:
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             except BaseException:
@@ -121,47 +159,96 @@ class Trial:
         os._exit(0)
 
 
+def function_of(change: str) -> str:
+    """The function that a change is made in, as mutmut calls it."""
+    return change.partition("__mutmut_")[0]
+
+
+def original(change: str) -> str:
+    """The name under which the copy keeps the function as it was."""
+    return f"{function_of(change)}__mutmut_orig"
+
+
 def prepare(module: str) -> list[str]:
     """Bring a copy of the program up to date, with all changes of one module in it; returns their names."""
     folder = COPY / module
     for name in COPIED:
         shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True)
-    settings = (ROOT / "pyproject.toml").read_text("utf-8") + '\n[tool.mutmut]\nsource_paths = ["policy_engine"]\n'
-    (folder / "pyproject.toml").write_text(settings, "utf-8")
+    setup = (ROOT / "pyproject.toml").read_text("utf-8") + '\n[tool.mutmut]\nsource_paths = ["policy_engine"]\n'
+    (folder / "pyproject.toml").write_text(setup, "utf-8")
     command = [sys.executable, "-c", GENERATE, module]
     made = subprocess.run(command, cwd=folder, check=True, capture_output=True)
     names: list[str] = json.loads(made.stdout)
     return names
 
 
-def tried_before(module: str) -> dict[str, bool]:
-    """Each change of a module that was tried, and whether it was noticed."""
-    path = COPY / f"{module}.jsonl"
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    return dict(json.loads(line) for line in lines)
+def alike(one: str, other: str) -> int:
+    """How many characters at the beginning of two texts are the same."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
 
 
-def run_module(module: str, jobs: int) -> None:
-    """Try the changes of one module that were not tried; to be called in a process of its own."""
-    names = prepare(module)
-    before = tried_before(module)
-    changes = [name for name in names if name not in before]
-    (COPY / f"{module}.names").write_text("\n".join(names), "utf-8")
-    if not changes:
-        return
+def functions_in(module: str) -> dict[str, str]:
+    """Text of every function of a module's copy, changed ones too, by the names that mutmut gives them."""
+    text = (COPY / module / "policy_engine" / f"{module}.py").read_text("utf-8")
+    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
+    return {node.name: ast.unparse([node.args, *node.body]) for node in nodes}
+
+
+def shown(functions: dict[str, str], change: str) -> str:
+    """What a change takes away and what it puts there, with a little of the text on both sides."""
+    before, after = functions[original(change)], functions[change]
+    begin = alike(before, after)
+    end = alike(before[begin:][::-1], after[begin:][::-1])
+    left, right = before[max(0, begin - AROUND) : begin], before[len(before) - end :][:AROUND]
+    parts = [left, "[", before[begin : len(before) - end], " -> ", after[begin : len(after) - end], "]", right]
+    return " ".join("".join(parts).split())
+
+
+class Record:
+    """What was tried of a module; a change is forgotten when its function is edited, since it is then another one."""
+
+    def __init__(self, module: str, functions: dict[str, str]) -> None:
+        self.path = COPY / f"{module}.jsonl"
+        self._marks = {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in functions.items()}
+
+    def read(self) -> dict[str, bool]:
+        """Each change that was tried, and whether it was noticed."""
+        lines = self.path.read_text("utf-8").splitlines() if self.path.exists() else []
+        tried = map(json.loads, lines)
+        return {change: noticed for change, noticed, mark in tried if mark == self._marks.get(original(change))}
+
+    def keep(self, tried: dict[str, bool]) -> None:
+        """Forget all others."""
+        self.path.write_text("", "utf-8")
+        for change, noticed in tried.items():
+            self.add(change, noticed)
+
+    def add(self, change: str, noticed: bool) -> None:
+        """Remember one more."""
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps([change, noticed, self._marks[original(change)]]) + "\n")
+
+
+def run_module(module: str, changes: list[str], record: Record, jobs: int) -> None:
+    """Try changes of one module; to be called in a process of its own."""
     os.chdir(COPY / module)
     sys.path.insert(0, str(COPY / module))
     os.environ["PYTHONPATH"] = str(COPY / module)
-    os.environ["HYPOTHESIS_PROFILE"] = "dev"
-    trial = Trial(module, changes, COPY / f"{module}.jsonl", jobs)
-    tests = [f"tests/{name}" for name in MODULES[module]]
-    pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-s", *PLAIN, *tests], [trial])
+    # The same examples for every change, and no search for the smallest one that fails.
+    plain = {"max_examples": 25, "deadline": None, "database": None, "derandomize": True}
+    settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate), **plain)
+    os.environ["HYPOTHESIS_PROFILE"] = "mutation"
+    tests = [f"tests/{name}" for name in (MODULES | FURTHER)[module]]
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "-s", *PLAIN]
+    pytest.main([*options, *tests], [Trial(module, changes, record, jobs)])
 
 
 def main() -> int:
     """Try the changes and tell which were not noticed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"default: {' '.join(MODULES)}")
+    words = f"default: {' '.join(MODULES)}; others: {' '.join(FURTHER)}"
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=words)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--again", action="store_true", help="forget what was tried before")
     parser.add_argument("--survivors", action="store_true", help="try once more the changes that no test noticed")
@@ -170,28 +257,27 @@ def main() -> int:
     COPY.mkdir(parents=True, exist_ok=True)
     table = {}
     for module in asked.modules or MODULES:
-        if asked.again:
-            (COPY / f"{module}.jsonl").unlink(missing_ok=True)
-        if asked.survivors:
-            kept = [json.dumps(pair) for pair in tried_before(module).items() if pair[1]]
-            (COPY / f"{module}.jsonl").write_text("\n".join([*kept, ""]), "utf-8")
-        if not asked.report_only:
+        names = prepare(module)
+        functions = functions_in(module)
+        record = Record(module, functions)
+        tried = {} if asked.again else record.read()
+        record.keep({name: noticed for name, noticed in tried.items() if noticed or not asked.survivors})
+        left = [name for name in names if name not in record.read()]
+        if left and not asked.report_only:
             child = os.fork()
             if not child:
                 os.dup2(2, 1)
-                run_module(module, asked.jobs)
+                run_module(module, left, record, asked.jobs)
                 os._exit(0)
             os.waitpid(child, 0)
-        tried = tried_before(module)
-        path = COPY / f"{module}.names"
-        count = len(path.read_text("utf-8").splitlines()) if path.exists() else len(tried)
+        tried = record.read()
         killed = sum(tried.values())
         share = round(100 * killed / len(tried), 1) if tried else 0.0
-        table[module] = {"of": count, "tried": len(tried), "killed": killed, "percent": share}
+        table[module] = {"of": len(names), "tried": len(tried), "killed": killed, "percent": share}
         print(f"{module}: {table[module]}", file=sys.stderr, flush=True)
-        for change, noticed in tried.items():
-            if not noticed:
-                print(f"survived: {module}.{change}", file=sys.stderr)
+        for change in names:
+            if tried.get(change) is False:
+                print(f"survived: {module}.{change}: {shown(functions, change)}", file=sys.stderr)
     total, killed = (sum(row[name] for row in table.values()) for name in ("tried", "killed"))
     print(json.dumps({"part": "mutation", "tried": total, "found": total - killed, "modules": table}))
     return 1 if any(row["percent"] < REQUIRED for row in table.values()) else 0
