@@ -2,8 +2,13 @@
 Runs the long tests one after the other, remembers what was done, and says what was tried, how often, and what found.
 
 `make torture`, or `python tests/torture/run.py [--only PART ...] [--scale 0.01]`. A run that was stopped goes on with
-the part that it was in; a finished one starts over with other seeds, and the counts add up. Exit code 1 when a part
-failed or could not run. The table also goes into docs/reliability.md, between two marks.
+the part that it was in, and keeps what that had counted; a finished one starts over with other seeds, and the counts
+add up. Exit code 1 when a part failed or could not run, 130 when the run was stopped. The table also goes into
+docs/reliability.md, between two marks.
+
+A part prints JSON, one object a line: what it has tried and found so far (with `so_far`) now and then, and the whole at
+its end; `of_asked` is how much of what it was asked for that is, where it counts otherwise. Everything else that it
+prints is passed on.
 """
 
 from __future__ import annotations
@@ -11,13 +16,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -28,7 +34,7 @@ BEGIN, END = "<!-- torture: begin; written by make torture -->", "<!-- torture: 
 
 @dataclass(frozen=True)
 class Part:
-    """A program beside this one that prints one line of JSON at its end: part, tried, found."""
+    """A program beside this one that prints lines of JSON: part, tried, found."""
 
     name: str
     what: str
@@ -69,67 +75,104 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     state = _read(asked.state)
     chosen = [part for part in PARTS if part.name in asked.only]
-    if asked.again or all(state.get(part.name, {}).get("is_done") for part in chosen):
+    if not asked.table and (asked.again or all(state.get(part.name, {}).get("is_done") for part in chosen)):
         for part in chosen:
-            state.get(part.name, {})["is_done"] = asked.table
+            state.get(part.name, {})["is_done"] = False
+    is_stopped = False
     for part in () if asked.table else chosen:
         if not state.get(part.name, {}).get("is_done"):
-            _run(part, state, asked.parts, asked.scale)
-            _write(asked.state, state)
+            is_stopped = _run(part, state, asked)
+            if is_stopped:
+                break
     _publish(asked.page, state)
     print(_text(state))
-    return 1 if any(_is_bad(state.get(part.name)) for part in chosen) else 0
+    return 130 if is_stopped else 1 if any(_is_bad(state.get(part.name)) for part in chosen) else 0
 
 
-def _run(part: Part, state: dict[str, Any], folder: Path, scale: float) -> None:
-    """Run a part and add what it tried; a part that is missing or says nothing is remembered as such."""
-    entry = state.setdefault(part.name, {"tried": 0, "found": 0})
-    entry["on"] = datetime.now(UTC).date().isoformat()
-    program = folder / f"{part.name}.py"
+def _run(part: Part, state: dict[str, Any], asked: argparse.Namespace) -> bool:
+    """
+    Run a part and add what it tried; a part that is missing or says nothing is remembered as such.
+
+    True when somebody stopped it; what it had counted by then is kept.
+    """
+    before = {"tried": 0, "found": 0, "done_of_round": 0, **state.get(part.name, {})}
+    entry = state[part.name] = {**before, "on": datetime.now(UTC).date().isoformat(), "is_done": False}
+    program = asked.parts / f"{part.name}.py"
     if not program.exists():
-        entry["trouble"] = "MISSING: there is no such program"
-        _shout(part, entry["trouble"])
-        return
-    options = list(part.more)
-    if part.count is not None:
-        options += [part.count[0], str(max(1, round(part.count[1] * scale)))]
-    if part.goes_on is not None and part.goes_on[1] in entry:
-        options += [part.goes_on[0], str(entry[part.goes_on[1]])]
+        _in_trouble(part, entry, "MISSING: there is no such program")
+        _write(asked.state, state)
+        return False
     print(f"=== {part.name}: {part.what}", file=sys.stderr, flush=True)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(
-        [sys.executable, str(program), *options],
+    last: dict[str, Any] = {"so_far": True}
+    is_stopped = False
+    with subprocess.Popen(
+        [sys.executable, str(program), *_options(part, before, asked.scale)],
         cwd=ROOT,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
         stdout=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    result = _last_object(done.stdout)
-    if result is None:
-        entry["trouble"] = f"NO RESULT: it ended with {done.returncode} and without its line"
-        _shout(part, entry["trouble"])
-        return
-    entry.pop("trouble", None)
-    entry["tried"] += int(result["tried"])
-    entry["found"] = int(result["found"])
-    entry["next_first"] = entry["tried"]
-    if "next_seed" in result:
-        entry["next_seed"] = result["next_seed"]
-    if result.get("left_out"):
-        entry["left_out"] = ", ".join(map(str, result["left_out"]))
-    entry["is_failed"] = done.returncode != 0
-    entry["is_done"] = True
-
-
-def _last_object(text: str) -> dict[str, Any] | None:
-    for line in reversed(text.splitlines()):
+        # Ctrl-C of a terminal reaches this process alone, which passes it on once.
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
         try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        return value if isinstance(value, dict) and {"part", "tried", "found"} <= value.keys() else None
-    return None
+            for last in _results(process.stdout):
+                _count(part, entry, before, last)
+                _write(asked.state, state)
+        except KeyboardInterrupt:
+            is_stopped = True
+            process.send_signal(signal.SIGINT)
+            for last in _results(process.stdout):
+                _count(part, entry, before, last)
+    if not last.get("so_far"):
+        entry |= {"is_failed": process.returncode != 0, "is_done": True, "done_of_round": 0}
+    elif not is_stopped:
+        _in_trouble(part, entry, f"NO RESULT: it ended with {process.returncode} and without its line")
+    _write(asked.state, state)
+    return is_stopped
+
+
+def _options(part: Part, before: dict[str, Any], scale: float) -> list[str]:
+    """What a part is told: how often, without what it has tried of its round already, and where to go on."""
+    options = list(part.more)
+    if part.count is not None:
+        left = part.count[1] * scale - (before["done_of_round"] if part.goes_on else 0)
+        options += [part.count[0], str(max(1, round(left)))]
+    if part.goes_on is not None and part.goes_on[1] in before:
+        options += [part.goes_on[0], str(before[part.goes_on[1]])]
+    return options
+
+
+def _results(stream: IO[str]) -> Iterator[dict[str, Any]]:
+    """What a part says that it has tried; its other lines are passed on."""
+    for line in stream:
+        if (result := _result(line)) is not None:
+            yield result
+        else:
+            print(line, end="", file=sys.stderr, flush=True)
+
+
+def _count(part: Part, entry: dict[str, Any], before: dict[str, Any], result: dict[str, Any]) -> None:
+    """Put what a part has tried so far beside what was tried before it began."""
+    entry.pop("trouble", None)
+    entry["tried"] = before["tried"] + int(result["tried"])
+    entry["done_of_round"] = before["done_of_round"] + int(result.get("of_asked", result["tried"]))
+    # The defects of a round that was stopped, and goes on where it was, are those of one round.
+    earlier = before["found"] if part.goes_on and before["done_of_round"] else 0
+    entry["found"] = earlier + int(result["found"])
+    entry["next_first"] = entry["tried"]
+    for name in ("next_seed", "left_out"):
+        if name in result:
+            entry[name] = result[name]
+
+
+def _result(line: str) -> dict[str, Any] | None:
+    """What a line of a part says that it tried; None for any other line."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and {"part", "tried", "found"} <= value.keys() else None
 
 
 def _is_bad(entry: dict[str, Any] | None) -> bool:
@@ -137,8 +180,9 @@ def _is_bad(entry: dict[str, Any] | None) -> bool:
     return entry is None or "trouble" in entry or entry.get("is_failed", True)
 
 
-def _shout(part: Part, trouble: str) -> None:
-    print(f"!!! {part.name}: {trouble}. It was NOT tried. !!!", file=sys.stderr, flush=True)
+def _in_trouble(part: Part, entry: dict[str, Any], trouble: str) -> None:
+    entry["trouble"] = trouble
+    print(f"!!! {part.name}: {trouble}. It was NOT tried to its end. !!!", file=sys.stderr, flush=True)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -159,13 +203,13 @@ def _rows(state: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
         if entry is None:
             rows.append((part.name, part.what, "never", "-", "-"))
             continue
-        what = part.what + (f"; left out: {entry['left_out']}" if "left_out" in entry else "")
+        what = part.what + (f"; left out: {', '.join(map(str, entry['left_out']))}" if entry.get("left_out") else "")
         found = entry.get("trouble") or f"{entry['found']:,}"
         rows.append((part.name, what, f"{entry['tried']:,}", found, entry["on"]))
     return rows
 
 
-_HEADS = ("Part", "What was tried", "How often", "Found", "When")
+_HEADS = ("Part", "What was tried", "How often, in all", "Found, last time", "When")
 
 
 def _text(state: dict[str, Any]) -> str:
@@ -194,5 +238,12 @@ def _publish(page: Path, state: dict[str, Any]) -> None:
     page.write_text(before + table(state) + after, encoding="utf-8")
 
 
+def _stop(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    # A run in the background ignores Ctrl-C otherwise, and a scheduler that ends it sends SIGTERM.
+    for _number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(_number, _stop)
     sys.exit(main())
