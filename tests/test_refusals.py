@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import AS_OF, policy_engine
+from commands import AS_OF, in_own_process, policy_engine
 from exports import as_lines, task
 
 from policy_engine import interruptions
@@ -132,6 +132,40 @@ def test_interruption_waits_for_what_must_be_whole() -> None:
     with pytest.raises(KeyboardInterrupt):
         interruptions.interrupt(2, None)
     interruptions.listen()
+
+
+DROPPING = """
+import os, signal
+from policy_engine import runs
+from policy_engine.cli import main
+
+class Object:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise ZeroDivisionError if os.environ.get("BREAKS") else KeyboardInterrupt
+
+counting = runs.count_findings
+def count(*arguments):
+    Object()
+    return counting(*arguments)
+runs.count_findings = count
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_interruption_that_python_drops_is_said_in_two_lines(tmp_path: Path) -> None:
+    """
+    Ctrl-C in the moment in which an object is taken down ends the run as any other; a defect there is still told.
+    """
+    path = tmp_path / "h.jsonl"
+    path.write_text(as_lines([task()]), encoding="utf-8")
+    command = ("report", path, "--as-of", AS_OF, "-o", tmp_path / "out")
+    done = in_own_process(*command, code=DROPPING)
+    assert (done.code, done.err.split()) == (130, "interrupted exit 130: interrupted".split())
+    done = in_own_process(*command, code=DROPPING, BREAKS="1")
+    assert (done.code, "ZeroDivisionError" in done.err) == (130, True)
+    assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")

@@ -221,10 +221,21 @@ def _prepare_process() -> None:
         # A name that the terminal's encoding lacks must not stop a run.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    sys.unraisablehook = _say_what_is_dropped
     for number in _INTERRUPTIONS:
         # Whoever starts a job in the background may have asked for it not to be interrupted.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, interrupt)
+
+
+def _say_what_is_dropped(dropped: sys.UnraisableHookArgs) -> None:
+    """
+    What Python drops where an object is taken down, or behind a fork, is told as Python does; but for an interruption.
+
+    That is remembered, heard before a result is put in place, and said then.
+    """
+    if not isinstance(dropped.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(dropped)
 
 
 def _leave_signals_to_the_parent() -> None:

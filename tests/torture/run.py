@@ -124,7 +124,8 @@ def _run(part: Part, state: dict[str, Any], asked: argparse.Namespace) -> bool:
             process.send_signal(signal.SIGINT)
             for last in _results(process.stdout):
                 _count(part, entry, before, last)
-    if not last.get("so_far"):
+    # A part that is told to stop may still say, as its last word, what it had tried by then.
+    if not is_stopped and not last.get("so_far"):
         entry |= {"is_failed": process.returncode != 0, "is_done": True, "done_of_round": 0}
     elif not is_stopped:
         _in_trouble(part, entry, f"NO RESULT: it ended with {process.returncode} and without its line")
