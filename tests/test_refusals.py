@@ -141,8 +141,8 @@ from policy_engine.cli import main
 
 class Object:
     def __del__(self):
+        1 / (os.environ.get("BREAKS") is None)
         os.kill(os.getpid(), signal.SIGTERM)
-        raise ZeroDivisionError if os.environ.get("BREAKS") else KeyboardInterrupt
 
 counting = runs.count_findings
 def count(*arguments):
@@ -163,9 +163,9 @@ def test_interruption_that_python_drops_is_said_in_two_lines(tmp_path: Path) -> 
     command = ("report", path, "--as-of", AS_OF, "-o", tmp_path / "out")
     done = in_own_process(*command, code=DROPPING)
     assert (done.code, done.err.split()) == (130, "interrupted exit 130: interrupted".split())
-    done = in_own_process(*command, code=DROPPING, BREAKS="1")
-    assert (done.code, "ZeroDivisionError" in done.err) == (130, True)
     assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
+    done = in_own_process(*command, code=DROPPING, BREAKS="1")
+    assert (done.code, "ZeroDivisionError" in done.err) == (0, True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
