@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,6 +49,39 @@ class Source:
     compression: Compression
     size: int
     """Bytes on disk."""
+    written_at: int = 0
+    """When it was last written, as the system tells it, ns."""
+
+
+@contextmanager
+def unchanged(sources: Sequence[Source]) -> Iterator[None]:
+    """
+    A section that reads sources; raises InputUnusable when one of them was written, or went, since it was found.
+
+    Also in place of any other error: bytes that change while they are read can be at the bottom of each.
+    """
+    try:
+        yield
+    except Exception:
+        refuse_changed(sources)
+        raise
+    refuse_changed(sources)
+
+
+def refuse_changed(sources: Sequence[Source]) -> None:
+    """Raise InputUnusable when a source is not as it was when it was found."""
+    for source in sources:
+        try:
+            status = Path(source.path).stat()
+        except OSError:
+            is_same = False
+        else:
+            is_same = (status.st_size, status.st_mtime_ns) == (source.size, source.written_at)
+        if not is_same:
+            raise InputUnusable(Problem(
+                "input-changed", "the file was changed while it was read", SourceSpan(source.name, 1),
+                help="wait until the export is complete, then run again",
+            ))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -237,10 +270,11 @@ def _inspect(name: str, path: str) -> Source:
     with Path(path).open("rb") as file:
         head = file.read(8)
     if head[:4] == b"PAR1":
-        return Source(name, path, "parquet", "", status.st_size)
+        return Source(name, path, "parquet", "", status.st_size, status.st_mtime_ns)
     compression: Compression = "gzip" if head[:2] == b"\x1f\x8b" else "zstd" if head[:4] == b"\x28\xb5\x2f\xfd" else ""
     with open_bytes(path, compression) as stream:
-        return Source(name, path, _kind_of_text(stream, _extension(name)), compression, status.st_size)
+        kind = _kind_of_text(stream, _extension(name))
+    return Source(name, path, kind, compression, status.st_size, status.st_mtime_ns)
 
 
 def _kind_of_text(stream: IO[bytes], extension: str) -> Kind:
