@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import signal
@@ -9,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -209,7 +210,25 @@ def main() -> None:
         # Nothing is left to be put in order, and Python's own end should not be disturbed.
         for number in _INTERRUPTIONS:
             signal.signal(number, signal.SIG_IGN)
-    sys.exit(130 if code is None else code)
+    code = 130 if code is None else code
+    if code == 130 or was_interrupted():
+        _end_with(code)
+    sys.exit(code)
+
+
+def _end_with(code: int) -> NoReturn:
+    """
+    End the process with a code, after what is due at the end of any.
+
+    Left to itself, Python ends by the signal, and not with a code, where an interruption came while it ran a text: that
+    is how data classes are made, for instance, while modules are loaded.
+    """
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code)
 
 
 def _prepare_process() -> None:
