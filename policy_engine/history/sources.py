@@ -336,10 +336,10 @@ def open_bytes(path: str, compression: Compression) -> Iterator[IO[bytes]]:
         try:
             if compression == "gzip":
                 with gzip.GzipFile(fileobj=raw) as stream:
-                    yield _bounded(stream, raw)
+                    yield bounded(stream, raw)
             elif compression == "zstd":
                 with _open_zstd(raw) as unpacked:
-                    yield _bounded(unpacked, raw)
+                    yield bounded(unpacked, raw)
             else:
                 yield raw
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -365,8 +365,9 @@ def _open_zstd(raw: IO[bytes]) -> Iterator[IO[bytes]]:
         raise EOFError(str(error)) from None
 
 
-def _bounded(stream: Any, packed: IO[bytes]) -> IO[bytes]:
-    most = max(_ALWAYS_UNPACKED, _MOST_UNPACKED * os.fstat(packed.fileno()).st_size)
+def bounded(stream: Any, packed: IO[bytes], always: int = _ALWAYS_UNPACKED) -> IO[bytes]:
+    """What an unpacked stream holds; reading raises InputUnusable where it is far more than the packed file's size."""
+    most = max(always, _MOST_UNPACKED * os.fstat(packed.fileno()).st_size)
     return io.BufferedReader(_Unpacked(stream, most), 1 << 17)
 
 
