@@ -51,7 +51,7 @@ _KEYS = ("asset_id", "url", "file", "task_id")
 _BLOCK = 50_000
 _LONGEST_FIELD = 1 << 20
 _LONGEST_LINE = 1 << 22
-_ALWAYS_UNPACKED = 1 << 24
+_ALWAYS_UNPACKED = 1 << 23
 """Bytes that a packed inventory may hold in any case: lines are short, so that each byte takes longer to read."""
 _NO_HASHES: Hashes = np.empty(0, np.uint64)
 
