@@ -70,7 +70,7 @@ def load_history(*paths: str | Path, pack: RulePack, columns: Mapping[str, str] 
     import pandas as pd
 
     from policy_engine.evaluation import Question
-    from policy_engine.history import find_sources
+    from policy_engine.history import find_sources, refuse_changed
     from policy_engine.periods import MAX_INSTANT
     from policy_engine.runs import EvaluationRun, RunOptions
 
@@ -80,6 +80,7 @@ def load_history(*paths: str | Path, pack: RulePack, columns: Mapping[str, str] 
     run = EvaluationRun(found.sources, pack, options)
     chunks = list(run.asset_chunks())
     digests = [_digest(source.path) for source in found.sources]
+    refuse_changed(found.sources)
     return TaskHistory(
         assets=pd.concat(chunks, ignore_index=True) if chunks else pd.DataFrame({"service": []}),
         quarantine=run.quarantine(),

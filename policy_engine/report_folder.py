@@ -15,9 +15,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from policy_engine.csv_text import header_line, to_bytes, to_csv_lines
+from policy_engine.history import refuse_changed
 from policy_engine.interruptions import refuse_if_interrupted, uninterrupted
 from policy_engine.json_text import json_text
-from policy_engine.problems import InputUnusable, Problem, SourceSpan, UsageProblem, plain
+from policy_engine.problems import Problem, UsageProblem, plain
 from policy_engine.refusals import is_out_of_room, reading, unreadable
 from policy_engine.render import FORMATS
 from policy_engine.render.workbook import WorkbookWriter
@@ -281,17 +282,12 @@ def input_lines(run: EvaluationRun) -> tuple[InputLine, ...]:
     lines = []
     for place, source in enumerate(run.sources):
         try:
-            digest, size = _digest(Path(source.path)), Path(source.path).stat().st_size
-        except FileNotFoundError:
-            digest, size = "", -1
+            digest = _digest(Path(source.path))
         except OSError as error:
+            refuse_changed([source])
             raise unreadable(source.name, error) from None
-        if size != source.size:
-            raise InputUnusable(Problem(
-                "input-changed", "the file was changed while it was read", SourceSpan(source.name, 1),
-                help="wait until the export is complete, then run again",
-            ))  # fmt: skip
-        lines.append(InputLine(source.name, digest, size, records.get(place, 0)))
+        refuse_changed([source])
+        lines.append(InputLine(source.name, digest, source.size, records.get(place, 0)))
     return tuple(lines)
 
 

@@ -29,6 +29,7 @@ from policy_engine.history import (
     merge_neighbours,
     merge_records,
     plan_units,
+    unchanged,
 )
 from policy_engine.marks import Marker, MarkTotals
 from policy_engine.model import RulePack
@@ -169,7 +170,7 @@ class EvaluationRun:
         yield from self._frames(work)
 
     def _frames(self, work: _Work) -> Iterator[pd.DataFrame]:
-        with Scratch(self.options.scratch) as scratch:
+        with unchanged(self.sources), Scratch(self.options.scratch) as scratch:
             units = plan_units(self.sources, self.options.sizes.unit)
             if self.mapper is not None:
                 read = self._read_elsewhere

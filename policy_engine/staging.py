@@ -212,6 +212,11 @@ def _hold(path: Path) -> int | None:
 
 def _let_go(lock: int | None) -> None:
     if lock is not None:
+        import fcntl
+
+        # Closing alone would not do while a process that was started meanwhile has not ended: it holds the file, too.
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_UN)
         os.close(lock)
 
 

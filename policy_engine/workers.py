@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing.connection import wait
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO, Any
 
+from policy_engine.interruptions import uninterrupted
 from policy_engine.problems import Problem, WorkerEnded
+from policy_engine.refusals import is_out_of_memory
 from policy_engine.scratch import Scratch
+
+# Processes and pipes alone: the pools of the standard library have threads, and a thread that the system gives no
+# memory is waited for without end.
 
 _AHEAD = 1
 """Items under way beyond one per process, so that none waits for work."""
@@ -26,11 +33,17 @@ _AHEAD = 1
 class Workers:
     """Worker processes that share a state; see `start_workers`."""
 
-    def __init__(self, executor: ProcessPoolExecutor, jobs: int, scratch: Scratch) -> None:
-        self._executor = executor
+    def __init__(self, jobs: int, scratch: Scratch) -> None:
         self._jobs = jobs
-        self._scratch = scratch
+        self._folder = scratch.folder
         self._number = 0
+        context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
+        self._context: Any = context
+        self._tasks: Any = context.SimpleQueue()
+        self._processes: dict[Connection, BaseProcess] = {}
+        """Pipe on which a process says what it has done -> the process."""
+        self._done: dict[int, BaseException | None] = {}
+        """Number of an item -> what went wrong with it, for items that nobody has asked for yet."""
 
     def map(self, function: Callable[[Any, Any], Iterator[Any]], items: Iterable[Any]) -> Iterator[Iterator[Any]]:
         """
@@ -38,83 +51,114 @@ class Workers:
 
         Raises WorkerEnded when a process was ended from outside, and whatever the function raised.
         """
-        under_way: deque[tuple[Future[None], Path]] = deque()
+        under_way: deque[int] = deque()
         for item in items:
             self._number += 1
-            path = self._scratch.folder / f"results-{self._number}"
-            with _ended_is_said():
-                under_way.append((self._executor.submit(_work, function, item, str(path)), path))
+            # INVARIANT: all that is under way is short enough for the pipe, or the writer would wait for a reader.
+            self._tasks.put((self._number, function, item))
+            under_way.append(self._number)
             if len(under_way) > self._jobs + _AHEAD:
-                yield _results(*under_way.popleft())
+                yield self._results(under_way.popleft())
         while under_way:
-            yield _results(*under_way.popleft())
+            yield self._results(under_way.popleft())
+
+    def _results(self, number: int) -> Iterator[Any]:
+        while number not in self._done:
+            self._listen()
+        error = self._done.pop(number)
+        if error is not None:
+            raise error
+        # Written by a process of this run, into a folder that nobody else may enter.
+        yield from read_results_of(_results_file(self._folder, number))
+
+    def _listen(self) -> None:
+        """Wait for a process to say what it has done; raises WorkerEnded when one has ended instead."""
+        sentinels = [process.sentinel for process in self._processes.values()]
+        for ready in wait([*self._processes, *sentinels]):
+            # What a process said before its end counts.
+            pipe = next(one for one, process in self._processes.items() if ready in (one, process.sentinel))
+            try:
+                if not pipe.poll():
+                    raise EOFError
+                number, error = pipe.recv()
+            except (EOFError, OSError):
+                raise WorkerEnded(Problem(
+                    "worker-ended", "a process that read the history was ended by the system or by somebody",
+                    help="did the machine run out of memory? try --jobs 1, or a --memory-limit",
+                )) from None  # fmt: skip
+            self._done[number] = error
+
+    def start(self, state: Any) -> None:
+        """Start the processes; raises OSError when the system has no more of something."""
+        is_main = threading.current_thread() is threading.main_thread()
+        for _ in range(self._jobs):
+            ours, theirs = self._context.Pipe(duplex=False)
+            work = (state, self._folder, self._tasks, theirs, is_main)
+            process = self._context.Process(target=_serve, args=work, daemon=True)
+            # What Python runs after a fork swallows what is raised in it.
+            with uninterrupted():
+                process.start()
+                self._processes[ours] = process
+            theirs.close()
+
+    def stop(self) -> None:
+        """Kill the processes, which wait for work or do what nobody waits for, and see that they have ended."""
+        with uninterrupted():
+            for process in self._processes.values():
+                process.kill()
+            for pipe, process in self._processes.items():
+                process.join()
+                process.close()
+                pipe.close()
+            self._tasks.close()
 
 
 @contextmanager
 def start_workers(jobs: int, state: Any, scratch: Scratch) -> Iterator[Workers]:
     """
-    A context in which `jobs` processes hold `state`; when it is left in any other way than at its end, they are killed.
+    A context in which `jobs` processes hold `state`; when it is left they have ended.
 
-    Results travel as files of the scratch folder. Only short messages go through the pipe, since a process that dies in
-    the middle of a long one would leave its reader waiting forever.
+    Results travel as files of the scratch folder. Only short messages go through the pipes, so that nothing waits for
+    a reader.
     """
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
-    others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(jobs, context, _start, (state,))
+    workers = Workers(jobs, scratch)
     try:
-        yield Workers(executor, jobs, scratch)
-    except BaseException:
-        for process in set(multiprocessing.active_children()) - others:
-            process.kill()
-        raise
+        workers.start(state)
+        yield workers
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        workers.stop()
 
 
-@contextmanager
-def _ended_is_said() -> Iterator[None]:
+def _serve(state: Any, folder: Path, tasks: Any, pipe: Connection, has_main_parent: bool) -> None:
+    """Work until somebody ends it."""
     try:
-        yield
-    except BrokenProcessPool:
-        raise WorkerEnded(Problem(
-            "worker-ended", "a process that read the history was ended by the system or by somebody",
-            help="did the machine run out of memory? try --jobs 1, or a --memory-limit",
-        )) from None  # fmt: skip
+        # Ctrl-C on a terminal reaches all processes; the one that started the others decides.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        end_with_parent(has_main_parent)
+        while True:
+            number, function, item = tasks.get()
+            pipe.send((number, _work(function, state, item, _results_file(folder, number))))
+    finally:
+        # Whoever waits for an answer hears of it; a process without memory cannot say more.
+        os._exit(1)
 
 
-def _results(future: Future[None], path: Path) -> Iterator[Any]:
-    with _ended_is_said():
-        future.result()
-    # Written by a process of this run, into a folder that nobody else may enter.
-    yield from read_results_of(path)
+def _work(function: Callable[[Any, Any], Iterator[Any]], state: Any, item: Any, path: Path) -> Exception | None:
+    try:
+        with path.open("wb") as stream:
+            write_results(function(state, item), stream)
+    except Exception as error:
+        try:
+            error.add_note(traceback.format_exc())
+            pickle.loads(pickle.dumps(error))  # noqa: S301 - what was made in the same line
+        except Exception:
+            return MemoryError() if is_out_of_memory(error) else RuntimeError(f"{type(error).__name__}: {error}")
+        return error
+    return None
 
 
-_STATE: Any = None
-
-
-def _start(state: Any) -> None:
-    global _STATE
-    _STATE = state
-    # Ctrl-C on a terminal reaches all processes; the one that started the others decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
-
-
-def end_with_parent() -> None:
-    """Let a worker process not outlive the process that started it, even if that was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
-
-
-def _work(function: Callable[[Any, Any], Iterator[Any]], item: Any, path: str) -> None:
-    with Path(path).open("wb") as stream:
-        write_results(function(_STATE, item), stream)
+def _results_file(folder: Path, number: int) -> Path:
+    return folder / f"results-{number}"
 
 
 def write_results(results: Iterable[Any], stream: IO[bytes]) -> None:
@@ -137,3 +181,27 @@ def read_results_of(path: Path) -> Generator[Any, None, None]:
             yield from read_results(stream)
     finally:
         path.unlink()
+
+
+def end_with_parent(has_main_parent: bool = False) -> None:
+    """
+    Let a worker process not outlive the process that started it, even if that was killed.
+
+    `has_main_parent` says that the main thread started it: then no thread is needed where the system can do it.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    # The system looks at the thread that has started this process, and other threads may end before the process does.
+    if sys.platform == "linux" and has_main_parent:
+        with suppress(AttributeError, OSError):
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            if os.getppid() != parent.pid:
+                os._exit(1)
+            return
+    threading.Thread(target=_wait_for_end, args=(parent.sentinel,), daemon=True).start()
+
+
+def _wait_for_end(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)

@@ -18,7 +18,8 @@ def test_broken_runs_leave_the_old_result_or_the_new_one() -> None:
     """
     # A worker that is ended from outside, and signals while workers are at work, have tests of their own.
     done = subprocess.run(
-        [sys.executable, "tests/torture/faults.py", "--rounds", "12", "--seed", "short", "--tasks", "150", "--forked"],
+        [sys.executable, "tests/torture/faults.py", "--rounds", "12", "--seed", "short", "--tasks", "150", "--forked",
+         "--jobs", "1"],
         cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.stdout, done.stderr

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import io
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import AS_OF, policy_engine
+from commands import AS_OF, ROOT, environment, in_own_process, policy_engine
 from exports import as_lines, task
 
 from policy_engine import interruptions
@@ -132,6 +134,70 @@ def test_interruption_waits_for_what_must_be_whole() -> None:
     with pytest.raises(KeyboardInterrupt):
         interruptions.interrupt(2, None)
     interruptions.listen()
+
+
+LOADING = """
+import os, signal
+from policy_engine import runs
+from policy_engine.cli import main
+
+counting = runs.count_findings
+def count(*arguments):
+    exec("os.kill(os.getpid(), signal.SIGTERM)")
+    return counting(*arguments)
+runs.count_findings = count
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_interruption_of_a_text_that_python_runs_is_code_130(tmp_path: Path) -> None:
+    """
+    Where Python would end itself by SIGINT, since the interruption came while it ran a text, the code is 130 as ever.
+    """
+    path = tmp_path / "h.jsonl"
+    path.write_text(as_lines([task()]), encoding="utf-8")
+    (tmp_path / "loading.py").write_text(LOADING, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "loading", "report", str(path), "--as-of", AS_OF, "-o", str(tmp_path / "out")],
+        env=environment(PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)])), capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.decode().split()) == (130, "interrupted exit 130: interrupted".split())
+    assert not (tmp_path / "out").exists()
+
+
+DROPPING = """
+import os, signal
+from policy_engine import runs
+from policy_engine.cli import main
+
+class Object:
+    def __del__(self):
+        1 / (os.environ.get("BREAKS") is None)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+counting = runs.count_findings
+def count(*arguments):
+    Object()
+    return counting(*arguments)
+runs.count_findings = count
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_interruption_that_python_drops_is_said_in_two_lines(tmp_path: Path) -> None:
+    """
+    Ctrl-C in the moment in which an object is taken down ends the run as any other; a defect there is still told.
+    """
+    path = tmp_path / "h.jsonl"
+    path.write_text(as_lines([task()]), encoding="utf-8")
+    command = ("report", path, "--as-of", AS_OF, "-o", tmp_path / "out")
+    done = in_own_process(*command, code=DROPPING)
+    assert (done.code, done.err.split()) == (130, "interrupted exit 130: interrupted".split())
+    assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
+    done = in_own_process(*command, code=DROPPING, BREAKS="1")
+    assert (done.code, "ZeroDivisionError" in done.err) == (0, True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")

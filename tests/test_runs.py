@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from commands import policy_engine
 from exports import (
     AS_OF,
     IMAGE,
@@ -37,9 +39,10 @@ from exports import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policy_engine.api import evaluate_history
 from policy_engine.columns import FINDING_COLUMNS
 from policy_engine.evaluation import Question
-from policy_engine.history import HistoryReader, find_sources, plan_units
+from policy_engine.history import HistoryReader, Unit, find_sources, plan_units
 from policy_engine.history import reading as reading_module
 from policy_engine.history import units as units_module
 from policy_engine.periods import DAY, HOUR, parse_instant
@@ -398,3 +401,61 @@ def test_great_amounts_are_exact(seed: int) -> None:
     assert reading.totals.tasks.points == sum(amounts)
     assert int(reading.findings["points"].astype(object).sum()) == sum(amounts)
     assert np.issubdtype(reading.findings["points"].dtype.numpy_dtype, np.integer)
+
+
+def _grow(path: Path) -> None:
+    with path.open("ab") as stream:
+        stream.write(as_lines([task("t-9")]).encode())
+
+
+def _rewrite(path: Path) -> None:
+    """Other bytes, as many as before."""
+    path.write_bytes(path.read_bytes().replace(b"t-1", b"t-7"))
+    # Clocks of file systems are coarse.
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+
+
+CHANGES = {
+    "grows": _grow,
+    "shrinks": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "rewritten": _rewrite,
+    "gone": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("command", ["evaluate", "report", "impact", "explain"])
+def test_file_that_changes_while_it_is_read_is_refused(
+    command: str, change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whatever is written to a file of the history after it was found, also where its size stays, there is no answer:
+    nobody could say of which bytes it would be. Nothing is written.
+    """
+    path = write_lines(tmp_path / "h.jsonl", [task("t-1"), task("t-2")])
+    read, changes = HistoryReader.batches, [CHANGES[change]]
+
+    def change_it(self: HistoryReader, unit: Unit) -> Iterator[Any]:
+        for batch in read(self, unit):
+            while changes:
+                changes.pop()(path)
+            yield batch
+
+    monkeypatch.setattr(HistoryReader, "batches", change_it)
+    before = {"evaluate": [], "report": [], "impact": ["piapi", "piapi"], "explain": ["t-2"]}[command]
+    where = [] if command == "explain" else ["-o", tmp_path / ("out" if command == "report" else "out.csv")]
+    done = policy_engine(command, *before, path, "--as-of", AS_OF, *where)
+    assert done.code == 4, done.err
+    assert "h.jsonl:1:1: error[input-changed]: the file was changed while it was read" in done.err
+    assert [one.name for one in tmp_path.iterdir() if one != path] == []
+
+
+def test_file_that_changes_is_refused_by_the_functions(tmp_path: Path) -> None:
+    """
+    The functions refuse a file that has changed since they found it as the commands do.
+    """
+    path = write_lines(tmp_path / "h.jsonl", [task("t-1"), task("t-2")])
+    judged = evaluate_history(path, pack=pack(), as_of=AS_OF)
+    _rewrite(path)
+    with pytest.raises(InputUnusable, match="changed while it was read"):
+        list(judged)

@@ -216,3 +216,22 @@ def test_run_that_is_killed_while_it_publishes(where: str, tmp_path: Path, monke
     new = {one.name: one.read_bytes() for one in folder.iterdir()}
     assert left in (old, new)
     assert names(folder.parent) == ["report"]
+
+
+def test_draft_is_removed_though_a_child_process_holds_it(tmp_path: Path) -> None:
+    """
+    A process that was started while the draft was held, and has not ended yet, does not keep it from being removed.
+    """
+    reads, writes = os.pipe()
+    with draft_folder(tmp_path, "report"):
+        child = os.fork()
+        if not child:
+            os.close(writes)
+            os.read(reads, 1)
+            os._exit(0)
+    try:
+        assert names(tmp_path) == []
+    finally:
+        os.close(writes)
+        os.close(reads)
+        os.waitpid(child, 0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +119,70 @@ def test_leaving_early_does_not_wait(tmp_path: Path) -> None:
             signal.signal(signal.SIGALRM, before)
     assert time.monotonic() - begun < 20
     assert multiprocessing.active_children() == []
+
+
+def count(state: list[int], item: int) -> Iterator[int]:
+    """An item."""
+    yield item
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_no_thread_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that the system gives no memory is waited for without end, so neither side starts any."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with Scratch(tmp_path) as scratch, start_workers(2, 0, scratch) as workers:
+        assert [list(results) for results in workers.map(count, range(5))] == [[one] for one in range(5)]
+
+
+def test_processes_have_ended_when_one_could_not_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has room for one process and not for two, none is left to itself."""
+    start, started = multiprocessing.process.BaseProcess.start, []
+
+    def limited(process: multiprocessing.process.BaseProcess) -> None:
+        if started:
+            raise OSError(errno.EMFILE, "Too many open files")
+        start(process)
+        started.append(process.pid)
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", limited)
+    with pytest.raises(OSError, match="open files"), Scratch(tmp_path) as scratch, start_workers(2, 0, scratch) as one:
+        list(one.map(count, range(5)))
+    assert len(started) == 1
+    assert not is_running(started[0])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_of_a_worker_tell_where_they_came_from(tmp_path: Path) -> None:
+    """What a developer asks to see holds the lines of the worker, also where an error cannot travel as it is."""
+    with Scratch(tmp_path) as scratch, start_workers(1, 0, scratch) as workers:
+        with pytest.raises(ValueError, match="odd") as caught:
+            [list(one) for one in workers.map(be_odd, range(1))]
+        assert "in be_odd" in "".join(caught.value.__notes__)
+        with pytest.raises(RuntimeError, match="Strange: odd"):
+            [list(one) for one in workers.map(be_strange, range(1))]
+
+
+class Strange(Exception):
+    """An error that cannot be made from what it says of itself."""
+
+    def __init__(self, one: object, other: object) -> None:
+        super().__init__("odd")
+
+
+def be_odd(state: object, item: object) -> Iterator[object]:
+    """Work with a defect."""
+    yield 1
+    raise ValueError("odd")
+
+
+def be_strange(state: object, item: object) -> Iterator[object]:
+    """Work that fails in a way of its own."""
+    yield 1
+    raise Strange(1, 2)
 
 
 PARENT = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import signal
@@ -9,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -209,7 +210,25 @@ def main() -> None:
         # Nothing is left to be put in order, and Python's own end should not be disturbed.
         for number in _INTERRUPTIONS:
             signal.signal(number, signal.SIG_IGN)
-    sys.exit(130 if code is None else code)
+    code = 130 if code is None else code
+    if code == 130 or was_interrupted():
+        _end_with(code)
+    sys.exit(code)
+
+
+def _end_with(code: int) -> NoReturn:
+    """
+    End the process with a code, after what is due at the end of any.
+
+    Left to itself, Python ends by the signal, and not with a code, where an interruption came while it ran a text: that
+    is how data classes are made, for instance, while modules are loaded.
+    """
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code)
 
 
 def _prepare_process() -> None:
@@ -221,10 +240,21 @@ def _prepare_process() -> None:
         # A name that the terminal's encoding lacks must not stop a run.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    sys.unraisablehook = _say_what_is_dropped
     for number in _INTERRUPTIONS:
         # Whoever starts a job in the background may have asked for it not to be interrupted.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, interrupt)
+
+
+def _say_what_is_dropped(dropped: sys.UnraisableHookArgs) -> None:
+    """
+    What Python drops where an object is taken down, or behind a fork, is told as Python does; but for an interruption.
+
+    That is remembered, heard before a result is put in place, and said then.
+    """
+    if not isinstance(dropped.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(dropped)
 
 
 def _leave_signals_to_the_parent() -> None:

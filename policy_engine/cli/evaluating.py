@@ -201,10 +201,11 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
 def explain(task_id: str, history: tuple[str, ...], show_urls: bool, **given: Any) -> int:
     """Say in plain words why a task's files have the verdict they have."""
     from policy_engine.explain import explain_task, render_explanation
+    from policy_engine.history import unchanged
 
     given |= {"jobs": 1, "memory_limit": None, "scheduler": None}
     with make_run(history, given) as run:
-        with while_reading(run.sources):
+        with unchanged(run.sources), while_reading(run.sources):
             found = explain_task(run.sources, run.pack, run.options, task_id)
         show(render_explanation(found, show_urls=show_urls))
     return 0

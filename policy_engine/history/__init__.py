@@ -7,7 +7,7 @@ from policy_engine.history.neighbours import merge_neighbours
 from policy_engine.history.output_fields import decode_output
 from policy_engine.history.reading import HistoryReader, checksums
 from policy_engine.history.records import FIELD_PROBLEMS, QUARANTINE_REASONS, PageSeen, Seen, SetAside
-from policy_engine.history.sources import Found, Source, find_sources
+from policy_engine.history.sources import Found, Source, find_sources, refuse_changed, unchanged
 from policy_engine.history.tables import TABLE_COLUMNS
 from policy_engine.history.units import Unit, plan_units
 from policy_engine.history.waiting import KeyStore, WaitingRecords, find_duplicates
@@ -37,5 +37,7 @@ __all__ = [
     "merge_neighbours",
     "merge_records",
     "plan_units",
+    "refuse_changed",
     "service_key",
+    "unchanged",
 ]

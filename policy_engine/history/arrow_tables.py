@@ -44,7 +44,9 @@ def values_of(column: Any) -> list[Any]:
 
     types = pa.types
     if types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        # Each distinct value is made once, however many rows have it.
+        distinct = values_of(column.dictionary)
+        return [None if place is None else distinct[place] for place in column.indices.to_pylist()]
     if types.is_timestamp(column.type):
         return _times_as_text(column, pa)
     if types.is_binary(column.type) or types.is_large_binary(column.type):

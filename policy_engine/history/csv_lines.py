@@ -53,6 +53,10 @@ class CsvLines:
         if self._again or not self.delimiter:
             return None
         text = self._text.block()
+        if not text.strip("\r\n"):
+            count = text.count("\n") + text.count("\r") - text.count("\r\n")
+            self._line += count
+            return [[]] * count
         if "\r" in text and text.count("\r") != text.count("\r\n"):
             self._text.take_back(text)
             return None

@@ -49,7 +49,8 @@ class Told:
 
     def take(self, ids: Sequence[str]) -> list[str]:
         """The ids to tell of some rows, which come below those of the last time; "" is a row without a task."""
-        if not ids:
+        if not any(ids):
+            self._last = "" if ids else self._last
             return []
         first = starts(ids)
         first[0] = ids[0] != self._last

@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,6 +49,39 @@ class Source:
     compression: Compression
     size: int
     """Bytes on disk."""
+    written_at: int = 0
+    """When it was last written, as the system tells it, ns."""
+
+
+@contextmanager
+def unchanged(sources: Sequence[Source]) -> Iterator[None]:
+    """
+    A section that reads sources; raises InputUnusable when one of them was written, or went, since it was found.
+
+    Also in place of any other error: bytes that change while they are read can be at the bottom of each.
+    """
+    try:
+        yield
+    except Exception:
+        refuse_changed(sources)
+        raise
+    refuse_changed(sources)
+
+
+def refuse_changed(sources: Sequence[Source]) -> None:
+    """Raise InputUnusable when a source is not as it was when it was found."""
+    for source in sources:
+        try:
+            status = Path(source.path).stat()
+        except OSError:
+            is_same = False
+        else:
+            is_same = (status.st_size, status.st_mtime_ns) == (source.size, source.written_at)
+        if not is_same:
+            raise InputUnusable(Problem(
+                "input-changed", "the file was changed while it was read", SourceSpan(source.name, 1),
+                help="wait until the export is complete, then run again",
+            ))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -237,10 +270,11 @@ def _inspect(name: str, path: str) -> Source:
     with Path(path).open("rb") as file:
         head = file.read(8)
     if head[:4] == b"PAR1":
-        return Source(name, path, "parquet", "", status.st_size)
+        return Source(name, path, "parquet", "", status.st_size, status.st_mtime_ns)
     compression: Compression = "gzip" if head[:2] == b"\x1f\x8b" else "zstd" if head[:4] == b"\x28\xb5\x2f\xfd" else ""
     with open_bytes(path, compression) as stream:
-        return Source(name, path, _kind_of_text(stream, _extension(name)), compression, status.st_size)
+        kind = _kind_of_text(stream, _extension(name))
+    return Source(name, path, kind, compression, status.st_size, status.st_mtime_ns)
 
 
 def _kind_of_text(stream: IO[bytes], extension: str) -> Kind:
@@ -302,10 +336,10 @@ def open_bytes(path: str, compression: Compression) -> Iterator[IO[bytes]]:
         try:
             if compression == "gzip":
                 with gzip.GzipFile(fileobj=raw) as stream:
-                    yield _bounded(stream, raw)
+                    yield bounded(stream, raw)
             elif compression == "zstd":
                 with _open_zstd(raw) as unpacked:
-                    yield _bounded(unpacked, raw)
+                    yield bounded(unpacked, raw)
             else:
                 yield raw
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -331,8 +365,9 @@ def _open_zstd(raw: IO[bytes]) -> Iterator[IO[bytes]]:
         raise EOFError(str(error)) from None
 
 
-def _bounded(stream: Any, packed: IO[bytes]) -> IO[bytes]:
-    most = max(_ALWAYS_UNPACKED, _MOST_UNPACKED * os.fstat(packed.fileno()).st_size)
+def bounded(stream: Any, packed: IO[bytes], always: int = _ALWAYS_UNPACKED) -> IO[bytes]:
+    """What an unpacked stream holds; reading raises InputUnusable where it is far more than the packed file's size."""
+    most = max(always, _MOST_UNPACKED * os.fstat(packed.fileno()).st_size)
     return io.BufferedReader(_Unpacked(stream, most), 1 << 17)
 
 

@@ -15,6 +15,7 @@ from policy_engine.history.arrow_tables import open_parquet, values_of
 from policy_engine.history.csv_lines import CsvLines, Row
 from policy_engine.history.flat_columns import FlatPath
 from policy_engine.history.names import UNKNOWN_STATE, ServiceNames
+from policy_engine.history.parquet_bounds import read_columns
 from policy_engine.history.records import RecordReader
 from policy_engine.history.sources import Source, open_bytes
 from policy_engine.history.table_text import TableText
@@ -180,6 +181,9 @@ class TableReader:
             place, width, firsts = header.names.index("task_id"), len(header.fields), header.firsts
             yield [""] * (lines.line - unit.first_line + 1)
             while rows := lines.plain_rows():
+                if not any(rows):
+                    yield [""] * len(rows)
+                    continue
                 yield [
                     "" if len(fields) != width or (fields[0] in firsts and header.is_repeated_by(fields))
                     else fields[place].strip()
@@ -194,9 +198,8 @@ class TableReader:
             titles = file.schema_arrow.names
             places = map_columns(titles, self._mapping, source.name)
             line = unit.first_line
-            for batch in file.iter_batches(
-                batch_size=self._rows, columns=[titles[place] for place in places], row_groups=_groups(file, unit)
-            ):
+            wanted = [titles[place] for place in places]
+            for batch in read_columns(source.path, source.size, wanted, _groups(file, unit), self._rows):
                 names = [places[titles.index(title)] for title in batch.schema.names]
                 table = dict(zip(names, map(values_of, batch.columns), strict=True))
                 columns = self._flat.columns(table, line)
@@ -214,7 +217,7 @@ class TableReader:
             titles = file.schema_arrow.names
             places = map_columns(titles, self._mapping, source.name)
             title = next(titles[place] for place, name in places.items() if name == "task_id")
-            for batch in file.iter_batches(_IDS, row_groups=_groups(file, unit), columns=[title], use_threads=False):
+            for batch in read_columns(source.path, source.size, [title], _groups(file, unit), _IDS):
                 ids = values_of(batch.column(0))
                 if any(type(one) is not str and one is not None for one in ids):
                     raise NotApart

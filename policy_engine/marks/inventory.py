@@ -13,10 +13,11 @@ import hashlib
 import io
 import shutil
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +27,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.file_names import archive_folder, base_name, is_telling, without_ending
+from policy_engine.given_files import open_given
+from policy_engine.history.parquet_bounds import read_columns
+from policy_engine.history.sources import bounded
 from policy_engine.periods import parse_instant
 from policy_engine.problems import InputUnusable, Problem, SourceSpan, UsageProblem, plain
 from policy_engine.urls import file_identity, is_url
@@ -46,6 +50,9 @@ INVENTORY_COLUMNS: dict[str, str] = {
 _KEYS = ("asset_id", "url", "file", "task_id")
 _BLOCK = 50_000
 _LONGEST_FIELD = 1 << 20
+_LONGEST_LINE = 1 << 22
+_ALWAYS_UNPACKED = 1 << 23
+"""Bytes that a packed inventory may hold in any case: lines are short, so that each byte takes longer to read."""
 _NO_HASHES: Hashes = np.empty(0, np.uint64)
 
 
@@ -232,7 +239,7 @@ def read_inventory(path: Path, name: str, as_of: int) -> Inventory:
     """
     collector = _Collector(as_of)
     try:
-        with path.open("rb") as given, _seekable(given) as stream:
+        with open_given(path) as given, _seekable(given) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             stream.seek(0)
             head = stream.read(4)
@@ -241,10 +248,15 @@ def read_inventory(path: Path, name: str, as_of: int) -> Inventory:
                 _read_parquet(stream, name, collector)
             elif head[:2] == b"\x1f\x8b":
                 with gzip.GzipFile(fileobj=stream) as unpacked:
-                    _read_text(unpacked, name, collector)
+                    _read_text(bounded(unpacked, stream, _ALWAYS_UNPACKED), name, collector)
             else:
                 _read_text(stream, name, collector)
-    except (OSError, EOFError) as error:
+    except InputUnusable as error:
+        # Lower layers do not know the name of the file.
+        raise InputUnusable([
+            problem if problem.span else replace(problem, span=SourceSpan(name, 1)) for problem in error.problems
+        ]) from None  # fmt: skip
+    except (OSError, EOFError, zlib.error) as error:
         reason = (getattr(error, "strerror", None) or str(error) or "unreadable").lower()
         help_ = f"write a listing of it: `find {plain(name, 60)} -type f`" if path.is_dir() else "check the name"
         raise _unusable(f"the inventory cannot be read: {plain(reason)}", name, 1, help_) from None
@@ -268,15 +280,16 @@ def _seekable(stream: io.BufferedReader) -> Iterator[io.BufferedReader | io.Buff
         yield copy
 
 
-def _read_text(stream: io.BufferedReader | io.BufferedRandom | gzip.GzipFile, name: str, collector: _Collector) -> None:
-    start = stream.peek(4096)[:4096]
+def _read_text(stream: IO[bytes], name: str, collector: _Collector) -> None:
+    start = stream.peek(4096)[:4096]  # type: ignore[attr-defined]
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     if encoding == "utf-8-sig" and b"\0" in start:
         raise _unusable(
             "the inventory is neither CSV nor Parquet nor a listing: it is binary", name, 1,
             "give a text with one path or URL in each line, or a table",
         )  # fmt: skip
-    with io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="") as text:
+    with io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="") as wrapped:
+        text = _lines(wrapped, name)
         line, header = next(((number, one) for number, one in enumerate(text, 1) if one.strip()), (1, ""))
         delimiter, places = _columns(header)
         if places:
@@ -293,6 +306,19 @@ def _read_text(stream: io.BufferedReader | io.BufferedRandom | gzip.GzipFile, na
                 collector.take_line(entry.strip("\r\n").strip())
 
 
+def _lines(text: IO[str], name: str) -> Iterator[str]:
+    """Lines of a text; raises InputUnusable for one far too long for a name."""
+    number = 0
+    while line := text.readline(_LONGEST_LINE + 1):
+        number += 1
+        if len(line) > _LONGEST_LINE:
+            raise _unusable(
+                f"a line of the inventory is longer than {_LONGEST_LINE >> 20} Mi characters", name, number,
+                "give a text with one path or URL in each line, or a table",
+            )  # fmt: skip
+        yield line
+
+
 def _columns(header: str) -> tuple[str, dict[str, int]]:
     """Delimiter and places of the documented columns in a header; no places where it is none."""
     for delimiter in ",;\t":
@@ -305,7 +331,7 @@ def _columns(header: str) -> tuple[str, dict[str, int]]:
 
 
 def _read_csv(
-    text: io.TextIOWrapper, name: str, collector: _Collector, delimiter: str, places: dict[str, int], above: int
+    text: Iterator[str], name: str, collector: _Collector, delimiter: str, places: dict[str, int], above: int
 ) -> None:
     """Rows below the header, which stands on line `above`."""
     _refuse_findings(places, name)
@@ -332,6 +358,7 @@ def _read_parquet(stream: IO[bytes], name: str, collector: _Collector) -> None:
         )) from None  # fmt: skip
     try:
         file = pq.ParquetFile(stream)
+        size = stream.seek(0, io.SEEK_END)
         titles = {title.strip().lower(): title for title in reversed(file.schema_arrow.names)}
         _refuse_findings(titles, name)
         if not any(title in titles for title in _KEYS):
@@ -342,7 +369,7 @@ def _read_parquet(stream: IO[bytes], name: str, collector: _Collector) -> None:
             )  # fmt: skip
         wanted = {title: own for title, own in titles.items() if title in INVENTORY_COLUMNS}
         row = 0
-        for batch in file.iter_batches(batch_size=_BLOCK, columns=list(wanted.values())):
+        for batch in read_columns(stream, size, list(wanted.values()), range(file.num_row_groups), _BLOCK):
             columns = {title: _as_texts(batch.column(own), pa) for title, own in wanted.items()}
             for values in zip(*columns.values(), strict=True):
                 row += 1
@@ -353,6 +380,9 @@ def _read_parquet(stream: IO[bytes], name: str, collector: _Collector) -> None:
 
 def _as_texts(column: Any, pa: Any) -> list[str]:
     """Cells as CSV would hold them; a time has the zone that its column has."""
+    if pa.types.is_dictionary(column.type):
+        distinct = _as_texts(column.dictionary, pa)
+        return ["" if place is None else distinct[place] for place in column.indices.to_pylist()]
     if pa.types.is_timestamp(column.type):
         zone = "Z" if column.type.tz else ""
         whole = column.cast(pa.timestamp("ns")).cast(pa.int64()).to_pylist()

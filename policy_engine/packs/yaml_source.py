@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from policy_engine.given_files import open_given
 from policy_engine.problems import Problem, SourceSpan, plain
 
 MAX_BYTES = 4_000_000
@@ -78,7 +79,7 @@ class YamlDocument:
 def read_bytes(path: Path, file: str) -> tuple[bytes | None, tuple[Problem, ...]]:
     """Read a file called `file` in problems, up to the size that is accepted."""
     try:
-        with path.open("rb") as stream:
+        with open_given(path) as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or "unreadable").lower()

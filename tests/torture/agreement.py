@@ -9,17 +9,16 @@ question, on some day of what was known. The world is asked at an instant of its
 before, at and after instants at which the answers turn: where a deadline falls or a horizon reaches it.
 
 A world depends on its number alone, so a run that was ended early goes on with `--seed` set to the `next_seed` that it
-printed. The last line of stdout is one JSON object; the exit code is 1 when the two disagreed anywhere.
+printed. Lines of stdout are JSON objects, now and then one of what was tried so far, and at the end one of all; the
+exit code is 1 when the two disagreed anywhere.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import random
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,6 +32,7 @@ from agreeing import assert_agreement, judged  # noqa: E402 - after the path to 
 from strategies import ASSET_BYTES, PACK_BYTES, WORLD_BYTES, World, around, make_world  # noqa: E402
 
 from policy_engine.columns import FACTS  # noqa: E402
+from tests.torture.telling import Teller  # noqa: E402
 
 ASSETS = 120
 """Assets of one world: enough for asking to cost little beside answering."""
@@ -94,7 +94,7 @@ def main() -> int:
     asked = parser.parse_args()
     total: Counter[str] = Counter()
     found: list[str] = []
-    told = time.monotonic()
+    teller = Teller("agreement")
     next_seed = asked.seed
     with multiprocessing.Pool(asked.jobs) as pool:
         while total["tried"] < asked.decisions:
@@ -103,14 +103,11 @@ def main() -> int:
             for seen, wrong in pool.imap_unordered(compare, seeds):
                 total += seen
                 found += wrong
-            if time.monotonic() - told > 30:
-                told = time.monotonic()
-                print(f"{total['tried']:,} decisions, {len(found)} wrong; next seed {next_seed}", file=sys.stderr)
-    for text in found[:SHOWN]:
-        print(text, file=sys.stderr)
-    result = {"part": "agreement", "tried": 0, "found": len(found), **total, "seed": asked.seed, "next_seed": next_seed}
-    print(json.dumps(result))
-    return 1 if found else 0
+                for text in wrong[: max(0, SHOWN - len(found) + len(wrong))]:
+                    print(text, file=sys.stderr, flush=True)
+            teller.so_far(total["tried"], len(found), next_seed=next_seed)
+    counts = {name: count for name, count in total.items() if name != "tried"}
+    return teller.end(total["tried"], len(found), **counts, seed=asked.seed, next_seed=next_seed)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,15 @@ Reads the same generated history in many ways and compares what comes out: the w
 | Varied | Compared |
 |---|---|
 | bytes and records read at a time, bytes handed to a process, processes | every file of the report, byte for byte |
+| on processes of Dask | the same |
 | locale, time zone, hash seed, UTF-8 mode | the same |
 | with pyarrow, and with its import refused | the same |
 | JSON, JSON Lines, CSV, Parquet; packed with gzip and Zstandard; one file or many | findings but their place, totals |
 | the order of records, in one file and over several | the same |
 
 A history depends on its seed alone, so a run that was ended early goes on with `--seed` set to the `next_seed` it told.
-The last line of stdout is one JSON object; the exit code is 1 when anything differed.
+Lines of stdout are JSON objects, now and then one of what was tried so far, and at the end one of all; the exit code is
+1 when anything differed.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ from exports import (  # noqa: E402 - after the path to it
     write_lines,
     write_parquet,
 )
+
+from tests.torture.telling import Teller  # noqa: E402
 
 Record = dict[str, Any]
 
@@ -203,6 +207,8 @@ class Surroundings:
     """Bytes decoded at a time, bytes handed to a process, records judged at a time."""
     jobs: int = 1
     pyarrow: bool = True
+    dask: bool = False
+    """Whether the processes are those of Dask."""
 
 
 ASCII_ONLY = {"LC_ALL": "POSIX", "LANG": "", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
@@ -215,6 +221,8 @@ SURROUNDINGS = (
         "everything at once", {**ASCII_ONLY, "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "4"}, (333, 2_003, 1), 2, False
     ),
 )
+DASK = Surroundings("Dask, far south", {"TZ": "Antarctica/Troll", "PYTHONHASHSEED": "5"}, (300, 4_001, 9), 2, dask=True)
+"""Takes some seconds to start: part of the long form only; tests/test_distributed.py has the short one."""
 PLAIN = Surroundings("plain", {"TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"})
 
 
@@ -238,6 +246,7 @@ def report(around: Surroundings, paths: Sequence[Path], folder: Path) -> dict[st
     """Write a report in these surroundings; returns the digest of each of its files and of what was printed."""
     asked = json.dumps({"cut": around.cut, "pyarrow": around.pyarrow})
     command = ["report", *map(str, paths), "--as-of", AS_OF, "--jobs", str(around.jobs), "-o", str(folder)]
+    command += ["--scheduler", "local"] if around.dask else []
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, asked, *command],
         env={**os.environ, "PYTHONPATH": str(ROOT), **around.environment},
@@ -275,12 +284,13 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1, help="number of the first history")
     asked = parser.parse_args()
-    tried = {"formats_and_orders": 0, "surroundings": 0}
+    tried, told = {"formats_and_orders": 0, "surroundings": 0}, 0
     found: list[str] = []
+    teller = Teller("invariance")
     for seed in range(asked.seed, asked.seed + asked.histories):
         chance = random.Random(seed)
         records = history(seed, chance.choice([20, 60, 150]))
-        chosen = [*(SURROUNDINGS if seed == asked.seed else ()), *(any_surroundings(chance) for _ in range(4))]
+        chosen = [*(SURROUNDINGS if seed == asked.seed else ()), *(any_surroundings(chance) for _ in range(4)), DASK]
         with tempfile.TemporaryDirectory() as name:
             for way, same in compare_formats(records, Path(name), chance):
                 tried["formats_and_orders"] += 1
@@ -288,13 +298,13 @@ def main() -> int:
             for way, files in compare_surroundings(records, Path(name), chosen):
                 tried["surroundings"] += 1
                 found += [f"seed {seed}: {way}: {', '.join(files)}"] if files else []
-        print(f"{sum(tried.values())} tried, {len(found)} differ; next seed {seed + 1}", file=sys.stderr)
-    for text in found:
-        print(text, file=sys.stderr)
-    next_seed = asked.seed + asked.histories
-    result = {"part": "invariance", "tried": sum(tried.values()), "found": len(found), **tried, "next_seed": next_seed}
-    print(json.dumps(result))
-    return 1 if found else 0
+        for text in found[told:]:
+            print(text, file=sys.stderr, flush=True)
+        told = len(found)
+        teller.so_far(sum(tried.values()), len(found), of_asked=seed + 1 - asked.seed, next_seed=seed + 1)
+    return teller.end(
+        sum(tried.values()), len(found), of_asked=asked.histories, **tried, next_seed=asked.seed + asked.histories
+    )
 
 
 if __name__ == "__main__":

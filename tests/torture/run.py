@@ -2,9 +2,13 @@
 Runs the long tests one after the other, remembers what was done, and says what was tried, how often, and what found.
 
 `make torture`, or `python tests/torture/run.py [--only PART ...] [--scale 0.01]`. A run that was stopped goes on with
-the part that it was in, and what that part says it has done until then counts; a finished one starts over with other
-seeds, and the counts add up. Runs of different parts may go on at the same time. Exit code 1 when a part failed or
-could not run, 130 when the run was stopped. The table also goes into docs/reliability.md, between two marks.
+the part that it was in, and keeps what that had counted; a finished one starts over with other seeds, and the counts
+add up. Runs of different parts may go on at the same time. Exit code 1 when a part failed or could not run, 130 when
+the run was stopped. The table also goes into docs/reliability.md, between two marks.
+
+A part prints JSON, one object a line: what it has tried and found so far (with `so_far`) now and then, and the whole at
+its end; `of_asked` is how much of what it was asked for that is, where it counts otherwise. Everything else that it
+prints is passed on.
 """
 
 from __future__ import annotations
@@ -15,11 +19,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -30,7 +34,7 @@ BEGIN, END = "<!-- torture: begin; written by make torture -->", "<!-- torture: 
 
 @dataclass(frozen=True)
 class Part:
-    """A program beside this one that prints one line of JSON at its end: part, tried, found."""
+    """A program beside this one that prints lines of JSON: part, tried, found."""
 
     name: str
     what: str
@@ -41,7 +45,6 @@ class Part:
     goes_on: tuple[str, str] | None = None
     """(option, key of the last result) with which another run tries something new."""
     takes_jobs: bool = False
-    """True when it can be told how many processes to use."""
 
 
 PARTS = (
@@ -76,89 +79,108 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     state = _read(asked.state)
     chosen = [part for part in PARTS if part.name in asked.only]
-    if asked.again or all(state.get(part.name, {}).get("is_done") for part in chosen):
+    if not asked.table and (asked.again or all(state.get(part.name, {}).get("is_done") for part in chosen)):
         for part in chosen:
-            state.get(part.name, {})["is_done"] = asked.table
+            state.get(part.name, {})["is_done"] = False
+    is_stopped = False
     for part in () if asked.table else chosen:
         if not state.get(part.name, {}).get("is_done"):
-            is_stopped = _run(part, state, asked.parts, asked.scale, asked.jobs)
-            # Another run may have written of another part in the meantime.
-            state = {**_read(asked.state), part.name: state[part.name]}
-            _write(asked.state, state)
+            is_stopped = _run(part, state, asked)
             if is_stopped:
-                _publish(asked.page, state)
-                return 130
+                break
+    state = _read(asked.state)
     _publish(asked.page, state)
     print(_text(state))
-    return 1 if any(_is_bad(state.get(part.name)) for part in chosen) else 0
+    return 130 if is_stopped else 1 if any(_is_bad(state.get(part.name)) for part in chosen) else 0
 
 
-def _run(part: Part, state: dict[str, Any], folder: Path, scale: float, jobs: int | None) -> bool:
+def _run(part: Part, state: dict[str, Any], asked: argparse.Namespace) -> bool:
     """
     Run a part and add what it tried; a part that is missing or says nothing is remembered as such.
 
-    True when it was stopped from outside before its end.
+    True when somebody stopped it; what it had counted by then is kept.
     """
-    entry = state.setdefault(part.name, {"tried": 0, "found": 0})
-    entry["on"] = datetime.now(UTC).date().isoformat()
-    program = folder / f"{part.name}.py"
+    before = {"tried": 0, "found": 0, "done_of_round": 0, **state.get(part.name, {})}
+    entry = state[part.name] = {**before, "on": datetime.now(UTC).date().isoformat(), "is_done": False}
+    program = asked.parts / f"{part.name}.py"
     if not program.exists():
-        entry["trouble"] = "MISSING: there is no such program"
-        _shout(part, entry["trouble"])
+        _in_trouble(part, entry, "MISSING: there is no such program")
+        _write(asked.state, part.name, entry)
         return False
-    options = list(part.more)
-    if part.count is not None:
-        options += [part.count[0], str(max(1, round(part.count[1] * scale)))]
-    if part.takes_jobs and jobs is not None:
-        options += ["--jobs", str(jobs)]
-    if part.goes_on is not None and part.goes_on[1] in entry:
-        options += [part.goes_on[0], str(entry[part.goes_on[1]])]
     print(f"=== {part.name}: {part.what}", file=sys.stderr, flush=True)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    code, said, is_stopped = _result_of([sys.executable, str(program), *options], environment)
-    result = _last_object(said)
-    if result is None:
-        if not is_stopped:
-            entry["trouble"] = f"NO RESULT: it ended with {code} and without its line"
-            _shout(part, entry["trouble"])
-        return is_stopped
-    entry.pop("trouble", None)
-    entry["tried"] += int(result["tried"])
-    entry["found"] = int(result["found"])
-    entry["next_first"] = entry["tried"]
-    if "next_seed" in result:
-        entry["next_seed"] = result["next_seed"]
-    if result.get("left_out"):
-        entry["left_out"] = ", ".join(map(str, result["left_out"]))
-    entry["is_failed"] = code != 0
-    entry["is_done"] = not is_stopped
+    last: dict[str, Any] = {"so_far": True}
+    is_stopped = False
+    with subprocess.Popen(
+        [sys.executable, str(program), *_options(part, before, asked.scale, asked.jobs)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        stdout=subprocess.PIPE,
+        text=True,
+        # Ctrl-C of a terminal reaches this process alone, which passes it on once.
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for last in _results(process.stdout):
+                _count(part, entry, before, last)
+                _write(asked.state, part.name, entry)
+        except KeyboardInterrupt:
+            is_stopped = True
+            process.send_signal(signal.SIGINT)
+            for last in _results(process.stdout):
+                _count(part, entry, before, last)
+    # A part that is told to stop may still say, as its last word, what it had tried by then.
+    if not is_stopped and not last.get("so_far"):
+        entry |= {"is_failed": process.returncode != 0, "is_done": True, "done_of_round": 0}
+    elif not is_stopped:
+        _in_trouble(part, entry, f"NO RESULT: it ended with {process.returncode} and without its line")
+    _write(asked.state, part.name, entry)
     return is_stopped
 
 
-def _result_of(command: Sequence[str], environment: dict[str, str]) -> tuple[int, str, bool]:
-    """Exit code and output of a program, and whether it had to end because this one was asked to."""
-    program = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    is_stopped = False
+def _options(part: Part, before: dict[str, Any], scale: float, jobs: int | None) -> list[str]:
+    """What a part is told: how often, without what it has tried of its round already, and where to go on."""
+    options = list(part.more)
+    if part.takes_jobs and jobs is not None:
+        options += ["--jobs", str(jobs)]
+    if part.count is not None:
+        left = part.count[1] * scale - (before["done_of_round"] if part.goes_on else 0)
+        options += [part.count[0], str(max(1, round(left)))]
+    if part.goes_on is not None and part.goes_on[1] in before:
+        options += [part.goes_on[0], str(before[part.goes_on[1]])]
+    return options
+
+
+def _results(stream: IO[str]) -> Iterator[dict[str, Any]]:
+    """What a part says that it has tried; its other lines are passed on."""
+    for line in stream:
+        if (result := _result(line)) is not None:
+            yield result
+        else:
+            print(line, end="", file=sys.stderr, flush=True)
+
+
+def _count(part: Part, entry: dict[str, Any], before: dict[str, Any], result: dict[str, Any]) -> None:
+    """Put what a part has tried so far beside what was tried before it began."""
+    entry.pop("trouble", None)
+    entry["tried"] = before["tried"] + int(result["tried"])
+    entry["done_of_round"] = before["done_of_round"] + int(result.get("of_asked", result["tried"]))
+    # The defects of a round that was stopped, and goes on where it was, are those of one round.
+    earlier = before["found"] if part.goes_on and before["done_of_round"] else 0
+    entry["found"] = earlier + int(result["found"])
+    entry["next_first"] = entry["tried"]
+    for name in ("next_seed", "left_out"):
+        if name in result:
+            entry[name] = result[name]
+
+
+def _result(line: str) -> dict[str, Any] | None:
+    """What a line of a part says that it tried; None for any other line."""
     try:
-        said, _ = program.communicate()
-    except KeyboardInterrupt:
-        is_stopped = True
-        program.terminate()
-        said, _ = program.communicate()
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    return program.returncode, said, is_stopped
-
-
-def _last_object(text: str) -> dict[str, Any] | None:
-    for line in reversed(text.splitlines()):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        return value if isinstance(value, dict) and {"part", "tried", "found"} <= value.keys() else None
-    return None
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and {"part", "tried", "found"} <= value.keys() else None
 
 
 def _is_bad(entry: dict[str, Any] | None) -> bool:
@@ -166,15 +188,18 @@ def _is_bad(entry: dict[str, Any] | None) -> bool:
     return entry is None or "trouble" in entry or entry.get("is_failed", True)
 
 
-def _shout(part: Part, trouble: str) -> None:
-    print(f"!!! {part.name}: {trouble}. It was NOT tried. !!!", file=sys.stderr, flush=True)
+def _in_trouble(part: Part, entry: dict[str, Any], trouble: str) -> None:
+    entry["trouble"] = trouble
+    print(f"!!! {part.name}: {trouble}. It was NOT tried to its end. !!!", file=sys.stderr, flush=True)
 
 
 def _read(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
-def _write(path: Path, state: dict[str, Any]) -> None:
+def _write(path: Path, name: str, entry: dict[str, Any]) -> None:
+    """Remember a part; another run may have written of other ones in the meantime."""
+    state = {**_read(path), name: entry}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
@@ -188,13 +213,13 @@ def _rows(state: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
         if entry is None:
             rows.append((part.name, part.what, "never", "-", "-"))
             continue
-        what = part.what + (f"; left out: {entry['left_out']}" if "left_out" in entry else "")
+        what = part.what + (f"; left out: {', '.join(map(str, entry['left_out']))}" if entry.get("left_out") else "")
         found = entry.get("trouble") or f"{entry['found']:,}"
         rows.append((part.name, what, f"{entry['tried']:,}", found, entry["on"]))
     return rows
 
 
-_HEADS = ("Part", "What was tried", "How often", "Found", "When")
+_HEADS = ("Part", "What was tried", "How often, in all", "Found, last time", "When")
 
 
 def _text(state: dict[str, Any]) -> str:
@@ -223,5 +248,12 @@ def _publish(page: Path, state: dict[str, Any]) -> None:
     page.write_text(before + table(state) + after, encoding="utf-8")
 
 
+def _stop(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    # A run in the background ignores Ctrl-C otherwise, and a scheduler that ends it sends SIGTERM.
+    for _number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(_number, _stop)
     sys.exit(main())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,22 +61,6 @@ def test_runs_of_two_parts_do_not_undo_each_other(tmp_path: Path) -> None:
     assert (state["agreement"]["tried"], state["faults"]["tried"]) == (1, 5)
 
 
-def test_what_a_stopped_part_has_done_counts(tmp_path: Path) -> None:
-    """
-    A run that is asked to end asks its part, adds what the part says it has done, and does the part again next time.
-    """
-    a_part(tmp_path, "fuzz_rules", (
-        "import os, signal, time\n"
-        "def end(*_):\n"
-        "    print(json.dumps({'part': 'fuzz_rules', 'tried': 7, 'found': 0})); sys.exit(0)\n"
-        "signal.signal(signal.SIGTERM, end); os.kill(os.getppid(), signal.SIGTERM); time.sleep(60); sys.exit(3)"
-    ))  # fmt: skip
-    for tried in (7, 14):
-        assert start(tmp_path, "--only", "fuzz_rules") == 130
-        entry = json.loads((tmp_path / "state.json").read_text())["fuzz_rules"]
-        assert (entry["tried"], entry["is_done"], "trouble" in entry) == (tried, False, False)
-
-
 @pytest.mark.parametrize("code", [None, "sys.exit(3)", "print('{\"part\": 1}')", "print('no json')"])
 def test_a_part_that_did_not_run_is_loud(code: str | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """
@@ -86,6 +73,51 @@ def test_a_part_that_did_not_run_is_loud(code: str | None, tmp_path: Path, capfd
     assert "NOT tried" in err
     assert re.search(r"MISSING|NO RESULT", out)
     assert re.search(r"\| faults \|.*(MISSING|NO RESULT)", (tmp_path / "page.md").read_text())
+
+
+def test_a_stopped_part_keeps_its_count_and_goes_on(tmp_path: Path) -> None:
+    """
+    Ctrl-C and SIGTERM end the runner with 130; what the part had counted stays in the table, and the next run of the
+    runner tries what is left, from where the first one came to.
+    """
+    a_part(tmp_path, "agreement", (
+        "import time\n"
+        "seed = int(sys.argv[sys.argv.index('--seed') + 1]) if '--seed' in sys.argv else 1\n"
+        "n = int(sys.argv[sys.argv.index('--decisions') + 1])\n"
+        "told = {'part': 'agreement', 'found': 1}\n"
+        "print(json.dumps(told | {'tried': 4, 'so_far': True, 'next_seed': seed + 2}), flush=True)\n"
+        "if seed == 1: print('standing', flush=True); time.sleep(60)\n"
+        "print(json.dumps(told | {'tried': n, 'next_seed': seed + n, 'found': 0})); sys.exit(1)"
+    ))  # fmt: skip
+    (tmp_path / "page.md").write_text(PAGE, encoding="utf-8")
+    places = ("--state", tmp_path / "state.json", "--parts", tmp_path, "--page", tmp_path / "page.md")
+    with subprocess.Popen(
+        [sys.executable, ROOT / "tests" / "torture" / "run.py", "--only", "agreement", "--scale", "0.00001",
+         *map(str, places)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        while "standing" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(r"\| agreement \|.*\| 4 \| 1 \|", (tmp_path / "page.md").read_text())
+    assert start(tmp_path, "--only", "agreement", "--scale", "0.00001") == 1
+    state = json.loads((tmp_path / "state.json").read_text())["agreement"]
+    assert (state["tried"], state["found"], state["next_seed"]) == (10, 1, 9)
+
+
+def test_a_part_that_breaks_off_keeps_its_count(tmp_path: Path) -> None:
+    """
+    A part that is killed in the middle is named in capitals, and what it had counted is still counted.
+    """
+    a_part(tmp_path, "faults", (
+        "print(json.dumps({'part': 'faults', 'tried': 9, 'found': 0, 'so_far': True}), flush=True)\n"
+        "import os; os.kill(os.getpid(), 9)"
+    ))  # fmt: skip
+    assert start(tmp_path, "--only", "faults") == 1
+    assert re.search(r"\| faults \|.*\| 9 \| NO RESULT: it ended with -9", (tmp_path / "page.md").read_text())
 
 
 def test_a_defect_fails_the_run(tmp_path: Path) -> None:
