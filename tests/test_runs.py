@@ -433,7 +433,8 @@ def test_file_that_changes_while_it_is_read_is_refused(
     nobody could say of which bytes it would be. Nothing is written.
     """
     path = write_lines(tmp_path / "h.jsonl", [task("t-1"), task("t-2")])
-    read, changes = HistoryReader.batches, [CHANGES[change]]
+    method = "records" if command == "explain" else "batches"
+    read, changes = getattr(HistoryReader, method), [CHANGES[change]]
 
     def change_it(self: HistoryReader, unit: Unit) -> Iterator[Any]:
         for batch in read(self, unit):
@@ -441,7 +442,7 @@ def test_file_that_changes_while_it_is_read_is_refused(
                 changes.pop()(path)
             yield batch
 
-    monkeypatch.setattr(HistoryReader, "batches", change_it)
+    monkeypatch.setattr(HistoryReader, method, change_it)
     before = {"evaluate": [], "report": [], "impact": ["piapi", "piapi"], "explain": ["t-2"]}[command]
     where = [] if command == "explain" else ["-o", tmp_path / ("out" if command == "report" else "out.csv")]
     done = policy_engine(command, *before, path, "--as-of", AS_OF, *where)

@@ -155,7 +155,8 @@ def test_encodings_and_packing(encoding: str, tmp_path: Path) -> None:
         (b"\x1f\x8bbroken", "cannot be read"),
         (b"name,when\na,b\n", "no column that names files; its first line is `name,when`"),
         (b"asset_id,url,verdict\na,b,active\n", "a table of findings, not an inventory"),
-        (b"task_id\n" + b'"' + b"x" * 20_000_000, "the table cannot be read"),
+        (b"task_id\n" + b'"' + b"x\n" * 1_000_000, "the table cannot be read"),
+        (b"task_id\n" + b'"' + b"x" * 20_000_000, "a line of the inventory is longer than 4 Mi characters"),
     ],
 )
 def test_files_that_are_no_inventory(text: bytes, message: str, tmp_path: Path) -> None:
