@@ -22,8 +22,8 @@ def test_hostile_files_end_in_words_and_within_bounds(group: str) -> None:
     """No file, however made, gives a traceback, a hang, a flood of text, a wrong code or more memory than allowed."""
     command = [sys.executable, str(TORTURE / "hostile_files.py"), "--short", "--only", group]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, check=False)
-    *failures, total = [json.loads(line) for line in done.stdout.splitlines()]
-    assert failures == []
+    *told, total = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one for one in told if "so_far" not in one] == []
     assert total["tried"] > 3, done.stderr.decode()
 
 
