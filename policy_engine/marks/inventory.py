@@ -335,7 +335,8 @@ def _read_csv(
 ) -> None:
     """Rows below the header, which stands on line `above`."""
     _refuse_findings(places, name)
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
+    # The limit is one for the whole process, and a history that is being read has set its own.
+    others = csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(text, delimiter=delimiter)
     try:
         for fields in reader:
@@ -346,6 +347,8 @@ def _read_csv(
         raise _unusable(
             f"the table cannot be read: {plain(error)}", name, above + reader.line_num + 1, "is it CSV?"
         ) from None
+    finally:
+        csv.field_size_limit(others)
 
 
 def _read_parquet(stream: IO[bytes], name: str, collector: _Collector) -> None:
