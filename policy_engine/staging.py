@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from policy_engine.interruptions import uninterrupted
@@ -30,29 +30,23 @@ def claim_name(target: str) -> str:
     return f".{target}.publishing"
 
 
-@contextmanager
-def draft_folder(place: Path, target: str) -> Iterator[Path]:
+def draft_folder(place: Path, target: str) -> AbstractContextManager[Path]:
     """A new folder in `place` for what is to be called `target`; removed at the end, unless it was moved."""
+    return _draft(place, target, is_folder=True)
+
+
+def draft_file(target: Path) -> AbstractContextManager[Path]:
+    """A new empty file beside `target`; removed at the end, unless it was moved."""
+    return _draft(target.parent, target.name, is_folder=False)
+
+
+@contextmanager
+def _draft(place: Path, target: str, *, is_folder: bool) -> Iterator[Path]:
     draft = None
     try:
         with uninterrupted():
             clear_abandoned(place, target)
-            draft = _new_draft(place, target, is_folder=True)
-        yield draft[0]
-    finally:
-        with uninterrupted():
-            if draft is not None:
-                _discard(*draft)
-
-
-@contextmanager
-def draft_file(target: Path) -> Iterator[Path]:
-    """A new empty file beside `target`; removed at the end, unless it was moved."""
-    draft = None
-    try:
-        with uninterrupted():
-            clear_abandoned(target.parent, target.name)
-            draft = _new_draft(target.parent, target.name, is_folder=False)
+            draft = _new_draft(place, target, is_folder=is_folder)
         yield draft[0]
     finally:
         with uninterrupted():
