@@ -6,7 +6,8 @@ from pathlib import Path
 
 from policy_engine.marks.exemptions import Exemption, Exemptions, read_exemptions
 from policy_engine.marks.house_rules import HouseRules, read_house_rules
-from policy_engine.marks.inventory import INVENTORY_COLUMNS, Inventory, read_inventory
+from policy_engine.marks.inventory import INVENTORY_COLUMNS, Inventory
+from policy_engine.marks.inventory_files import read_inventory
 from policy_engine.marks.marking import Marker, MarkTotals, due_rows, total
 from policy_engine.model import Catalog
 
