@@ -33,6 +33,7 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.row_by_row import no_plain_rows
 from tests.torture import fuzzing
 
 MODULES = ("history", "outputs", "output_columns", "urls", "url_columns")
@@ -217,7 +218,7 @@ def _finish(records: RecordReader, source: Source, text: bytes) -> None:
     if source.kind != "csv":
         return
     ways = [
-        {(CsvLines, "plain_rows"): _only_the_end, (FlatPath, "columns"): lambda *_: None},
+        {(CsvLines, "plain_rows"): no_plain_rows, (FlatPath, "columns"): lambda *_: None},
         {(table_text, "_BLOCK"): SMALL_BLOCK},
     ]
     for way in ways:
@@ -227,15 +228,6 @@ def _finish(records: RecordReader, source: Source, text: bytes) -> None:
         for name in ("quarantine", "problem_counts", "problem_examples"):
             first, second = getattr(seen, name), getattr(reader.seen, name)
             assert first == second, f"{name} of a table: {first!r} is not {second!r}"
-
-
-def _only_the_end(lines: CsvLines) -> list[Any] | None:
-    """No block of a table is plain."""
-    if lines._again:
-        return None
-    text = lines._text.block()
-    lines._text.take_back(text)
-    return None if text else []
 
 
 @contextlib.contextmanager
