@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.columns import ACCOUNTS, WITHOUT_ASSET_REASONS
+from policy_engine.flat_files import find_flat, is_flat
+from policy_engine.found_files import FoundFiles
 from policy_engine.frames import categorical, category_of, coded, joined_texts, texts, utc_times
 from policy_engine.history import STATES, Batch, Source, decode_output, service_key
 from policy_engine.history.merging import carries_output
@@ -160,9 +162,22 @@ class AssetMaker:
         return files.settle(), reasons
 
     def _plain_files(self, batch: Batch, rows: Int64, files: _Files, totals: TaskTotals) -> list[int]:
-        """Take the files of plain outputs, service by service; returns the other rows, in any order."""
-        left: list[Int64] = [np.empty(0, np.int64)]
+        """Take the files of plain outputs, service by service, and of tables; returns the other rows, in any order."""
+        left: list[Int64] = []
         output = batch.output
+
+        def take(group: Int64, found: FoundFiles) -> None:
+            totals.previews += found.previews
+            totals.same_file += found.same_file
+            files.extend(group[found.rows], found.kinds, found.ordinals, found.urls)
+            left.append(group[found.left])
+
+        flat = np.array([is_flat(output[row]) for row in rows.tolist()], bool)
+        if np.count_nonzero(flat) >= max(_FEW, 1):
+            group, rows = rows[flat], rows[~flat]
+            chosen = group.tolist()
+            service = batch.service
+            take(group, find_flat(self.kinds, [service[row] for row in chosen], [output[row] for row in chosen]))
         is_text = np.array([type(one) is bytes for one in output], bool)
         services, names = coded(batch.service)
         codes = np.where(is_text[rows], services[rows], -1)
@@ -177,11 +192,7 @@ class AssetMaker:
             reader = self._columns.get(name)
             if reader is None:
                 reader = self._columns[name] = OutputColumns(self.kinds, name)
-            found = reader.find([output[row] for row in group.tolist()])
-            totals.previews += found.previews
-            totals.same_file += found.same_file
-            files.extend(group[found.rows], found.kinds, found.ordinals, found.urls)
-            left.append(group[found.left])
+            take(group, reader.find([output[row] for row in group.tolist()]))
         others: list[int] = np.concatenate(left).tolist()
         return others
 

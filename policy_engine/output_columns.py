@@ -12,16 +12,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
+from policy_engine.found_files import Bool, FoundFiles, Leaves, Rows, settle
 from policy_engine.history.decoding import STRICT_ERRORS
-from policy_engine.outputs import FILE, PREVIEW, SAME_FILE, FileKinds, Node
+from policy_engine.outputs import FileKinds, Node
 from policy_engine.url_columns import UrlColumn, places_of_schemes
 from policy_engine.urls import is_plain_url
-
-Rows = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 # Why this way is exact: it gives an answer for an output only if
 # - the output decodes into the shape that the catalog lists (what else is in it is skipped),
@@ -34,21 +30,6 @@ Bool = npt.NDArray[np.bool_]
 
 _HIDDEN = re.compile(rb"\\(?:/|u00(?:2[fF]|3[aA]))")
 """Escaped forms of the characters in `://`."""
-
-
-@dataclass
-class FoundFiles:
-    """Files of many outputs, ordered by output and within it like TaskFiles; parallel columns of n files."""
-
-    rows: Rows
-    """Place of the output among those asked about."""
-    kinds: Rows
-    ordinals: Rows
-    urls: list[str]
-    previews: int = 0
-    same_file: int = 0
-    left: list[int] = field(default_factory=list)
-    """Outputs that the general way must look at; they have no row above."""
 
 
 @dataclass
@@ -70,22 +51,16 @@ class OutputColumns:
 
     def __init__(self, kinds: FileKinds, service: str) -> None:
         """Make the typed shape of the service's outputs."""
-        self._leaves: list[tuple[int, int, str]] = []
+        self._leaves = Leaves(kinds)
         self._root = kinds.tree(service)
         self._places: dict[int, int] = {}
         self._shape: Any = _shape(self._root)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self._shape)
         self._number(self._root)
-        names: dict[str, int] = {}
-        self._what = np.array([what for what, _, _ in self._leaves], np.int64)
-        self._kind = np.array([kind for _, kind, _ in self._leaves], np.int64)
-        self._name = np.array([names.setdefault(name, len(names)) for _, _, name in self._leaves], np.int64)
-        self._rank = np.array([kinds.kinds[kind].rank for _, kind, _ in self._leaves], np.int64)
 
     def _number(self, node: Node) -> None:
         if node.leaf is not None:
-            self._places[id(node)] = len(self._leaves)
-            self._leaves.append(node.leaf)
+            self._places[id(node)] = self._leaves.add(node.leaf)
         for child in (*node.keys.values(), node.any_key, node.element):
             if child is not None:
                 self._number(child)
@@ -106,7 +81,7 @@ class OutputColumns:
         column = UrlColumn(urls)
         if not column.are_common():
             odd[rows[~np.fromiter(map(is_plain_url, urls), bool, len(urls))]] = True
-        return self._settle(rows, leaf, column, odd)
+        return settle(self._leaves, rows, leaf, column, odd)
 
     def _decode(self, together: bytes, texts: Sequence[bytes]) -> tuple[list[Any], list[int]]:
         try:
@@ -161,47 +136,6 @@ class OutputColumns:
             np.add.at(seen, rows, np.fromiter((url.count("://") for url in urls), np.int64, len(urls)))
             odd |= held != seen
 
-    def _settle(self, rows: Rows, leaf: Rows, column: UrlColumn, odd: Bool) -> FoundFiles:
-        what, name = self._what[leaf], self._name[leaf]
-        again = what == SAME_FILE
-        named = rows * len(self._what) + name
-        if again.any():
-            # Another address of a file that is there needs no look; of one that is not, it is the file itself.
-            missing = again & ~np.isin(named, named[what == FILE])
-            odd[rows[missing]] = True
-        several = np.bincount(rows, minlength=len(odd)) > 1
-        compared = np.flatnonzero(several[rows] & ~again & ~odd[rows])
-        urls = column.urls
-        tails = column.tails(compared)
-        if tails is not None:
-            # What differs in them needs no closer look.
-            compared = compared[
-                pd.Series(tails.view(np.int64) ^ _of_output(rows[compared])).duplicated(keep=False).to_numpy()
-            ]
-        if compared.size:
-            keys = _bases([urls[place] for place in compared.tolist()])
-            keys ^= _of_output(rows[compared])
-            order = np.argsort(keys, kind="stable")
-            equal = np.flatnonzero(keys[order][1:] == keys[order][:-1])
-            odd[rows[compared[order[equal]]]] = True
-            odd[rows[compared[order[equal + 1]]]] = True
-        used = ~odd[rows]
-        files = np.flatnonzero(used & (what == FILE))
-        files = files[np.lexsort((files, self._rank[leaf[files]], rows[files]))]
-        with_files = np.zeros(len(odd), bool)
-        with_files[rows[files]] = True
-        # Without a file there is more to decide than this way knows.
-        shown = used & with_files[rows]
-        return FoundFiles(
-            rows[files],
-            self._kind[leaf[files]],
-            _ordinals(named[files]),
-            [urls[place] for place in files.tolist()],
-            int((shown & (what == PREVIEW)).sum()),
-            int((shown & again).sum()),
-            np.flatnonzero(~with_files).tolist(),
-        )
-
 
 def _by_type(values: Sequence[Any], rows: Rows) -> Iterator[tuple[type, Sequence[Any], Rows]]:
     """Values of one place by their type, nearly always one; none for those that are null or absent."""
@@ -233,29 +167,3 @@ def _shape(node: Node) -> Any:
         names = {f"f{place}": key for place, key in enumerate(node.keys)}
         shape = msgspec.defstruct("Output", fields, rename=names, gc=False) | shape
     return shape
-
-
-def _bases(urls: list[str]) -> Rows:
-    """A number per address, equal for addresses of one file, which differ in their queries and in capitals at most."""
-    together = "\n".join(urls)
-    if "#" in together:
-        urls = [url.partition("#")[0] for url in urls]
-    if "?" in together:
-        urls = [url.partition("?")[0] for url in urls]
-    return np.fromiter(map(hash, "\n".join(urls).lower().split("\n")), np.int64, len(urls))
-
-
-def _of_output(rows: Rows) -> Rows:
-    """A number per output that keeps keys of different outputs apart, as a rule."""
-    return rows * np.int64(0x1F3D5B79)
-
-
-def _ordinals(named: Rows) -> Rows:
-    """Number the files of one output and name from 1, in the order given."""
-    order = np.argsort(named, kind="stable")
-    ordered = named[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    ordinals = np.empty(len(named), np.int64)
-    counts = np.diff(np.append(starts, len(named)))
-    ordinals[order] = np.arange(1, len(named) + 1) - np.repeat(starts, counts)
-    return ordinals

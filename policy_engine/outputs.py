@@ -47,9 +47,9 @@ class TaskFiles:
 
 FILE, SAME_FILE, PREVIEW = range(3)
 """What an address at a listed path is."""
-_Leaf = tuple[int, int, str]
+Leaf = tuple[int, int, str]
 """(FILE, SAME_FILE or PREVIEW; place in FileKinds.kinds; output name): what an address at a path is."""
-_Found = list[tuple[_Leaf | None, str]]
+_Found = list[tuple[Leaf | None, str]]
 """Addresses in the order met, with the leaf of their path; None = at no path that the catalog lists."""
 
 
@@ -60,7 +60,7 @@ class Node:
     keys: dict[str, Node] = field(default_factory=dict)
     any_key: Node | None = None
     element: Node | None = None
-    leaf: _Leaf | None = None
+    leaf: Leaf | None = None
 
 
 class FileKinds:
@@ -72,15 +72,15 @@ class FileKinds:
         self._ids: dict[tuple[object, ...], int] = {}
         self._trees: dict[str, Node] = {}
         self._by_name: dict[str, dict[str, int]] = {}
-        self._leaves: dict[str, dict[str, _Leaf]] = {}
-        self._flat: dict[tuple[str | None, ...], _Leaf | None] = {}
+        self._leaves: dict[str, dict[str, Leaf]] = {}
+        self._flat: dict[tuple[str | None, ...], Leaf | None] = {}
         for service in catalog.services:
             self._add(service)
 
     def _add(self, service: Service) -> None:
         root = Node()
         names: dict[str, int] = {}
-        leaves: dict[str, _Leaf] = {}
+        leaves: dict[str, Leaf] = {}
         for rank, spec in enumerate(service.outputs):
             node = root
             for step in _steps(spec.path):
@@ -120,7 +120,7 @@ class FileKinds:
         Every address ends as an asset, as a preview, or as another address of a file that is counted.
         """
         if type(output) is FlatFile:
-            leaf = self._leaf_of(service, output)
+            leaf = self.leaf_of(service, output)
             if leaf is None or leaf[0] == FILE:
                 return TaskFiles([(UNLISTED if leaf is None else leaf[1], 1, output.url)])
             return self._settle(service, [(leaf, output.url)])
@@ -131,7 +131,7 @@ class FileKinds:
         if isinstance(output, Outputs):
             for one in output:
                 if type(one) is FlatFile:
-                    found.append((self._leaf_of(service, one), one.url))
+                    found.append((self.leaf_of(service, one), one.url))
                 else:
                     _walk(tree, one, found)
         else:
@@ -219,7 +219,7 @@ class FileKinds:
         one, other = sorted((self.kinds[first], self.kinds[second]), key=lambda kind: (kind.rank, kind.name))
         return self._kind(_unite(one, other))
 
-    def _leaf_of(self, service: str | None, file: FlatFile) -> _Leaf | None:
+    def leaf_of(self, service: str | None, file: FlatFile) -> Leaf | None:
         """What a table's row says of its file: the catalog's facts by path or name, else the row's own."""
         key = (service, file.output, file.media, file.role, file.watermarked)
         if key in self._flat:
@@ -232,7 +232,7 @@ class FileKinds:
 
     def _flat_leaf(
         self, service: str | None, output: str | None, media: str | None, role: str | None, watermarked: str | None
-    ) -> _Leaf | None:
+    ) -> Leaf | None:
         leaf = None
         if output is not None:
             leaf = self._leaves.get(service or "", {}).get(output)
@@ -289,7 +289,7 @@ def _mark(watermarked: bool | None) -> str | None:
     return None if watermarked is None else "true" if watermarked else "false"
 
 
-def _lateness(one: tuple[_Leaf | None, str]) -> int:
+def _lateness(one: tuple[Leaf | None, str]) -> int:
     """Repeats of listed files come before addresses at no listed path, and these before previews."""
     leaf = one[0]
     return 1 if leaf is None else 0 if leaf[0] == SAME_FILE else 2
@@ -335,7 +335,7 @@ def _key_of(pair: tuple[str, Any]) -> str:
 _NO_KEYS: dict[str, Node] = {}
 
 
-def _take(leaf: _Leaf | None, text: str, found: _Found) -> None:
+def _take(leaf: Leaf | None, text: str, found: _Found) -> None:
     if is_plain_url(text):
         found.append((leaf, text))
     else:

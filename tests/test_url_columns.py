@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy_engine.found_files import _bases
 from policy_engine.frames import texts
-from policy_engine.output_columns import _bases
 from policy_engine.url_columns import UrlColumn, places_of_schemes
 from policy_engine.urls import HostOwners, is_plain_url
 
