@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 
+def no_plain_columns(*_: Any) -> None:
+    """In the place of `CsvLines.plain_columns`: every block wants a closer look."""
+
+
 def no_plain_rows(lines: Any) -> list[Any] | None:
     """In the place of `CsvLines.plain_rows`: no block is plain, and only the end is what it is."""
     if lines._again:

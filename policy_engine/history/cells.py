@@ -9,6 +9,8 @@ from policy_engine.history.output_fields import Report, kind_of, read_boolean
 
 MAX_USAGE = 10**12
 """A task that cost more says something else; sums over a chunk stay inside int64."""
+ZERO_DATE = "0001-01-01"
+"""How the time of Go begins that was never set."""
 _LONGEST_NUMBER = 24
 _WHOLE_FLOATS = 2**53
 """Below it a number with a fractional point is a whole number exactly."""
@@ -73,7 +75,7 @@ def read_account(value: object, report: Report) -> str | None:
 
 def is_missing(time: object) -> bool:
     """True for no time and for Go's zero time, so that another field may tell."""
-    return not time or (type(time) is str and time[:10] == "0001-01-01")
+    return not time or (type(time) is str and time[:10] == ZERO_DATE)
 
 
 def first_time(*times: object) -> object:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from policy_engine.history.table_text import TableText
+from policy_engine.history.tidy_csv import divide
 
 _DELIMITERS = ",;\t"
 _NAMED_DELIMITER = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
@@ -42,6 +43,25 @@ class CsvLines:
     def line(self) -> int:
         """Number of the last line that was served."""
         return self._line
+
+    def plain_columns(
+        self, width: int, places: Sequence[int], are_well: Callable[[list[list[str]]], bool]
+    ) -> list[list[str]] | None:
+        """
+        The fields at some places of the next rows, a list per place, where a block of them leaves nothing to interpret.
+
+        None where it does, where the caller does not find the fields well, and at the end: the same lines then come
+        from `plain_rows` or `rows`.
+        """
+        if self._again or not self.delimiter:
+            return None
+        text = self._text.block()
+        columns = divide(text, self.delimiter, width, places)
+        if columns is None or not are_well(columns):
+            self._text.take_back(text)
+            return None
+        self._line += len(columns[0])
+        return columns
 
     def plain_rows(self) -> list[list[str]] | None:
         """

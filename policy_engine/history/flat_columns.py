@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import NoneType
 from typing import Any, NoReturn
 
 from policy_engine.history.batch import FlatFile
-from policy_engine.history.cells import identifier, is_missing, read_account, read_amount, read_pool, word
+from policy_engine.history.cells import ZERO_DATE, identifier, read_account, read_amount, read_pool, word
 from policy_engine.history.names import ServiceNames
 from policy_engine.history.output_fields import read_facts, read_flat_output
+from policy_engine.url_columns import UrlColumn
 from policy_engine.urls import is_plain_url
 
 # Why this path is exact: every cell is read by the functions that the general reader has for it, once per distinct
 # value of a column, and any cell with which the general reader would find a problem makes it leave the block.
 # tests/history/test_flat_columns.py compares both.
+
+_TEXT = frozenset((str,))
+_SCALARS = frozenset((str, int, float, bool, NoneType))
 
 
 class _Left(Exception):
@@ -61,7 +66,8 @@ class FlatPath:
             [naming.service for naming, _ in namings], [model for _, model in namings],
             [naming.task_type for naming, _ in namings], [naming.is_floating for naming, _ in namings],
             [False] * count, statuses, names.states_of(statuses),
-            column("created_at", _time), column("ended_at", _time), list(table.get("updated_at", nothing)), nothing,
+            _times(table.get("created_at", nothing)), _times(table.get("ended_at", nothing)),
+            list(table.get("updated_at", nothing)), nothing,
             column("is_using_private_pool", lambda value: read_pool([{"is_using_private_pool": value}], _report)),
             column("service_mode", _text), column("account", lambda value: read_account(value, _report)),
             column("consume", lambda value: read_amount(value, "consume", _report)),
@@ -76,12 +82,20 @@ class FlatPath:
         names = ("output", "media", "role", "watermarked")
         rows = list(zip(*(table.get(name, nothing) for name in names), strict=True))
         facts = _each_once(rows, _facts)
+        urls = table.get("url", nothing)
+        if None not in facts and _are_common(urls):
+            return [FlatFile(url, *known) for url, known in zip(urls, facts, strict=True)]
         # A cell that holds just an address, and a row that says no more than what is known of it.
         return [
             FlatFile(url, *known) if known is not None and type(url) is str and is_plain_url(url)
             else _any_output(url, *row)
-            for url, known, row in zip(table.get("url", nothing), facts, rows, strict=True)
+            for url, known, row in zip(urls, facts, rows, strict=True)
         ]  # fmt: skip
+
+
+def _are_common(urls: Sequence[Any]) -> bool:
+    """True when all cells hold just an address of the common form."""
+    return all(urls) and _TEXT.issuperset(map(type, urls)) and UrlColumn(urls).are_common()
 
 
 def _each_once(values: Sequence[Any], read: Callable[[Any], Any]) -> list[Any]:
@@ -95,8 +109,11 @@ def _text(value: Any) -> str | None:
     return value or None
 
 
-def _time(value: Any) -> Any:
-    return None if is_missing(value) else value
+def _times(values: Sequence[Any]) -> list[Any]:
+    if not _SCALARS.issuperset(map(type, values)):
+        raise _Left
+    # is_missing, written out: nearly every row has a time of its own.
+    return [None if not one or (type(one) is str and one[:10] == ZERO_DATE) else one for one in values]
 
 
 def _report(code: str, name: str, found: str) -> NoReturn:

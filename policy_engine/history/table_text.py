@@ -7,7 +7,7 @@ from typing import IO
 
 from policy_engine.problems import InputUnusable, Problem
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 20
 """Bytes that are decoded at a time."""
 _LONGEST_LINE = 1 << 25
 """Bytes."""

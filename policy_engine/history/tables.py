@@ -153,7 +153,28 @@ class TableReader:
                 is_known = not status.strip() or reader.names.state_of(status) != UNKNOWN_STATE
                 return len(record["task_id"].split()) == 1 and is_known
 
-            while (rows := lines.plain_rows()) != []:
+            names = [name for name in header.names if name is not None]
+            places = [place for place, name in enumerate(header.names) if name is not None]
+            ids = places.index(header.names.index("task_id"))
+
+            def are_well(columns: list[list[str]]) -> bool:
+                return all(columns[1 + ids]) and header.firsts.isdisjoint(columns[0])
+
+            while True:
+                columns = lines.plain_columns(width, (0, *places), are_well)
+                if columns is not None:
+                    first_line, start = lines.line - len(columns[0]) + 1, 0
+                    while start < len(columns[0]):
+                        end = start + self._rows - len(reader)
+                        table = {name: column[start:end] for name, column in zip(names, columns[1:], strict=True)}
+                        self._take_table(table, first_line + start, reader)
+                        start = end
+                        if len(reader) >= self._rows:
+                            yield
+                    continue
+                rows = lines.plain_rows()
+                if rows == []:
+                    break
                 if rows is None:
                     for row in lines.rows(width, is_plausible, only_block=True):
                         _take_row(row, header, reader)
@@ -180,7 +201,14 @@ class TableReader:
         with self._opened(source, unit) as (lines, header):
             place, width, firsts = header.names.index("task_id"), len(header.fields), header.firsts
             yield [""] * (lines.line - unit.first_line + 1)
-            while rows := lines.plain_rows():
+            while True:
+                columns = lines.plain_columns(width, (0, place), lambda columns: firsts.isdisjoint(columns[0]))
+                if columns is not None:
+                    yield list(map(str.strip, columns[1]))
+                    continue
+                rows = lines.plain_rows()
+                if not rows:
+                    break
                 if not any(rows):
                     yield [""] * len(rows)
                     continue
@@ -202,12 +230,7 @@ class TableReader:
             for batch in read_columns(source.path, source.size, wanted, _groups(file, unit), self._rows):
                 names = [places[titles.index(title)] for title in batch.schema.names]
                 table = dict(zip(names, map(values_of, batch.columns), strict=True))
-                columns = self._flat.columns(table, line)
-                if columns is not None:
-                    reader.take_columns(columns)
-                else:
-                    for number, values in enumerate(zip(*table.values(), strict=True), line):
-                        reader.read_flat(dict(zip(names, values, strict=True)), number)
+                self._take_table(table, line, reader)
                 line += batch.num_rows
                 yield
 
@@ -222,6 +245,15 @@ class TableReader:
                 if any(type(one) is not str and one is not None for one in ids):
                     raise NotApart
                 yield [(one or "").strip() for one in ids]
+
+    def _take_table(self, table: Mapping[str, Sequence[Any]], first_line: int, reader: RecordReader) -> None:
+        """Feed rows on successive lines, given as columns by their documented names."""
+        columns = self._flat.columns(table, first_line)
+        if columns is not None:
+            reader.take_columns(columns)
+            return
+        for line, values in enumerate(zip(*table.values(), strict=True), first_line):
+            reader.read_flat(dict(zip(table, values, strict=True)), line)
 
     def _take_plain(self, rows: list[list[str]], header: _Header, first_line: int, reader: RecordReader) -> None:
         columns = self._plain_columns(rows, header, first_line)

@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.row_by_row import no_plain_rows
+from tests.row_by_row import no_plain_columns, no_plain_rows
 from tests.torture import fuzzing
 
 MODULES = ("history", "outputs", "output_columns", "urls", "url_columns")
@@ -218,7 +218,11 @@ def _finish(records: RecordReader, source: Source, text: bytes) -> None:
     if source.kind != "csv":
         return
     ways = [
-        {(CsvLines, "plain_rows"): no_plain_rows, (FlatPath, "columns"): lambda *_: None},
+        {
+            (CsvLines, "plain_columns"): no_plain_columns,
+            (CsvLines, "plain_rows"): no_plain_rows,
+            (FlatPath, "columns"): lambda *_: None,
+        },
         {(table_text, "_BLOCK"): SMALL_BLOCK},
     ]
     for way in ways:
