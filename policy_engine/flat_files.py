@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from policy_engine.url_columns import UrlColumn
 # Why this way is exact: `settle` is, of addresses at places that the catalog or the row knows, and leaves the rest. A
 # task with a single address at no known place has that file and no other; with several, the general way decides.
 # tests/test_flat_files.py compares both.
+
+_FACTS = attrgetter("output", "media", "role", "watermarked")
 
 
 def is_flat(output: Any) -> bool:
@@ -30,11 +33,15 @@ def find_flat(kinds: FileKinds, services: Sequence[str | None], outputs: Sequenc
     sizes = np.fromiter(map(len, parts), np.int64, len(parts))
     rows = np.repeat(np.arange(len(parts)), sizes)
     files = list(chain.from_iterable(parts))
-    # Numbered anew each time, since every row of a table may state facts of its own.
+    # Asked once for all that say the same; anew each time, since every row of a table may state facts of its own.
+    stated = list(zip([services[row] for row in rows.tolist()], map(_FACTS, files), strict=True))
     leaves = Leaves(kinds)
-    add, leaf_of, unlisted = leaves.add, kinds.leaf_of, leaves.add((FILE, UNLISTED, ""))
-    found = (leaf_of(services[row], file) for row, file in zip(rows.tolist(), files, strict=True))
-    leaf = np.fromiter((unlisted if one is None else add(one) for one in found), np.int64, len(files))
+    unlisted = leaves.add((FILE, UNLISTED, ""))
+    known: dict[Any, int] = {}
+    for key, file in dict(zip(stated, files, strict=True)).items():
+        found = kinds.leaf_of(key[0], file)
+        known[key] = unlisted if found is None else leaves.add(found)
+    leaf = np.fromiter(map(known.__getitem__, stated), np.int64, len(files))
     odd = np.zeros(len(parts), bool)
     odd[rows[(leaf == unlisted) & (sizes[rows] > 1)]] = True
     return settle(leaves, rows, leaf, UrlColumn([file.url for file in files]), odd)
