@@ -25,7 +25,7 @@ from policy_engine.render.workbook import WorkbookWriter
 from policy_engine.report import Provenance, build_report, describe_parameters
 from policy_engine.report_model import InputLine, ReportModel
 from policy_engine.report_rows import EMBEDDED_ROWS, TopRows
-from policy_engine.report_tables import RESCUE_FILES, TABLES, Tables
+from policy_engine.report_tables import FINDINGS, RESCUE_FILES, TABLES, PieceMaker, Tables
 from policy_engine.runs import EvaluationRun
 from policy_engine.staging import claim_name, draft_folder, held, is_draft, put_in_place, remove
 
@@ -123,16 +123,20 @@ def write_report(
     question = run.options.question
     with _staging(folder) as staging:
         top = TopRows(wanted.embed)
+        make = PieceMaker(
+            question.as_of, question.horizon, embed=wanted.embed, rescue=wanted.rescue is not None, whole=wanted.xlsx
+        )
         with (
-            Tables(staging, question.as_of, question.horizon, wanted.rescue) as tables,
+            Tables(staging, wanted.rescue) as tables,
             _workbook(staging, wanted.xlsx) as workbook,
         ):
-            for findings in reading(run.sources, run.chunks()):
-                top.take(findings, question.as_of)
-                tables.write(findings)
-                if workbook is not None:
-                    workbook.take(findings)
+            for piece in reading(run.sources, run.made(make)):
+                top.add(piece.urgent, len(piece.lines.sizes))
+                tables.write(piece)
+                if workbook is not None and piece.findings is not None:
+                    workbook.take(piece.findings)
             tables.finish()
+            digests = tables.digests()
             if before_publishing is not None:
                 before_publishing(run)
             quarantine = run.quarantine()
@@ -141,7 +145,7 @@ def write_report(
             provenance = Provenance(
                 program_version=program_version,
                 inputs=input_lines(run),
-                findings_digest=_digest(staging / "findings.csv"),
+                findings_digest=digests[FINDINGS],
                 parameters=describe_parameters(run.options, wanted.zone),
                 show_urls=wanted.show_urls,
                 zone=wanted.zone,
@@ -153,7 +157,7 @@ def write_report(
         for name, format_name in names.items():
             (staging / name).write_bytes(to_bytes(FORMATS[format_name](model)))
         counts = {**tables.counts, "quarantine.csv": len(quarantine)}
-        (staging / "manifest.json").write_bytes(to_bytes(_manifest(run, model, staging, counts)))
+        (staging / "manifest.json").write_bytes(to_bytes(_manifest(run, model, staging, counts, digests)))
         _publish(staging, folder)
     return WrittenReport(folder, model)
 
@@ -296,13 +300,18 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _manifest(run: EvaluationRun, model: ReportModel, staging: Path, counts: dict[str, int]) -> str:
+def _manifest(
+    run: EvaluationRun, model: ReportModel, staging: Path, counts: dict[str, int], digests: dict[str, str]
+) -> str:
     """What the run was made from and what it made, for whoever has to defend a number later."""
     pack = run.pack
     outputs: dict[str, Any] = {}
     for name in (*REPORT_FILES, *EXTRA_FILES):
         if name != "manifest.json" and (staging / name).exists():
-            outputs[name] = {"sha256": _digest(staging / name), "size": (staging / name).stat().st_size}
+            outputs[name] = {
+                "sha256": digests.get(name) or _digest(staging / name),
+                "size": (staging / name).stat().st_size,
+            }
             if name in counts:
                 outputs[name]["rows"] = counts[name]
     manifest = {

@@ -434,7 +434,7 @@ def _breaking_the_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "break_it",
     [
-        _breaking(TopRows, "take"),
+        _breaking(TopRows, "add"),
         _breaking(report_folder.Tables, "write"),
         _breaking(report_folder, "input_lines"),
         _breaking(report_folder, "build_report"),
@@ -532,16 +532,16 @@ def test_file_that_changes_is_refused(change: str, tmp_path: Path, monkeypatch: 
     A history that is written or moved while it is read gets no report: its digest would be of other bytes.
     """
     path = write_lines(tmp_path / "h.jsonl", [task()])
-    take = TopRows.take
+    add = TopRows.add
 
-    def change_it(self: TopRows, findings: Any, as_of: int) -> None:
+    def change_it(self: TopRows, chosen: Any, rows: int) -> None:
         if change == "grows":
             write_lines(path, [task(), task("t-2")])
         else:
             path.unlink()
-        take(self, findings, as_of)
+        add(self, chosen, rows)
 
-    monkeypatch.setattr(TopRows, "take", change_it)
+    monkeypatch.setattr(TopRows, "add", change_it)
     done = policy_engine("report", path, "--as-of", AS_OF, "-o", tmp_path / "report")
     assert done.code == 4
     assert "h.jsonl:1:1: error[input-changed]: the file was changed while it was read" in done.err
