@@ -29,6 +29,7 @@ RESCUE_FILES = {"aria2": "save_now.aria2.txt"}
 FINDINGS = "findings.csv"
 TABLES = (FINDINGS, *CSV_OF.values(), SAVE_NOW)
 """Tables of findings in a report folder."""
+_HEAD = header_line(FINDING_COLUMNS).encode()
 _ORDERED = {CSV_OF["at_risk"]: "expires_earliest", SAVE_NOW: "save_by"}
 """Table whose rows are ordered by time -> column of that time; the others are in the order of the findings."""
 
@@ -108,14 +109,34 @@ class _Table:
         self._stream.flush()
 
 
+@dataclass(frozen=True)
+class OrderedFile:
+    """A file whose lines stand in another one, in another order: to be written when all of them are known."""
+
+    path: Path
+    head: bytes
+    source: Path
+    parts: tuple[SortedLines, ...]
+    """Lines of the source, one part after the other."""
+
+    def write(self) -> str:
+        """Write it; gives the sha256 of the whole file."""
+        with self.path.open("wb") as stream:
+            table = _Table(stream)
+            table.write(self.head)
+            for part in self.parts:
+                part.copy(self.source, table)
+        return table.total.hexdigest()
+
+
 class Tables:
-    """The CSV files of a report; those that are ordered are written by `finish`."""
+    """The CSV files of a report, but those that are ordered: `finish` says what is to be written in them."""
 
     def __init__(self, folder: Path, rescue: str | None = None) -> None:
         """Open the tables in a folder that is being made; `rescue` names a downloader."""
         self.counts = dict.fromkeys(TABLES, 0)
         self._folder = folder
-        self._ordered = {name: SortedLines() for name in _ORDERED}
+        self._ordered = {name: SortedLines() for name in TABLES if name in _ORDERED}
         # What may still be there comes first: a downloader that waits for the others may come too late.
         self._rescue = (SortedLines(), SortedLines())
         self._rescue_name = RESCUE_FILES[rescue] if rescue else None
@@ -126,10 +147,13 @@ class Tables:
     def __enter__(self) -> Tables:
         try:
             for name in TABLES:
-                self._tables[name] = _Table(self._open.enter_context((self._folder / name).open("wb")))
-                self._tables[name].write(header_line(FINDING_COLUMNS).encode())
+                if name not in self._ordered:
+                    self._tables[name] = _Table(self._open.enter_context((self._folder / name).open("wb")))
+                    self._tables[name].write(_HEAD)
             if self._rescue_name is not None:
-                self._entries = self._open.enter_context((self._folder / "rescue.entries").open("wb"))
+                entries = self._folder / "rescue.entries"
+                self._open.callback(entries.unlink, missing_ok=True)
+                self._entries = self._open.enter_context(entries.open("wb"))
         except BaseException:
             self._open.close()
             raise
@@ -163,20 +187,19 @@ class Tables:
             rows = rows & (rescue.sizes > 0)
             part.add(rescue.keys[rows], starts[rows], rescue.sizes[rows])
 
-    def finish(self) -> None:
-        """Write the tables that are ordered by time; the nearest deadline comes first."""
+    def finish(self) -> list[OrderedFile]:
+        """What is still to be written, the nearest deadline first, while the tables are open."""
         self._tables[FINDINGS].flush()
-        for name, lines in self._ordered.items():
-            lines.copy(self._folder / FINDINGS, self._tables[name])
+        files = [
+            OrderedFile(self._folder / name, _HEAD, self._folder / FINDINGS, (lines,))
+            for name, lines in self._ordered.items()
+        ]
         if self._entries is not None and self._rescue_name is not None:
             self._entries.flush()
-            with (self._folder / self._rescue_name).open("wb") as stream:
-                stream.write(aria2.head().encode())
-                for part in self._rescue:
-                    part.copy(self._folder / "rescue.entries", stream)
+            source = self._folder / "rescue.entries"
+            files.append(OrderedFile(self._folder / self._rescue_name, aria2.head().encode(), source, self._rescue))
             self.counts[self._rescue_name] = sum(map(len, self._rescue))
-            self._entries.close()
-            (self._folder / "rescue.entries").unlink()
+        return files
 
     def digests(self) -> dict[str, str]:
         """Table -> sha256 of what has been written to it."""

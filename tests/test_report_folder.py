@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
+import multiprocessing
 import os
 import re
 import time
@@ -27,6 +29,7 @@ from policy_engine.report import CSV_OF
 from policy_engine.report_folder import REPORT_FILES
 from policy_engine.report_rows import TopRows
 from policy_engine.resources import bundled
+from policy_engine.sorted_lines import SortedLines
 
 POINTS_PER_USD = 10_000_000
 
@@ -546,3 +549,22 @@ def test_file_that_changes_is_refused(change: str, tmp_path: Path, monkeypatch: 
     assert done.code == 4
     assert "h.jsonl:1:1: error[input-changed]: the file was changed while it was read" in done.err
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_is_ordered_is_refused_like_the_rest(jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A disk that is full when the ordered tables are written, by whichever process, is said in one sentence; nothing is
+    left, and no process.
+    """
+
+    def full(self: SortedLines, source: Path, stream: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "report" / "save_now.csv"))
+
+    path = write_lines(tmp_path / "h.jsonl", [task()])
+    monkeypatch.setattr(SortedLines, "copy", full)
+    done = policy_engine("report", path, "--as-of", AS_OF, "--jobs", jobs, "-o", tmp_path / "report")
+    assert done.code == 2
+    assert "error[no-room]: the disk is full" in done.err
+    assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
+    assert multiprocessing.active_children() == []
