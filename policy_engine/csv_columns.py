@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 from policy_engine.csv_text import column_texts, format_times, neutral, plain_number, quoted, to_bytes, to_csv_lines
 from policy_engine.frames import Int64, nanoseconds
 from policy_engine.periods import NAT, SECOND
+from policy_engine.sorted_lines import joined
 
 _WIDTH = len("2026-01-08 00:00:00.000000000")
 _WHOLE = len("2026-01-08 00:00:00")
@@ -33,10 +35,15 @@ class CsvLines:
 
     def rows(self, rows: npt.NDArray[np.intp]) -> bytes:
         """Some of the lines, in the order given."""
-        edges = self.edges
-        return b"".join([
-            self.data[start:end] for start, end in zip(edges[rows].tolist(), edges[rows + 1].tolist(), strict=True)
-        ])  # fmt: skip
+        return b"".join([self.data[start:end] for start, end in joined(self.edges[rows], self.edges[rows + 1])])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The text is written from where it lies, without a copy.
+        return _unpickled, (pickle.PickleBuffer(self.data), self.edges)
+
+
+def _unpickled(data: bytes, edges: Int64) -> CsvLines:
+    return CsvLines(memoryview(data), edges)
 
 
 def csv_lines(frame: pd.DataFrame) -> CsvLines:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -25,9 +26,11 @@ from policy_engine.render.workbook import WorkbookWriter
 from policy_engine.report import Provenance, build_report, describe_parameters
 from policy_engine.report_model import InputLine, ReportModel
 from policy_engine.report_rows import EMBEDDED_ROWS, TopRows
-from policy_engine.report_tables import RESCUE_FILES, TABLES, Tables
+from policy_engine.report_tables import FINDINGS, RESCUE_FILES, TABLES, OrderedFile, PieceMaker, Tables
 from policy_engine.runs import EvaluationRun
+from policy_engine.scratch import Scratch
 from policy_engine.staging import claim_name, draft_folder, held, is_draft, put_in_place, remove
+from policy_engine.workers import start_workers
 
 REPORT_FILES = ("report.html", *TABLES, "quarantine.csv", "summary.json", "manifest.json")
 """What a report folder holds, in the order in which it is put in place: the manifest says that the rest is there."""
@@ -123,39 +126,62 @@ def write_report(
     question = run.options.question
     with _staging(folder) as staging:
         top = TopRows(wanted.embed)
+        make = PieceMaker(
+            question.as_of, question.horizon, embed=wanted.embed, rescue=wanted.rescue is not None, whole=wanted.xlsx
+        )
         with (
-            Tables(staging, question.as_of, question.horizon, wanted.rescue) as tables,
+            Tables(staging, wanted.rescue) as tables,
             _workbook(staging, wanted.xlsx) as workbook,
         ):
-            for findings in reading(run.sources, run.chunks()):
-                top.take(findings, question.as_of)
-                tables.write(findings)
-                if workbook is not None:
-                    workbook.take(findings)
-            tables.finish()
+            for piece in reading(run.sources, run.made(make)):
+                top.add(piece.urgent, len(piece.lines.sizes))
+                tables.write(piece)
+                if workbook is not None and piece.findings is not None:
+                    workbook.take(piece.findings)
             if before_publishing is not None:
                 before_publishing(run)
-            quarantine = run.quarantine()
-            text = header_line(list(quarantine.columns)) + "".join(to_csv_lines(quarantine))
-            (staging / "quarantine.csv").write_bytes(to_bytes(text))
-            provenance = Provenance(
-                program_version=program_version,
-                inputs=input_lines(run),
-                findings_digest=_digest(staging / "findings.csv"),
-                parameters=describe_parameters(run.options, wanted.zone),
-                show_urls=wanted.show_urls,
-                zone=wanted.zone,
-            )
-            model = build_report(run, top, provenance)
-            if workbook is not None:
-                workbook.finish(model, quarantine)
-        names = {"report.html": "html", "summary.json": "json"} | ({"report.md": "markdown"} if wanted.markdown else {})
-        for name, format_name in names.items():
-            (staging / name).write_bytes(to_bytes(FORMATS[format_name](model)))
+            with _written_beside(tables.finish(), run) as written:
+                digests = tables.digests()
+                quarantine = run.quarantine()
+                text = header_line(list(quarantine.columns)) + "".join(to_csv_lines(quarantine))
+                (staging / "quarantine.csv").write_bytes(to_bytes(text))
+                provenance = Provenance(
+                    program_version=program_version,
+                    inputs=input_lines(run),
+                    findings_digest=digests[FINDINGS],
+                    parameters=describe_parameters(run.options, wanted.zone),
+                    show_urls=wanted.show_urls,
+                    zone=wanted.zone,
+                )
+                model = build_report(run, top, provenance)
+                if workbook is not None:
+                    workbook.finish(model, quarantine)
+                names = {"report.html": "html", "summary.json": "json"}
+                for name, format_name in (names | ({"report.md": "markdown"} if wanted.markdown else {})).items():
+                    (staging / name).write_bytes(to_bytes(FORMATS[format_name](model)))
+                digests.update(written)
         counts = {**tables.counts, "quarantine.csv": len(quarantine)}
-        (staging / "manifest.json").write_bytes(to_bytes(_manifest(run, model, staging, counts)))
+        (staging / "manifest.json").write_bytes(to_bytes(_manifest(run, model, staging, counts, digests)))
         _publish(staging, folder)
     return WrittenReport(folder, model)
+
+
+@contextmanager
+def _written_beside(files: list[OrderedFile], run: EvaluationRun) -> Iterator[Iterator[tuple[str, str]]]:
+    """Name and sha256 of each file, which another process writes in the meantime if the run may have several."""
+    # Where there is a mapper there are threads, and a process with threads is not to be copied.
+    if run.options.jobs == 1 or run.mapper is not None:
+        yield (found for place in range(len(files)) for found in _writing(files, place))
+        return
+    with Scratch(run.options.scratch) as scratch, start_workers(1, files, scratch) as workers:
+        results = workers.map(_writing, range(len(files)))
+        # To ask for the first one is what lets the work begin.
+        first = next(results)
+        yield (found for one in chain([first], results) for found in one)
+
+
+def _writing(files: list[OrderedFile], place: int) -> Iterator[tuple[str, str]]:
+    yield files[place].path.name, files[place].write()
 
 
 @contextmanager
@@ -296,13 +322,18 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _manifest(run: EvaluationRun, model: ReportModel, staging: Path, counts: dict[str, int]) -> str:
+def _manifest(
+    run: EvaluationRun, model: ReportModel, staging: Path, counts: dict[str, int], digests: dict[str, str]
+) -> str:
     """What the run was made from and what it made, for whoever has to defend a number later."""
     pack = run.pack
     outputs: dict[str, Any] = {}
     for name in (*REPORT_FILES, *EXTRA_FILES):
         if name != "manifest.json" and (staging / name).exists():
-            outputs[name] = {"sha256": _digest(staging / name), "size": (staging / name).stat().st_size}
+            outputs[name] = {
+                "sha256": digests.get(name) or _digest(staging / name),
+                "size": (staging / name).stat().st_size,
+            }
             if name in counts:
                 outputs[name]["rows"] = counts[name]
     manifest = {

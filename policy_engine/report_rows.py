@@ -43,66 +43,99 @@ Int64 = npt.NDArray[np.int64]
 _ALL, _CLOSING = "all", "closing"
 
 
-class TopRows:
+class UrgentRows:
     """
-    Keeps the most urgent findings while chunks pass by.
+    Chooses from chunks of findings the rows that may be among the most urgent ones of all.
 
     First comes what is at risk, the nearest deadline first; then what has any other date ahead (a deadline, the end
     of a link), the nearest first; then what has none, the newest first; last what is past its deadline, the latest
-    first. Of each verdict, and of closing windows, some rows are kept in any case. The asset id decides between
-    equals, so that the choice does not depend on how the findings were cut into chunks.
+    first. Of each verdict, and of closing windows, some rows are chosen in any case. The asset id decides between
+    equals, so that what `TopRows` keeps does not depend on how the findings were cut into chunks, nor on who chose.
     """
+
+    def __init__(self, limit: int = EMBEDDED_ROWS) -> None:
+        """Choose so that so many rows can be kept."""
+        self.limit = limit
+        self.reserved = min(_RESERVED_ROWS, limit // (2 * len(VERDICTS)))
+        # List -> keys of the first rows of all chunks so far, in order: what comes after the last one cannot enter.
+        self._best: dict[str, tuple[Int64, ...]] = {}
+
+    def choose(self, findings: pd.DataFrame, as_of: int) -> pd.DataFrame:
+        """Rows of one chunk of findings judged at `as_of` (ns), with what `TopRows` orders them by."""
+        tiers, instants = _urgency(findings, as_of)
+        ids = findings["asset_id"]
+        chosen = [self._candidates(_ALL, self.limit, np.arange(len(findings)), tiers, instants, ids)]
+        for verdict in VERDICTS:
+            of_verdict = np.flatnonzero((findings["verdict"] == str(verdict)).to_numpy(bool))
+            chosen.append(self._candidates(str(verdict), self.reserved, of_verdict, tiers, instants, ids))
+        closes = _ascending(nanoseconds(findings["operation_closes_earliest"]))
+        closing = np.flatnonzero((findings["operation_verdict"] == "closing").to_numpy(bool))
+        chosen.append(self._candidates(_CLOSING, self.reserved, closing, np.zeros_like(closes), closes, ids))
+        rows = np.unique(np.concatenate(chosen))
+        frame = findings[[name for name in findings.columns if name in _NEEDED]].iloc[rows]
+        return frame.assign(row=rows, _tier=tiers[rows], _instant=instants[rows], _closes=closes[rows])
+
+    def _candidates(
+        self, name: str, limit: int, rows: npt.NDArray[np.intp], tiers: Int64, instants: Int64, ids: pd.Series[Any]
+    ) -> npt.NDArray[np.intp]:
+        """Rows that may enter a list: with those that tie with the last one, since the asset id decides."""
+        best = self._best.get(name)
+        rows = _up_to(best, limit, rows, tiers, instants)
+        if not len(rows):
+            return rows
+        # The ids tell a chunk that comes again, to a worker that does its work a second time: it counts once.
+        numbers = pd.util.hash_array(ids.iloc[rows].to_numpy(object), categorize=False).view(np.int64)
+        keys: tuple[Int64, ...] = (tiers[rows], instants[rows], numbers)
+        if best is not None:
+            keys = tuple(np.concatenate(pair) for pair in zip(best, keys, strict=True))
+        order = np.lexsort(keys[::-1])
+        is_new = np.any([key[order[1:]] != key[order[:-1]] for key in keys], axis=0)
+        first = np.concatenate([order[:1], order[1:][is_new]])[:limit]
+        self._best[name] = tuple(key[first] for key in keys)
+        return _up_to(self._best[name], limit, rows, tiers, instants)
+
+
+def _up_to(
+    best: tuple[Int64, ...] | None, limit: int, rows: npt.NDArray[np.intp], tiers: Int64, instants: Int64
+) -> npt.NDArray[np.intp]:
+    """The rows that do not come after the last one of a list that is full."""
+    if not limit:
+        return rows[:0]
+    if best is None or len(best[0]) < limit:
+        return rows
+    tier, instant = int(best[0][-1]), int(best[1][-1])
+    found: npt.NDArray[np.intp] = rows[(tiers[rows] < tier) | ((tiers[rows] == tier) & (instants[rows] <= instant))]
+    return found
+
+
+class TopRows:
+    """Keeps the most urgent findings of those that `UrgentRows` chose, chunk by chunk."""
 
     def __init__(self, limit: int = EMBEDDED_ROWS) -> None:
         """Keep so many rows."""
         self.limit = limit
-        self._reserved = min(_RESERVED_ROWS, limit // (2 * len(VERDICTS)))
+        self._urgent = UrgentRows(limit)
+        self._reserved = self._urgent.reserved
         self._seen = 0
         self._parts: list[pd.DataFrame] = []
         self._pending = 0
-        # List -> keys of its last row, once it is full: what comes after them cannot enter.
-        self._bounds: dict[str, tuple[int, int]] = {}
 
     def take(self, findings: pd.DataFrame, as_of: int) -> None:
         """Look at one chunk of findings judged at `as_of` (ns)."""
-        tiers, instants = _urgency(findings, as_of)
-        candidates = [self._candidates(_ALL, self.limit, np.arange(len(findings)), tiers, instants)]
-        for verdict in VERDICTS:
-            of_verdict = np.flatnonzero((findings["verdict"] == str(verdict)).to_numpy(bool))
-            candidates.append(self._candidates(str(verdict), self._reserved, of_verdict, tiers, instants))
-        closes = _ascending(nanoseconds(findings["operation_closes_earliest"]))
-        closing = np.flatnonzero((findings["operation_verdict"] == "closing").to_numpy(bool))
-        candidates.append(self._candidates(_CLOSING, self._reserved, closing, np.zeros_like(closes), closes))
-        rows = np.unique(np.concatenate(candidates))
-        if len(rows):
-            chosen = findings[[name for name in findings.columns if name in _NEEDED]].iloc[rows]
+        self.add(self._urgent.choose(findings, as_of), len(findings))
+
+    def add(self, chosen: pd.DataFrame, rows: int) -> None:
+        """Take what was chosen from a chunk of so many rows."""
+        if len(chosen):
             # Plain columns, so that chunks with other categories can be put together.
-            kinds = chosen.dtypes
-            chosen = chosen.astype(
-                {name: "object" for name, kind in kinds.items() if isinstance(kind, pd.CategoricalDtype)}
-            )
+            plain = {name: "object" for name, kind in chosen.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}
             # The heading of the CSV is its row 1.
-            keys = {"row": rows + self._seen + 2, "_tier": tiers[rows], "_instant": instants[rows]}
-            self._parts.append(chosen.assign(**keys, _closes=closes[rows]))
-            self._pending += len(rows)
-        self._seen += len(findings)
+            self._parts.append(chosen.astype(plain).assign(row=chosen["row"] + self._seen + 2))
+            self._pending += len(chosen)
+        self._seen += rows
         # Sorting once in a while and not for every chunk keeps the cost per row even.
         if self._pending > max(self.limit, 4096):
             self._compact()
-
-    def _candidates(
-        self, name: str, limit: int, rows: npt.NDArray[np.intp], tiers: Int64, instants: Int64
-    ) -> npt.NDArray[np.intp]:
-        """Rows that may enter a list: with those that tie with the last one, since the asset id decides."""
-        if name in self._bounds:
-            tier, instant = self._bounds[name]
-            rows = rows[(tiers[rows] < tier) | ((tiers[rows] == tier) & (instants[rows] <= instant))]
-        if len(rows) <= limit or not limit:
-            return rows if limit else rows[:0]
-        rows = rows[np.lexsort((instants[rows], tiers[rows]))]
-        last = rows[limit - 1]
-        ties = (tiers[rows] == tiers[last]) & (instants[rows] == instants[last])
-        return rows[: int(np.flatnonzero(ties)[-1]) + 1]
 
     def _compact(self) -> tuple[pd.DataFrame, dict[str, npt.NDArray[np.intp]]]:
         """Drop what is in no list any more; returns the rows by urgency and, per list, where its rows stand."""
@@ -112,11 +145,6 @@ class TopRows:
             places[str(verdict)] = np.flatnonzero((frame["verdict"] == str(verdict)).to_numpy(bool))[: self._reserved]
         closing = frame[frame["operation_verdict"] == "closing"].sort_values(["_closes", "asset_id"], kind="stable")
         places[_CLOSING] = closing.index.to_numpy(np.intp)[: self._reserved]
-        for name, rows in places.items():
-            if len(rows) and len(rows) == (self.limit if name == _ALL else self._reserved):
-                last = frame.iloc[rows[-1]]
-                keys = (0, last["_closes"]) if name == _CLOSING else (last["_tier"], last["_instant"])
-                self._bounds[name] = int(keys[0]), int(keys[1])
         self._parts, self._pending = [frame.iloc[np.unique(np.concatenate(list(places.values())))]], 0
         return frame, places
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,7 @@ from policy_engine.sizes import Sizes
 from policy_engine.totals import FindingTotals, count_findings
 from policy_engine.workers import start_workers
 
+T = TypeVar("T")
 Keys = np.ndarray[Any, np.dtype[np.uint64]]
 Found = tuple[Keys, int]
 """Checksums of the task ids of a unit, and the number of its lines."""
@@ -159,17 +160,23 @@ class EvaluationRun:
 
     def chunks(self) -> Iterator[pd.DataFrame]:
         """Yield frames of findings; after the last one `totals` is complete and has been checked."""
+        return self.made(_as_it_is)
+
+    def made(self, make: Callable[[pd.DataFrame], T]) -> Iterator[T]:
+        """
+        Yield what `make` makes of each frame of findings, in the place of the frame; none of them has no rows.
+
+        Whoever has judged a frame calls it, so it is copied to other processes and sees some of the frames, in order.
+        """
         with _patient_collector():
-            yield from self._frames(_Work(self._reader, self.pack, self.sources, self.options))
+            yield from self._results(_Work(self._reader, self.pack, self.sources, self.options, make))
         self.totals.check()
 
     def asset_chunks(self) -> Iterator[pd.DataFrame]:
         """Yield frames of assets that nobody has judged yet; the totals then hold no findings."""
-        work = _Work(self._reader, self.pack, self.sources, self.options)
-        work.assets_only = True
-        yield from self._frames(work)
+        yield from self._results(_Work(self._reader, self.pack, self.sources, self.options))
 
-    def _frames(self, work: _Work) -> Iterator[pd.DataFrame]:
+    def _results(self, work: _Work) -> Iterator[Any]:
         with unchanged(self.sources), Scratch(self.options.scratch) as scratch:
             units = plan_units(self.sources, self.options.sizes.unit)
             if self.mapper is not None:
@@ -233,22 +240,22 @@ class EvaluationRun:
         if self.watch is not None:
             self.watch(Progress(stage, done, total, records))
 
-    def _collect(self, parts: Iterable[_Part], work: _Work, scratch: Scratch) -> Iterator[pd.DataFrame]:
+    def _collect(self, parts: Iterable[_Part], work: _Work, scratch: Scratch) -> Iterator[Any]:
         with closing(WaitingRecords(scratch, self.options.sizes.waiting)) as waiting:
             for part in parts:
                 self.totals.add(part.totals)
                 if part.waiting is not None:
                     waiting.add(part.waiting)
-                if len(part.findings):
-                    yield part.findings
+                if part.made is not None:
+                    yield part.made
             done = 0
             for records in waiting.groups(self.options.sizes.merged):
                 merged, away = merge_records([records], self._reader.names)
                 part = work.judge(merged, Seen())
                 self.totals.add(part.totals)
                 self.totals.merged += away
-                if len(part.findings):
-                    yield part.findings
+                if part.made is not None:
+                    yield part.made
                 done += len(records)
                 self._tell("merging", done, len(waiting), done)
 
@@ -264,7 +271,8 @@ class EvaluationRun:
 
 @dataclass(frozen=True)
 class _Part:
-    findings: pd.DataFrame
+    made: Any
+    """What was made of the findings; None where there are none."""
     totals: Totals
     waiting: Batch | None
     """Records whose task id occurs again somewhere, to be merged when all is read."""
@@ -273,11 +281,19 @@ class _Part:
 class _Work:
     """What one process needs to read and judge units; the same object serves one process and many."""
 
-    def __init__(self, reader: HistoryReader, pack: RulePack, sources: tuple[Source, ...], options: RunOptions) -> None:
+    def __init__(
+        self,
+        reader: HistoryReader,
+        pack: RulePack,
+        sources: tuple[Source, ...],
+        options: RunOptions,
+        make: Callable[[pd.DataFrame], Any] | None = None,
+    ) -> None:
         self.reader = reader
         self.duplicates: Keys = np.empty(0, np.uint64)
         """Checksums of task ids that occur more than once, ascending."""
-        self.assets_only = False
+        self._make = make
+        """What is made of a frame of findings; without it nobody judges, and assets are what is made."""
         self._evaluator = Evaluator(pack, options.question, options.known_on)
         self._maker = AssetMaker(pack, sources, options.question.as_of, options.period)
         self._as_of = options.question.as_of
@@ -305,10 +321,15 @@ class _Work:
 
     def judge(self, tasks: Batch, seen: Seen) -> _Part:
         assets, task_totals = self._maker.make(tasks)
-        if self.assets_only:
-            return _Part(assets, Totals(seen, task_totals), None)
+        if self._make is None:
+            return _Part(assets if len(assets) else None, Totals(seen, task_totals), None)
         findings, marks = self._marker.mark(self._evaluator.judge_chunk(assets))
-        return _Part(findings, Totals(seen, task_totals, count_findings(findings, self._as_of), marks), None)
+        totals = Totals(seen, task_totals, count_findings(findings, self._as_of), marks)
+        return _Part(self._make(findings) if len(findings) else None, totals, None)
+
+
+def _as_it_is(findings: pd.DataFrame) -> pd.DataFrame:
+    return findings
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
+import multiprocessing
 import os
 import re
 import time
@@ -27,6 +29,7 @@ from policy_engine.report import CSV_OF
 from policy_engine.report_folder import REPORT_FILES
 from policy_engine.report_rows import TopRows
 from policy_engine.resources import bundled
+from policy_engine.sorted_lines import SortedLines
 
 POINTS_PER_USD = 10_000_000
 
@@ -434,7 +437,7 @@ def _breaking_the_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "break_it",
     [
-        _breaking(TopRows, "take"),
+        _breaking(TopRows, "add"),
         _breaking(report_folder.Tables, "write"),
         _breaking(report_folder, "input_lines"),
         _breaking(report_folder, "build_report"),
@@ -532,17 +535,36 @@ def test_file_that_changes_is_refused(change: str, tmp_path: Path, monkeypatch: 
     A history that is written or moved while it is read gets no report: its digest would be of other bytes.
     """
     path = write_lines(tmp_path / "h.jsonl", [task()])
-    take = TopRows.take
+    add = TopRows.add
 
-    def change_it(self: TopRows, findings: Any, as_of: int) -> None:
+    def change_it(self: TopRows, chosen: Any, rows: int) -> None:
         if change == "grows":
             write_lines(path, [task(), task("t-2")])
         else:
             path.unlink()
-        take(self, findings, as_of)
+        add(self, chosen, rows)
 
-    monkeypatch.setattr(TopRows, "take", change_it)
+    monkeypatch.setattr(TopRows, "add", change_it)
     done = policy_engine("report", path, "--as-of", AS_OF, "-o", tmp_path / "report")
     assert done.code == 4
     assert "h.jsonl:1:1: error[input-changed]: the file was changed while it was read" in done.err
     assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_is_ordered_is_refused_like_the_rest(jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A disk that is full when the ordered tables are written, by whichever process, is said in one sentence; nothing is
+    left, and no process.
+    """
+
+    def full(self: SortedLines, source: Path, stream: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "report" / "save_now.csv"))
+
+    path = write_lines(tmp_path / "h.jsonl", [task()])
+    monkeypatch.setattr(SortedLines, "copy", full)
+    done = policy_engine("report", path, "--as-of", AS_OF, "--jobs", jobs, "-o", tmp_path / "report")
+    assert done.code == 2
+    assert "error[no-room]: the disk is full" in done.err
+    assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
+    assert multiprocessing.active_children() == []

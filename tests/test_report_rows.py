@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from policy_engine.api import evaluate_history
 from policy_engine.columns import VERDICTS
 from policy_engine.periods import parse_instant
-from policy_engine.report_rows import TopRows, file_rows, make_rows
+from policy_engine.report_rows import TopRows, UrgentRows, file_rows, make_rows
 from policy_engine.words import instant_text
 
 INSTANT = parse_instant(AS_OF)
@@ -77,6 +77,38 @@ def test_chunks_do_not_matter(seed: int, parts: int, limit: int, findings: pd.Da
         top.take(findings.iloc[order[part_of[order] == part]], INSTANT)
     frame = top.frame()
     assert ([] if frame is None else frame["asset_id"].tolist()) == most_urgent(findings, limit)
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**32 - 1), choosers=st.integers(1, 3), limit=st.sampled_from([0, 1, 30, 120, 1000]))
+def test_who_chooses_does_not_matter(seed: int, choosers: int, limit: int, findings: pd.DataFrame) -> None:
+    """
+    Several processes that each see some chunks choose the same rows as one that sees all, also where one of them does
+    a chunk a second time.
+    """
+    random = np.random.default_rng(seed)
+    urgent = [UrgentRows(limit) for _ in range(choosers)]
+    top = TopRows(limit)
+    for chunk in np.array_split(np.arange(len(findings)), 7):
+        part, by = findings.iloc[chunk], urgent[random.integers(choosers)]
+        for _ in range(random.integers(1, 4)):
+            chosen = by.choose(part, INSTANT)
+        top.add(chosen, len(part))
+    frame = top.frame()
+    assert ([] if frame is None else frame["asset_id"].tolist()) == most_urgent(findings, limit)
+    assert frame is None or findings["asset_id"].iloc[frame["row"] - 2].tolist() == frame["asset_id"].tolist()
+
+
+def test_little_is_chosen_once_the_best_are_known(findings: pd.DataFrame) -> None:
+    """
+    What cannot be among the most urgent rows after those of earlier chunks is not chosen, so that it goes nowhere.
+    """
+    by_urgency = findings.set_index("asset_id", drop=False).loc[most_urgent(findings, len(findings))]
+    urgent = UrgentRows(24)
+    assert len(urgent.choose(by_urgency.head(len(findings) // 2), INSTANT)) >= 24
+    later = by_urgency.tail(len(findings) // 2)
+    reserved = sum(min(2, count) for count in later["verdict"].value_counts().tolist())
+    assert len(urgent.choose(later[later["verdict"] == "vendor_cdn"], INSTANT)) <= reserved + 2
 
 
 def test_what_is_held_is_bounded(findings: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,6 +232,23 @@ def test_a_run_leaves_no_folder(folder: Path, tmp_path: Path, jobs: int) -> None
     assert multiprocessing.active_children() == []
 
 
+def rows_and_process(findings: pd.DataFrame) -> tuple[int, str, int]:
+    """What a run is asked to make of a chunk: its rows, its first asset, and the process that made it."""
+    return len(findings), str(findings["asset_id"].iloc[0]), os.getpid()
+
+
+def test_what_is_made_of_chunks_is_made_where_they_are_judged(folder: Path) -> None:
+    """Chunks come as what was made of them, in order, by the processes that judged them; merged ones by this one."""
+    sources = find_sources([str(folder)]).sources
+    made = [
+        list(EvaluationRun(sources, pack(), RunOptions(QUESTION, jobs=jobs, sizes=SMALL)).made(rows_and_process))
+        for jobs in (1, 2)
+    ]
+    assert [one[:2] for one in made[0]] == [one[:2] for one in made[1]]
+    assert {process for _, _, process in made[0]} == {os.getpid()}
+    assert len({process for _, _, process in made[1]}) == 3
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_progress_goes_from_nothing_to_all(folder: Path, jobs: int) -> None:
     """Each stage goes forward only and ends with all bytes; what is told of records are those that were read."""

@@ -175,8 +175,8 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
     with make_run(history, given, output) as run:
         with whole_file(output) as stream, progress_of(run, output):
             writer = make_writer(stream)
-            for findings in reading(run.sources, run.chunks()):
-                writer.write(findings)
+            for made in reading(run.sources, run.made(writer.make)):
+                writer.write(made)
             writer.close()
             refuse_unusable(run, given["max_age"])
         totals = run.totals

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.columns import FINDING_COLUMNS, TIME_COLUMNS
-from policy_engine.csv_columns import csv_lines
+from policy_engine.csv_columns import CsvLines, csv_lines
 from policy_engine.csv_text import format_times, header_line, to_bytes
 from policy_engine.frames import nanoseconds
 from policy_engine.problems import Problem, UsageProblem
@@ -26,10 +26,14 @@ _LINE_BREAKS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
 
 
 class TableWriter(Protocol):
-    """Takes frames of findings and writes them in order."""
+    """Writes what it has made of frames of findings, in order."""
 
-    def write(self, findings: pd.DataFrame) -> None:
-        """Write a chunk."""
+    @staticmethod
+    def make(findings: pd.DataFrame) -> Any:
+        """Make of a chunk what is to be written, wherever the chunk is."""
+
+    def write(self, made: Any) -> None:
+        """Write it."""
 
     def close(self) -> None:
         """Write what remains; the stream itself stays the caller's."""
@@ -43,9 +47,14 @@ class CsvTable:
         self._stream = stream
         stream.write(header_line(FINDING_COLUMNS).encode())
 
-    def write(self, findings: pd.DataFrame) -> None:
-        """Write a chunk."""
-        self._stream.write(csv_lines(findings).data)
+    @staticmethod
+    def make(findings: pd.DataFrame) -> CsvLines:
+        """Make the lines of a chunk."""
+        return csv_lines(findings)
+
+    def write(self, made: CsvLines) -> None:
+        """Write them."""
+        self._stream.write(made.data)
 
     def close(self) -> None:
         """Nothing remains."""
@@ -58,14 +67,18 @@ class JsonLinesTable:
         """Keep the stream."""
         self._stream = stream
 
-    def write(self, findings: pd.DataFrame) -> None:
-        """Write a chunk."""
+    @staticmethod
+    def make(findings: pd.DataFrame) -> bytes:
+        """Make the lines of a chunk."""
         columns = [_json_values(findings[name]) for name in FINDING_COLUMNS]
         encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
         lines = [encode(dict(zip(FINDING_COLUMNS, row, strict=True))) for row in zip(*columns, strict=True)]
-        if lines:
-            text = "\n".join(lines) + "\n"
-            self._stream.write(to_bytes(text if text.isascii() else text.translate(_LINE_BREAKS)))
+        text = "".join([line + "\n" for line in lines])
+        return to_bytes(text if text.isascii() else text.translate(_LINE_BREAKS))
+
+    def write(self, made: bytes) -> None:
+        """Write them."""
+        self._stream.write(made)
 
     def close(self) -> None:
         """Nothing remains."""
@@ -103,9 +116,14 @@ class ParquetTable:
             write_statistics=[name for name in FINDING_COLUMNS if name not in _IDS], write_batch_size=_ROWS_AT_A_TIME,
         )  # fmt: skip
 
-    def write(self, findings: pd.DataFrame) -> None:
+    @staticmethod
+    def make(findings: pd.DataFrame) -> pd.DataFrame:
+        """A chunk is written as it is."""
+        return findings
+
+    def write(self, made: pd.DataFrame) -> None:
         """Write a chunk as a row group."""
-        columns = [self._column(findings[field.name], field.type) for field in self._schema]
+        columns = [self._column(made[field.name], field.type) for field in self._schema]
         self._writer.write_table(self._pa.Table.from_arrays(columns, schema=self._schema))
 
     def _column(self, column: pd.Series[Any], kind: Any) -> Any:

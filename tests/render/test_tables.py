@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def written(ending: str, chunks: list[pd.DataFrame]) -> bytes:
     stream = io.BytesIO()
     writer = WRITERS[ending](stream)
     for chunk in chunks:
-        writer.write(chunk)
+        writer.write(pickle.loads(pickle.dumps(writer.make(chunk), 5)))  # noqa: S301 - as between processes
     writer.close()
     assert not stream.closed
     return stream.getvalue()
