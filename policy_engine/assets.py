@@ -178,7 +178,7 @@ class AssetMaker:
             chosen = group.tolist()
             service = batch.service
             take(group, find_flat(self.kinds, [service[row] for row in chosen], [output[row] for row in chosen]))
-        is_text = np.array([type(one) is bytes for one in output], bool)
+        is_text = np.array([type(one) is bytes for one in output])
         services, names = coded(batch.service)
         codes = np.where(is_text[rows], services[rows], -1)
         order = np.argsort(codes, kind="stable")
@@ -198,17 +198,15 @@ class AssetMaker:
 
     def _points(self, batch: Batch, totals: TaskTotals) -> Int64:
         """Points per task: what completed tasks consumed, in units that have a dollar value."""
-        count = len(batch)
-        units: list[str | None] = batch.unit
-        if batch.share.count(None) != count:
-            stated = list(zip(batch.consume, batch.share, units, strict=True))
-            amounts = np.array([(share if one is None else one) or 0 for one, share, _ in stated], np.int64)
+        spent, units = batch.consume, batch.unit
+        if batch.share.count(None) != len(batch):
+            stated = list(zip(spent, batch.share, units, strict=True))
+            spent = [share if one is None else one for one, share, _ in stated]
             units = [unit or "point" if one is None and share is not None else unit for one, share, unit in stated]
-        else:
-            amounts = np.array([one or 0 for one in batch.consume], np.int64)
+        amounts = np.array([one or 0 for one in spent], np.int64)
         amounts[np.array(batch.state) != _COMPLETED] = 0
         codes, words = coded(units)
-        priced = np.array([*(word in self._priced for word in words), False], bool)[codes]
+        priced = np.array([*(word in self._priced for word in words), False])[codes]
         for row in np.flatnonzero(~priced & (amounts > 0)).tolist():
             name = units[row] or "not stated"
             amount, tasks = totals.other_units.get(name, (0, 0))
@@ -279,7 +277,7 @@ class AssetMaker:
             "completion_bound": utc_times(batch.bound[index]),
             "link_expires_at": utc_times(link_expires),
             "expected": site < 0,
-            "facts_conflict": np.array([one.is_conflicting for one in facts], bool)[kind],
+            "facts_conflict": np.array([one.is_conflicting for one in facts])[kind],
             "points": pd.array(points),
             "cost_usd": pd.array(points / rate),
             "account_id": category_of(batch.account_id, index),
@@ -305,7 +303,7 @@ class AssetMaker:
     def _source_texts(self, batch: Batch, index: Int64) -> Any:
         """Where the records of each asset's task stand: `file:line`, `file#record`, several joined by `; `."""
         names, also = self._sources, batch.also
-        lines = np.array(batch.line, np.int64)
+        lines = np.array(batch.line)
         if not also and len(set(batch.file)) == 1 and not any(batch.item) and lines.all():
             return joined_texts(([f"{names[batch.file[0]]}:"], index * 0), (lines, index))
         places = [
@@ -375,7 +373,7 @@ def _accounts(batch: Batch, index: npt.NDArray[np.intp]) -> Any:
         told.append([*words, None])
         mixed = mixed * len(told[-1]) + codes % len(told[-1])
     combined = itertools.product(*told)
-    account = np.array([_account_code(*facts) for facts in combined], np.int8)[mixed]
+    account = np.array([_account_code(*facts) for facts in combined])[mixed]
     return categorical(account[index], list(ACCOUNTS))
 
 
@@ -390,5 +388,5 @@ def _account_code(account: str | None, pool: bool | None, mode: str | None) -> i
 def _by_place(values: Sequence[str | None], places: npt.NDArray[np.intp]) -> Any:
     """A categorical column of the values at places; None, "" and the place -1 are missing."""
     words: dict[str, int] = {}
-    lookup = np.array([*(words.setdefault(value, len(words)) if value else -1 for value in values), -1], np.int32)
+    lookup = np.array([*(words.setdefault(value, len(words)) if value else -1 for value in values), -1])
     return categorical(lookup[places], list(words))

@@ -190,7 +190,7 @@ class Evaluator:
             domains.append(folded)
         size = int(np.prod([len(domain) for domain in domains], dtype=object))
         if size <= 4_000_000:
-            present = np.flatnonzero(np.bincount(mixed, minlength=size)) if rows else np.empty(0, np.int64)
+            present = np.flatnonzero(np.bincount(mixed, minlength=size))
             inverse = np.zeros(size, np.int32)
             inverse[present] = np.arange(len(present), dtype=np.int32)
             compact = inverse[mixed]
@@ -208,8 +208,6 @@ class Evaluator:
             per.has_operations[row] = bool(service.operations)
             per.declared[row] = service.id in self._declared
             per.service[row] = service.id
-        if not rows:
-            return np.zeros(0, np.int32), np.zeros(0, bool), per
         return ids[compact], is_known[compact], per
 
     def _reasons(

@@ -89,7 +89,6 @@ def settle(leaves: Leaves, rows: Rows, leaf: Rows, column: UrlColumn, odd: Bool)
         order = np.argsort(keys, kind="stable")
         equal = np.flatnonzero(keys[order][1:] == keys[order][:-1])
         odd[rows[compared[order[equal]]]] = True
-        odd[rows[compared[order[equal + 1]]]] = True
     used = ~odd[rows]
     files = np.flatnonzero(used & (what == FILE))
     files = files[np.lexsort((files, rank[files], rows[files]))]

@@ -68,11 +68,10 @@ class OutputColumns:
     def find(self, texts: Sequence[bytes]) -> FoundFiles:
         """The files of outputs given as JSON (objects, lists or null)."""
         together = b"\n".join(texts)
-        outputs, left = self._decode(together, texts)
+        outputs = self._decode(together, texts)
         found = _Addresses()
         self._flatten(self._root, outputs, np.arange(len(texts), dtype=np.int64), found)
         odd = np.zeros(len(texts), bool)
-        odd[left] = True
         sizes = [len(column) for column in found.texts]
         rows = np.concatenate([*found.rows, np.empty(0, np.int64)])
         leaf = np.repeat(np.array(found.leaves, np.int64), sizes)
@@ -83,20 +82,19 @@ class OutputColumns:
             odd[rows[~np.fromiter(map(is_plain_url, urls), bool, len(urls))]] = True
         return settle(self._leaves, rows, leaf, column, odd)
 
-    def _decode(self, together: bytes, texts: Sequence[bytes]) -> tuple[list[Any], list[int]]:
+    def _decode(self, together: bytes, texts: Sequence[bytes]) -> list[Any]:
+        """The outputs in the catalog's shape; None where one has another, so that nothing is found in it."""
         try:
-            return self._decoder.decode_lines(together), []
+            return self._decoder.decode_lines(together)
         except STRICT_ERRORS:
             pass
         outputs: list[Any] = []
-        left = []
-        for row, text in enumerate(texts):
+        for text in texts:
             try:
                 outputs.append(self._decoder.decode(text))
             except STRICT_ERRORS:
                 outputs.append(None)
-                left.append(row)
-        return outputs, left
+        return outputs
 
     def _flatten(self, node: Node, values: Sequence[Any], rows: Rows, found: _Addresses) -> None:
         """Collect the texts at the leaves below a node; `values` and `rows` are parallel."""
@@ -153,9 +151,7 @@ def _by_type(values: Sequence[Any], rows: Rows) -> Iterator[tuple[type, Sequence
 
 def _shape(node: Node) -> Any:
     """The msgspec type of what may stand at a node; anything else is left to the general way."""
-    shape: Any = None
-    if node.leaf is not None:
-        shape = shape | str if shape is not None else str | None
+    shape: Any = None if node.leaf is None else str | None
     if node.element is not None:
         shape = list[_shape(node.element)] | shape  # type: ignore[misc]
     if node.any_key is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,13 @@ from hypothesis import strategies as st
 from strategies import pack as made_up_pack
 from strategies import service as made_up_service
 
+from policy_engine import assets as assets_module
 from policy_engine.assets import AssetMaker, Period, TaskTotals, expected_outputs, place
 from policy_engine.columns import WITHOUT_ASSET_REASONS
 from policy_engine.history import Batch, ServiceNames, merge_records
 from policy_engine.history.records import RecordReader
 from policy_engine.history.sources import Source
+from policy_engine.outputs import FileKinds, TaskFiles
 from policy_engine.periods import MAX_INSTANT, parse_instant
 
 AS_OF = parse_instant("2026-01-08T00:00:00Z")
@@ -55,11 +58,16 @@ def make(*records: Record, as_of: int = AS_OF, period: Period | None = None) -> 
     return assets_of(merged, as_of, period)
 
 
-def make_plain(*records: Record, as_of: int = AS_OF, period: Period | None = None) -> tuple[pd.DataFrame, TaskTotals]:
-    """The assets of records that need no merging and whose outputs are still text, as blocks of plain tasks bring."""
+def plain_batch_of(*records: Record) -> Batch:
+    """Records that need no merging and whose outputs are still text, as blocks of plain tasks bring."""
     batch = batch_of(*records)
     batch.output = [msgspec.json.encode(one) if isinstance(one, (dict, list)) and one else one for one in batch.output]
-    return assets_of(batch, as_of, period)
+    return batch
+
+
+def make_plain(*records: Record, as_of: int = AS_OF, period: Period | None = None) -> tuple[pd.DataFrame, TaskTotals]:
+    """The assets of such records."""
+    return assets_of(plain_batch_of(*records), as_of, period)
 
 
 def service_of(model: str) -> str:
@@ -126,6 +134,7 @@ def test_expected_outputs_of_every_service() -> None:
 def test_nothing_is_expected_where_the_catalog_says_nothing() -> None:
     """Of a service whose catalog does not say what a finished task leaves, no file is expected."""
     made = made_up_pack([made_up_service("flux")], [])
+    assert expected_outputs(made.catalog.services[0], None) is None
     assets, totals = AssetMaker(made, (Source("made-up", "made-up", "json", "", 0),), AS_OF).make(
         batch_of(history_row("a"), history_row("b"))
     )
@@ -263,6 +272,54 @@ def test_the_way_in_which_outputs_are_read_changes_nothing() -> None:
     for _, part in alone:
         summed.add(part)
     assert summed == counted
+
+
+def test_each_service_is_read_by_its_own_paths() -> None:
+    """Where two services list one path for different files, many outputs read together are told apart all the same."""
+    output = {"image_urls": [IMAGE]}
+    records = [task(f"{at:02d}", model, output=output) for at in range(30) for model in ("seedream", "mj")]
+    assets, _ = make_plain(*records)
+    found = list(zip(assets["service"], assets["role"], strict=True))
+    assert found == [("seedream", "main"), ("midjourney", "vendor_copy")] * 30
+
+
+def test_many_outputs_are_not_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many outputs of a service those at listed paths are read together, and blank ones are not searched at all."""
+    alone: list[object] = []
+    files_of = FileKinds.files_of
+
+    def read_alone(kinds: FileKinds, service: str | None, output: object) -> TaskFiles:
+        alone.append(output)
+        return files_of(kinds, service, output)
+
+    monkeypatch.setattr(FileKinds, "files_of", read_alone)
+    usual = [make_one(f"{at:02d}") for at in range(30) for make_one in (task, kling)]
+    blank = [task(f"b-{at}", output={"image_url": ""}) for at in range(3)]
+    make_plain(*usual, *blank, task("u", output={"elsewhere": IMAGE}))
+    assert alone == [msgspec.json.encode({"elsewhere": IMAGE})]
+
+
+def test_what_the_catalog_says_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shape of a service's outputs and what its tasks leave are worked out once, however many chunks follow."""
+    calls: Counter[str] = Counter()
+
+    def count(name: str) -> None:
+        known = getattr(assets_module, name)
+
+        def call(*given: Any) -> Any:
+            calls[name] += 1
+            return known(*given)
+
+        monkeypatch.setattr(assets_module, name, call)
+
+    count("OutputColumns")
+    count("expected_outputs")
+    maker = AssetMaker(pack(), (Source("made-up", "made-up", "json", "", 0),), AS_OF)
+    for _ in range(2):
+        rows = [history_row(f"r-{at}", "kling", action="video_generation") for at in range(2)]
+        assets, _ = maker.make(plain_batch_of(*(task(f"{at:02d}") for at in range(30)), *rows))
+        assert len(assets) == 30 + 2 * 2
+    assert calls == {"OutputColumns": 1, "expected_outputs": 1}
 
 
 @pytest.mark.parametrize(
@@ -461,6 +518,25 @@ def test_sources_of_records_in_several_files() -> None:
     sources = tuple(Source(name, name, "json", "", 0) for name in ("x.json", "y.json"))
     assets, _ = AssetMaker(pack(), sources, AS_OF).make(batch)
     assert assets["source"].tolist() == ["x.json:3", "y.json#2; x.json:7; y.json#9", "y.json:5#6", "x.json"]
+
+
+@pytest.mark.parametrize(
+    ("files", "items", "expected"),
+    [
+        ([0, 0], [0, 0], ["x.json:3", "x.json:4"]),
+        ([1, 1], [0, 0], ["y.json:3", "y.json:4"]),
+        ([0, 1], [0, 0], ["x.json:3", "y.json:4"]),
+        ([0, 0], [5, 6], ["x.json:3#5", "x.json:4#6"]),
+        ([0, 0], [0, 6], ["x.json:3", "x.json:4#6"]),
+    ],
+)
+def test_sources_of_single_records(files: list[int], items: list[int], expected: list[str]) -> None:
+    """Each asset names the file and the line of its record, and its number where a line holds several."""
+    batch = batch_of(task("a"), task("b"))
+    batch.file, batch.line, batch.item = files, [3, 4], items
+    sources = tuple(Source(name, name, "json", "", 0) for name in ("x.json", "y.json"))
+    assets, _ = AssetMaker(pack(), sources, AS_OF).make(batch)
+    assert assets["source"].tolist() == expected
 
 
 # --- Identity and places ---------------------------------------------------------------------------------

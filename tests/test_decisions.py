@@ -33,11 +33,11 @@ from strategies import (
     version,
 )
 
-from policy_engine.columns import FINDING_COLUMNS, StorageLocation
+from policy_engine.columns import FINDING_COLUMNS, TIME_COLUMNS, StorageLocation
 from policy_engine.decision_table import DecisionTable
 from policy_engine.evaluation import Evaluator, Question, RowQuestions, evaluate
 from policy_engine.model import OperationWindow, RulePack
-from policy_engine.periods import DAY, HOUR, MAX_INSTANT, SECOND
+from policy_engine.periods import DAY, HOUR, MAX_INSTANT, SECOND, parse_instant
 from policy_engine.problems import PackInvalid, SourceSpan
 from policy_engine.timelines import in_force
 
@@ -320,6 +320,54 @@ def test_links_tell_their_host_their_owner_and_their_end() -> None:
     assert [plain(one) for one in found["host_owner"]] == ["platform", "vendor", None, None]
     assert [plain(one) for one in found["link_expires_at"]] == [1_772_323_200 * SECOND, None, None, None]
     assert found["evidence"].tolist() == ["agrees", "conflicts", "none", "none"]
+
+
+@pytest.mark.parametrize("given", [{"url_host": "h"}, {"host_owner": "o"}, {"link_expires_at": 5}])
+def test_what_a_frame_says_of_a_link_is_not_read_off_it(given: dict[str, Any]) -> None:
+    """
+    Host, owner and end of a link that a frame brings stay; the others are read off the address, row by row, whatever
+    the frame's index, and have their types also where no address tells any.
+    """
+    urls = ["https://files.platform.example/a.png?Expires=1772323200&Signature=x", None]
+    brought = {name: instants([value] * 2) if name == "link_expires_at" else value for name, value in given.items()}
+    frame = frame_of([asset("flux", BASE, url=url) for url in urls]).assign(**brought).set_axis([7, 3], axis="index")
+    read = {"url_host": "files.platform.example", "host_owner": "platform", "link_expires_at": 1_772_323_200 * SECOND}
+    found = evaluate(frame, ten_rules(), as_of=BASE)
+    for name, value in read.items():
+        told = [plain(one) for one in found[name]]
+        assert told == ([given[name]] * 2 if name in given else [value, None]), name
+    bare = evaluate(frame.tail(1), ten_rules(), as_of=BASE)
+    kinds = {name: str(bare[name].dtype) for name in read if name not in given}
+    types = {"url_host": "str", "host_owner": "str", "link_expires_at": "datetime64[ns, UTC]"}
+    assert kinds == {name: types[name] for name in kinds}
+
+
+def test_the_service_alone_is_enough() -> None:
+    """
+    Every column that a frame lacks is there, missing and of its type, at the frame's own index, also without a row.
+    """
+    services = pd.DataFrame({"service": ["flux", "luma", None]}, index=[7, 3, 5])
+    for frame in (services, services.head(0)):
+        found = Evaluator(ten_rules(), Question(BASE, DAY, HOUR)).judge_chunk(frame)
+        assert found.index.tolist() == frame.index.tolist()
+        assert {str(found[name].dtype) for name in TIME_COLUMNS} == {"datetime64[ns, UTC]"}
+        assert {str(found[name].dtype) for name in ("task_id", "model", "status", "url", "source")} == {"str"}
+        assert [str(found[name].dtype) for name in ("points", "cost_usd")] == ["Int64", "Float64"]
+        assert found[["created_at", "completed_at", "model", "url", "points"]].isna().all(axis=None)
+        assert [plain(one) for one in found["as_of"]] == [BASE] * len(frame)
+
+
+def test_times_that_a_frame_gives_as_text_are_told_as_times() -> None:
+    """
+    Submission and completion stand in the findings as UTC times, to the nanosecond, missing where the text is empty.
+    """
+    frame = pd.DataFrame({"service": ["flux", "flux"]}, index=[7, 3])
+    frame["created_at"] = ["2026-03-01T00:00:00.000000001Z", ""]
+    frame["completed_at"] = [None, "2026-03-01T08:00:00+08:00"]
+    found = evaluate(frame, ten_rules(), as_of=BASE)
+    start = parse_instant("2026-03-01T00:00:00Z")
+    assert [plain(one) for one in found["created_at"]] == [start + 1, None]
+    assert [plain(one) for one in found["completed_at"]] == [None, start]
 
 
 def test_evidence_where_an_owner_is_not_said() -> None:

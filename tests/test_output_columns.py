@@ -158,6 +158,43 @@ def test_what_is_unusual_is_left(text: bytes) -> None:
     assert found.urls == [FILE, FILE]
 
 
+@pytest.mark.parametrize("stem", ["https://a.example/a", "https://img.theapi.app/ephemeral/0123456789/0_0"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (".png", ".png"),
+        (".png", ".PNG"),
+        (".png", ".png?a=1"),
+        (".png?a=1", ".png?a=2"),
+        (".png", ".png#a"),
+        (".png#a", ".png#b"),
+    ],
+)
+def test_one_file_at_two_addresses_is_left(stem: str, first: str, second: str) -> None:
+    """Two addresses of one output that may be one file are left to the general way; those of two outputs are two."""
+    other = "https://img.theapi.app/ephemeral/0123456789/0_1.png?a=1"
+    one, same = stem + first, stem + second
+    outputs = [[one, other], [other, same, one], [same], [same, one], [other, same], [other, other + "&b", stem + "-2"]]
+    assert check("midjourney", [{"image_urls": listed} for listed in outputs]) == [1, 3, 5]
+    assert check("midjourney", [{"image_urls": [one, other]}, {"image_urls": [stem + "-2.png", stem + "-3.png"]}]) == []
+
+
+@pytest.mark.parametrize("beside", [{"resource": "https://cdn.example/a-marked.mp4"}, {}])
+def test_another_address_of_a_file_that_is_not_there_is_left(beside: dict[str, str]) -> None:
+    """An address that repeats another one of its output needs no look; without that one it may be the file itself."""
+    usual = {"video_url": FILE, "works": [{"video": beside | {"resource_without_watermark": FILE}}]}
+    alone = {"video_url": FILE, "works": [{"video": beside}]}
+    assert check("kling", [usual, alone, usual]) == [1]
+
+
+def test_files_of_one_name_are_numbered_through() -> None:
+    """Files that have one name at several paths are numbered in the catalog's order, whatever stands between them."""
+    folder = "https://img.theapi.app/ephemeral/0123456789"
+    below = {"image_url": f"{folder}/3.png", "image_urls": [f"{folder}/4.png"]}
+    listed = [f"{folder}/{at}.png" for at in (1, 2)]
+    assert check("midjourney", [{"image_url": f"{folder}/0.png", "image_urls": listed, "task_result": below}] * 2) == []
+
+
 def test_every_answer_is_counted_once() -> None:
     """Each output has files or is left, never both and never neither."""
     outputs = [{"image_url": FILE}, {}, {"image_url": f"{FILE}?v={1}"}, {"other": FILE}, {"image_url": ""}]

@@ -41,6 +41,37 @@ def test_owners_and_queries_are_those_of_each_address(listed: list[str | None]) 
     assert sorted(column.with_query()) == [row for row, url in enumerate(listed) if url is not None and "?" in url]
 
 
+def test_sites_that_are_nearly_alike_are_told_apart() -> None:
+    """Of sites that differ in one character, in length or in what follows, each has its own host and owner."""
+    sites = ["a.example", "b.example", "a.exampl", "a.examplf", "aa.example", "img.theapi.app", "img.theapi.ap"]
+    for size in (7, 8, 9, 16, 17, 55, 56, 57, 63, 64):
+        name = "x" * (size - 3)
+        sites += [f"{name}.io", f"{name}.is", f"y{name[1:]}.io"]
+    listed = [f"https://{site}{path}" for site in sites for path in ("/1.png", "", "/", "/a//b/")]
+    column = UrlColumn(listed)
+    places, owned = column.owners(OWNERS)
+    alone, known = OWNERS.of_urls(listed)
+    assert [owned[place] for place in places.tolist()] == [known[place] for place in alone]
+
+
+def test_each_site_is_asked_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many addresses a site has, it is looked up by one of them; where paths decide, by each."""
+    asked: list[str] = []
+    of_urls = HostOwners.of_urls
+
+    def ask(owners: HostOwners, listed: Any) -> Any:
+        asked.extend(listed)
+        return of_urls(owners, listed)
+
+    monkeypatch.setattr(HostOwners, "of_urls", ask)
+    for site in ("a.example", "x" * 61 + ".io"):
+        asked.clear()
+        UrlColumn([f"https://{site}/{at}/" for at in range(9)]).owners(OWNERS)
+        assert len(asked) == 1
+    UrlColumn([f"https://shared.example/{at}" for at in range(9)]).owners(OWNERS)
+    assert len(asked) == 1 + 1 + 9
+
+
 @pytest.mark.parametrize("has_pyarrow", [True, False])
 @given(listed=st.lists(st.one_of(urls, st.none()), max_size=12))
 def test_the_column_of_a_frame_holds_the_addresses(has_pyarrow: bool, listed: list[str | None]) -> None:
@@ -59,6 +90,16 @@ def test_common_addresses_are_common_each(listed: list[str]) -> None:
     """Where all together are called common, each is."""
     if UrlColumn(listed).are_common():
         assert all(map(is_plain_url, listed))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["https://", "http://a.example/b", "HTTPS://a.example/b", *(f"https://a.example/{one}b" for one in " \n\x7f\xe9")],
+)
+def test_one_odd_address_makes_a_column_odd(odd: str) -> None:
+    """An address of another scheme or of nothing but one, and one with a character that is not seen, is not common."""
+    usual = "https://img.theapi.app/temp/a.png"
+    assert not UrlColumn([usual, odd, usual]).are_common()
 
 
 def test_common_addresses_are_seen() -> None:

@@ -50,6 +50,8 @@ _ALSO = {"task_model": "model", "action": "task_type", "completed_at": "ended_at
 _LONGEST_FIELD = 1 << 24
 _IDS = 65_536
 """Task ids of a Parquet file that are read at a time."""
+_PIECE = 256
+"""Rows that are tried together where more of them do not go by the column."""
 _MOST_TITLES, _LONGEST_TITLE = 1_000, 80
 """Titles among which a similar one is sought."""
 
@@ -249,11 +251,17 @@ class TableReader:
     def _take_table(self, table: Mapping[str, Sequence[Any]], first_line: int, reader: RecordReader) -> None:
         """Feed rows on successive lines, given as columns by their documented names."""
         columns = self._flat.columns(table, first_line)
+        count = len(table["task_id"])
         if columns is not None:
             reader.take_columns(columns)
-            return
-        for line, values in enumerate(zip(*table.values(), strict=True), first_line):
-            reader.read_flat(dict(zip(table, values, strict=True)), line)
+        elif count > _PIECE:
+            # One row that wants the general reader leaves most others to the columns.
+            for start in range(0, count, _PIECE):
+                piece = {name: column[start : start + _PIECE] for name, column in table.items()}
+                self._take_table(piece, first_line + start, reader)
+        else:
+            for line, values in enumerate(zip(*table.values(), strict=True), first_line):
+                reader.read_flat(dict(zip(table, values, strict=True)), line)
 
     def _take_plain(self, rows: list[list[str]], header: _Header, first_line: int, reader: RecordReader) -> None:
         columns = self._plain_columns(rows, header, first_line)

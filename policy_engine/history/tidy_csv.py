@@ -18,6 +18,8 @@ Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
 _BLANK, _QUOTE, _FEED = b" "[0], b'"'[0], b"\n"[0]
+_MOST = 1 << 22
+"""Characters: a text of lines that are longer than any row is not worth the memory."""
 _FEW = 4
 """Where one column of so many or more is wanted, its fields are cut out and the others are not made."""
 
@@ -28,7 +30,7 @@ def divide(text: str, delimiter: str, width: int, places: Sequence[int]) -> list
 
     `text` holds whole lines. None where it wants a closer look.
     """
-    if not text or len(text) > csv.field_size_limit():
+    if not text or len(text) > min(_MOST, csv.field_size_limit()):
         return None
     if "\r" in text:
         if text.count("\r") != text.count("\r\n"):

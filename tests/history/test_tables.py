@@ -21,6 +21,7 @@ from policy_engine.history import Seen, Unit, find_sources, neighbours, plan_uni
 from policy_engine.history.csv_lines import CsvLines
 from policy_engine.history.flat_columns import FlatPath
 from policy_engine.history.reading import HistoryReader
+from policy_engine.history.records import RecordReader
 from policy_engine.history.table_text import TableText
 from policy_engine.packs import read_pack
 from policy_engine.periods import DAY, HOUR, parse_instant
@@ -233,6 +234,31 @@ def test_progress_of_a_table_counts_rows(tmp_path: Path) -> None:
     assert all(one.done * len(rows) <= one.total * one.records for one in judged)
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_one_odd_cell_costs_few_rows_their_speed(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell that only the general reader can judge keeps the rows around it from the fast way, and not all of them."""
+    rows = [{"task_id": f"t{place}", "model": "flux", "consume": str(place)} for place in range(3_000)]
+    rows[1_700]["consume"] = "n/a"
+    if kind == "csv":
+        path = write_rows(tmp_path / "a.csv", rows)
+    else:
+        path = write_parquet(tmp_path / "a.parquet", rows)
+    one_by_one: list[int] = []
+    read_flat = RecordReader.read_flat
+
+    def counted(reader: RecordReader, row: Any, line: int) -> None:
+        one_by_one.append(line)
+        read_flat(reader, row, line)
+
+    monkeypatch.setattr(RecordReader, "read_flat", counted)
+    found = records(path)
+    assert 0 < len(one_by_one) < 500
+    assert one_by_one == list(range(one_by_one[0], one_by_one[0] + len(one_by_one)))
+    monkeypatch.setattr(FlatPath, "columns", lambda *_: None)
+    assert records(path) == found
+    assert len(one_by_one) > 3_000
+
+
 PARTS = ['"', ",", "\n", "\r", "\r\n", " ", "a", "b", '""', "é", '"a"', "task_id"]
 
 
@@ -260,5 +286,5 @@ def records(path: Path) -> Any:
     (unit,) = plan_units(found.sources)
     for batch, more in reader.batches(unit):
         seen.add(more)
-        rows += list(zip(batch.line, batch.task_id, batch.model, strict=True))
+        rows += list(zip(batch.line, batch.task_id, batch.model, batch.consume, strict=True))
     return rows, [(one.line, one.reason) for one in seen.quarantine], seen.records

@@ -80,3 +80,10 @@ def test_field_beyond_all_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert divide(text, ",", 2, (0, 1)) is None
     monkeypatch.setattr(csv, "field_size_limit", lambda: 1_000_000)
     assert divide(text, ",", 2, (0, 1)) is not None
+
+
+def test_lines_far_too_long() -> None:
+    """A line of many megabytes is no row of a table, and is not given the memory of one."""
+    row = "a," + "b" * 1_000 + "\n"
+    assert divide(row * 1_000, ",", 2, (0, 1)) is not None
+    assert divide("a," + "b" * (1 << 22) + "\n", ",", 2, (0, 1)) is None
