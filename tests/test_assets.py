@@ -37,6 +37,7 @@ from policy_engine.outputs import FileKinds, TaskFiles
 from policy_engine.periods import MAX_INSTANT, parse_instant
 
 AS_OF = parse_instant("2026-01-08T00:00:00Z")
+TODAY = "2026-01-06T00:00:00Z"
 
 
 def batch_of(*records: Record) -> Batch:
@@ -272,6 +273,59 @@ def test_the_way_in_which_outputs_are_read_changes_nothing() -> None:
     for _, part in alone:
         summed.add(part)
     assert summed == counted
+
+
+def tables_and_objects() -> Batch:
+    """Tasks of several services from rows of tables, one to three files each, with task objects between them."""
+    reader = RecordReader(ServiceNames(pack().catalog), pack().catalog.legacy_outputs, 0)
+    image = "https://img.theapi.app/temp/{}.png"
+    line = 0
+    for at in range(40):
+        rows: list[Record] = [
+            {"task_id": f"k-{at}", "model": "kling", "url": image.format(f"{at}m"), "output": "video_watermarked"},
+            {"task_id": f"k-{at}", "model": "kling", "url": image.format(f"{at}c"), "output": "video_clean"},
+            {"task_id": f"k-{at}", "model": "kling", "url": image.format(f"{at}p"), "output": "works[].cover.resource"},
+            {"task_id": f"f-{at}", "model": "flux", "url": image.format(f"{at}f"), "output": "image"},
+            {"task_id": f"n-{at}", "model": "unheard-of", "url": image.format(f"{at}n"), "media": "video"},
+            {"task_id": f"x-{at}", "model": "flux", "url": image.format(f"{at}x"), "output": "no such name"},
+            {
+                "task_id": f"l-{at}",
+                "model": "flux",
+                "url": image.format(f"{at}l"),
+                "created_at": "2026-01-09T00:00:00Z",
+            },
+        ]
+        for row in rows:
+            line += 1
+            reader.read_flat(
+                {"status": "completed", "consume": "100000", "usage_type": "point", "created_at": TODAY, **row}, line
+            )
+        line += 1
+        reader.read(task(f"o-{at}", output={"image_url": image.format(f"{at}o")}), line)
+    merged, _ = merge_records([reader.finish()], ServiceNames(pack().catalog))
+    merged.output = [msgspec.json.encode(one) if type(one) is dict else one for one in merged.output]
+    return merged
+
+
+def test_rows_of_tables_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that rows of tables name are found together, and are those that a look at each task finds."""
+    alone: list[object] = []
+    files_of = FileKinds.files_of
+
+    def read_alone(kinds: FileKinds, service: str | None, output: object) -> TaskFiles:
+        alone.append(output)
+        return files_of(kinds, service, output)
+
+    monkeypatch.setattr(FileKinds, "files_of", read_alone)
+    found, totals = assets_of(tables_and_objects())
+    assert alone == []
+    assert totals.previews == 40
+    assert totals.without_assets == {"not_yet_created": (40, 4_000_000)}
+    monkeypatch.setattr(assets_module, "_FEW", 1 << 30)
+    expected, counted = assets_of(tables_and_objects())
+    assert len(alone) == 5 * 40
+    pd.testing.assert_frame_equal(found, expected)
+    assert totals == counted
 
 
 def test_each_service_is_read_by_its_own_paths() -> None:
