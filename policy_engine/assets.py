@@ -172,7 +172,7 @@ class AssetMaker:
             files.extend(group[found.rows], found.kinds, found.ordinals, found.urls)
             left.append(group[found.left])
 
-        flat = np.array([is_flat(output[row]) for row in rows.tolist()], bool)
+        flat = np.array([is_flat(output[row]) for row in rows.tolist()])
         if np.count_nonzero(flat) >= max(_FEW, 1):
             group, rows = rows[flat], rows[~flat]
             chosen = group.tolist()
