@@ -53,7 +53,7 @@ FURTHER = {
     "evaluation": ("test_decisions.py", "test_api.py"),
     "output_columns": ("test_output_columns.py", "test_assets.py"),
     "flat_files": ("test_flat_files.py", "test_assets.py"),
-    "found_files": ("test_output_columns.py", "test_flat_files.py", "test_url_columns.py"),
+    "found_files": ("test_output_columns.py", "test_flat_files.py", "test_url_columns.py", "test_assets.py"),
     "url_columns": ("test_url_columns.py", "test_output_columns.py"),
 }
 """Modules that are tried when they are named."""
