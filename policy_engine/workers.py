@@ -180,7 +180,8 @@ def read_results_of(path: Path) -> Generator[Any, None, None]:
         with path.open("rb") as stream:
             yield from read_results(stream)
     finally:
-        path.unlink()
+        # An interrupted run may let go of results only when their folder has gone.
+        path.unlink(missing_ok=True)
 
 
 def end_with_parent(has_main_parent: bool = False) -> None:
