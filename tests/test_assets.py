@@ -307,8 +307,9 @@ def tables_and_objects() -> Batch:
     return merged
 
 
-def test_rows_of_tables_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that rows of tables name are found together, and are those that a look at each task finds."""
+@pytest.fixture(name="alone")
+def outputs_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The outputs that are read one by one from here on."""
     alone: list[object] = []
     files_of = FileKinds.files_of
 
@@ -317,6 +318,11 @@ def test_rows_of_tables_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) 
         return files_of(kinds, service, output)
 
     monkeypatch.setattr(FileKinds, "files_of", read_alone)
+    return alone
+
+
+def test_rows_of_tables_are_looked_at_together(alone: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that rows of tables name are found together, and are those that a look at each task finds."""
     found, totals = assets_of(tables_and_objects())
     assert alone == []
     assert totals.previews == 40
@@ -337,16 +343,8 @@ def test_each_service_is_read_by_its_own_paths() -> None:
     assert found == [("seedream", "main"), ("midjourney", "vendor_copy")] * 30
 
 
-def test_many_outputs_are_not_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_outputs_are_not_read_one_by_one(alone: list[object]) -> None:
     """Of many outputs of a service those at listed paths are read together, and blank ones are not searched at all."""
-    alone: list[object] = []
-    files_of = FileKinds.files_of
-
-    def read_alone(kinds: FileKinds, service: str | None, output: object) -> TaskFiles:
-        alone.append(output)
-        return files_of(kinds, service, output)
-
-    monkeypatch.setattr(FileKinds, "files_of", read_alone)
     usual = [make_one(f"{at:02d}") for at in range(30) for make_one in (task, kling)]
     blank = [task(f"b-{at}", output={"image_url": ""}) for at in range(3)]
     make_plain(*usual, *blank, task("u", output={"elsewhere": IMAGE}))
