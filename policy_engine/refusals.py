@@ -99,10 +99,11 @@ def while_reading(sources: Sequence[_Source]) -> Iterator[None]:
 
 
 def _named(sources: Sequence[_Source], error: OSError) -> InputUnusable:
-    """Errors of reading do not say which file they met, so each is tried again; one that passed cannot be named."""
+    """Some errors of reading do not say which file they met, so each is tried again; what passed cannot be named."""
     for source in sources:
         if error.filename in (source.path, source.name):
             return unreadable(source.name, error)
+    for source in sources:
         try:
             with Path(source.path).open("rb") as stream:
                 while stream.read(1 << 20):

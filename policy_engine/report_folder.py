@@ -38,8 +38,8 @@ EXTRA_FILES = ("report.xlsx", "report.md", *RESCUE_FILES.values())
 """What it holds as well when it was asked for."""
 
 _MANIFEST = "policy-engine/manifest/v1"
-_PATIENCE = 200
-"""How often another run that is putting its report in place is looked for, every twentieth of a second."""
+_PATIENCE, _ATTEMPTS, _PAUSE = 200, 5, 0.05
+"""How often a run waits for another one to put its report in place, how often it tries to, and seconds in between."""
 
 
 @dataclass(frozen=True)
@@ -257,17 +257,35 @@ def _publish_within(staging: Path, folder: Path) -> None:
     for _ in range(_PATIENCE):
         try:
             staging.rename(claim)
-            _move_files(claim, folder)
-            return
         except OSError:
             if not claim.exists():
                 raise
-        _end_publishing(folder)
-        sleep(0.05)
+            _end_publishing(folder)
+            sleep(_PAUSE)
+            continue
+        _move_patiently(claim, folder)
+        return
     raise UsageProblem(Problem(
         "folder-in-use", f"another run is putting its report in place in `{plain(folder)}`, or was ended while it did",
         help=f"if no other run is at work there, remove `{plain(claim)}` and run again",
     ))  # fmt: skip
+
+
+def _move_patiently(claim: Path, folder: Path) -> None:
+    """Move the files; what the system refuses once it may allow the next time, and half a report helps nobody."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            _move_files(claim, folder)
+            return
+        except OSError as error:
+            if attempt == _ATTEMPTS - 1:
+                why = error.strerror or plain(error)
+                raise UsageProblem(Problem(
+                    "half-published", f"not all files of the report could be moved into `{plain(folder)}`: {why}",
+                    help=f"the others are in `{plain(claim)}`; see to it that they can be moved, and run again, which "
+                    "puts the report together",
+                )) from None  # fmt: skip
+        sleep(_PAUSE)
 
 
 def _end_publishing(folder: Path) -> None:

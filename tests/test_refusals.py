@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,8 @@ from commands import AS_OF, ROOT, environment, in_own_process, policy_engine
 from exports import as_lines, task
 
 from policy_engine import interruptions
+from policy_engine.history import find_sources
+from policy_engine.history.sources import open_bytes
 from policy_engine.problems import InputUnusable
 from policy_engine.refusals import reading
 
@@ -69,6 +72,28 @@ def test_damaged_disk_is_about_the_history(
     assert "b.jsonl:1:1: error[unreadable-file]: the file cannot be read" in done.err
     assert "Input/output error" in done.err
     assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]
+
+
+def test_file_is_named_by_the_read_that_failed(tmp_path: Path) -> None:
+    """
+    A file that could not be read for a moment is named, though it can be read again afterwards.
+    """
+    paths = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
+    for path in paths:
+        path.write_text(as_lines([task(path.stem)]), encoding="utf-8")
+    (found,) = find_sources([str(paths[1])]).sources
+    with pytest.raises(OSError, match="broken") as broken, open_bytes(found.path, found.compression):
+        raise OSError(errno.EIO, "broken")
+
+    def failing() -> Any:
+        raise pickle.loads(pickle.dumps(broken.value))  # noqa: S301 - as it comes from another process
+        yield
+
+    with pytest.raises(InputUnusable, match="the file cannot be read to its end: broken") as refused:
+        list(reading(find_sources([str(path) for path in paths]).sources, failing()))
+    (problem,) = refused.value.problems
+    assert problem.span is not None
+    assert problem.span.file.endswith("b.jsonl")
 
 
 def test_error_that_does_not_come_again_is_still_one(tmp_path: Path) -> None:

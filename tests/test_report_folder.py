@@ -518,7 +518,10 @@ def test_report_that_stays_is_never_half_true(tmp_path: Path, monkeypatch: pytes
 
     with monkeypatch.context() as broken:
         broken.setattr(Path, "replace", fail)
-        assert policy_engine("report", tmp_path / "h.jsonl", "--as-of", AS_OF, "-o", folder).code == 2
+        done = policy_engine("report", tmp_path / "h.jsonl", "--as-of", AS_OF, "-o", folder)
+    assert done.code == 2
+    assert "error[half-published]: not all files of the report could be moved into" in done.err
+    assert "Input/output error" in done.err
     assert not report_folder.is_report(folder)
     done = policy_engine("report", tmp_path / "nothing.jsonl", "--as-of", AS_OF, "-o", folder)
     assert done.code == 4
@@ -526,6 +529,32 @@ def test_report_that_stays_is_never_half_true(tmp_path: Path, monkeypatch: pytes
     assert policy_engine("report", tmp_path / "h.jsonl", "--as-of", later, "-o", folder).code == 0
     assert set(content(folder)) == set(REPORT_FILES)
     assert policy_engine("report", tmp_path / "h.jsonl", "--as-of", later, "-o", tmp_path / "plain").code == 0
+    assert content(folder) == content(tmp_path / "plain")
+
+
+def test_report_that_stays_is_put_in_place_at_the_second_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A move of one file that the system refuses once costs a moment and not the report.
+    """
+    write_lines(tmp_path / "h.jsonl", [task()])
+    folder = tmp_path / "report"
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == folder)
+    folder.mkdir()
+    replace = Path.replace
+    refused: list[str] = []
+
+    def fail_once(self: Path, target: Path) -> Path:
+        if self.name == "expired.csv" and not refused:
+            refused.append(self.name)
+            raise OSError(errno.EACCES, "Permission denied")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail_once)
+    assert policy_engine("report", tmp_path / "h.jsonl", "--as-of", AS_OF, "-o", folder).code == 0
+    assert refused
+    assert policy_engine("report", tmp_path / "h.jsonl", "--as-of", AS_OF, "-o", tmp_path / "plain").code == 0
     assert content(folder) == content(tmp_path / "plain")
 
 

@@ -350,6 +350,10 @@ def open_bytes(path: str, compression: Compression) -> Iterator[IO[bytes]]:
                     help="fetch or pack it again",
                 )
             ) from None
+        except OSError as error:
+            # A read that fails does not say of which file.
+            error.filename = error.filename or path
+            raise
 
 
 @contextmanager
