@@ -9,7 +9,7 @@ is read, texts that are repeated are read as the few that they are, and what the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from policy_engine.problems import InputUnusable, Problem
 
@@ -28,18 +28,40 @@ _BATCH = 1 << 26
 """Bytes that texts of a column may take in a batch before they are read as repeated ones."""
 
 
-def read_columns(where: Any, size: int, names: Sequence[str], groups: Sequence[int], rows: int) -> Iterator[Any]:
+class Leaf(NamedTuple):
+    """What a Parquet file says of the values of a column, or of a part of a nested one."""
+
+    kind: str
+    repetition: int
+    length: int
+
+
+def leaves_of(file: Any) -> list[Leaf]:
+    """
+    The leaves of an open file.
+
+    To be asked once per file: pyarrow keeps what a file says of itself, megabytes where there are many row groups, for
+    as long as Python does not look for cycles.
+    """
+    columns = [file.schema.column(place) for place in range(file.metadata.num_columns)]
+    return [Leaf(one.physical_type, one.max_repetition_level, one.length or 0) for one in columns]
+
+
+def read_columns(
+    where: Any, size: int, names: Sequence[str], groups: Sequence[int], rows: int, leaves: Sequence[Leaf] | None = None
+) -> Iterator[Any]:
     """
     Batches of at most `rows` rows of some columns, from some row groups of a Parquet file of `size` bytes.
 
-    `where` is a path, or a stream that can be read from any place. Raises InputUnusable where the columns amount to far
+    `where` is a path, or a stream that can be read from any place; `leaves` are those of the file, if they are known.
+    Raises InputUnusable where the columns amount to far
     more than a file of its size holds in good faith, and the errors of pyarrow for a damaged file.
     """
     import pyarrow.parquet as pq
 
     most = max(_ALWAYS, _MOST * size)
     with pq.ParquetFile(where) as file:
-        repeated = _repeated(where, file, names, groups, rows, most)
+        repeated = _repeated(where, file, names, groups, rows, most, leaves or leaves_of(file))
     amount = 0
     with pq.ParquetFile(where, read_dictionary=repeated) as file:
         for batch in file.iter_batches(rows, row_groups=list(groups), columns=list(names), use_threads=False):
@@ -49,20 +71,28 @@ def read_columns(where: Any, size: int, names: Sequence[str], groups: Sequence[i
             yield batch
 
 
-def _repeated(where: Any, file: Any, names: Sequence[str], groups: Sequence[int], rows: int, most: int) -> list[str]:
+def _repeated(
+    where: Any,
+    file: Any,
+    names: Sequence[str],
+    groups: Sequence[int],
+    rows: int,
+    most: int,
+    leaves: Sequence[Leaf],
+) -> list[str]:
     """Columns of texts that are to be read as a few repeated ones; refuses what can be seen to amount to too much."""
     found: set[str] = set()
     for group in groups:
         chunks = file.metadata.row_group(group)
-        for place in range(chunks.num_columns):
-            chunk, kind = chunks.column(place), file.schema.column(place)
+        for place, leaf in enumerate(leaves):
+            chunk = chunks.column(place)
             title, values = chunk.path_in_schema, chunk.num_values
             if not any(title == name or title.startswith(f"{name}.") for name in names):
                 continue
-            value, is_text = _VALUE, kind.physical_type == "BYTE_ARRAY"
-            is_flat = title in names and kind.max_repetition_level == 0
-            if kind.physical_type == "FIXED_LEN_BYTE_ARRAY":
-                value = max(value, kind.length)
+            value, is_text = _VALUE, leaf.kind == "BYTE_ARRAY"
+            is_flat = title in names and leaf.repetition == 0
+            if leaf.kind == "FIXED_LEN_BYTE_ARRAY":
+                value = max(value, leaf.length)
             elif is_text and not is_flat:
                 value = max(value, _longest_repeated(where, title, group))
             elif is_text and title not in found and (

@@ -15,7 +15,7 @@ from policy_engine.history.arrow_tables import open_parquet, values_of
 from policy_engine.history.csv_lines import CsvLines, Row
 from policy_engine.history.flat_columns import FlatPath
 from policy_engine.history.names import UNKNOWN_STATE, ServiceNames
-from policy_engine.history.parquet_bounds import read_columns
+from policy_engine.history.parquet_bounds import Leaf, leaves_of, read_columns
 from policy_engine.history.records import RecordReader
 from policy_engine.history.sources import Source, open_bytes
 from policy_engine.history.table_text import TableText
@@ -139,6 +139,7 @@ class TableReader:
         self._mapping = mapping
         self._rows = rows
         self._headers: dict[str, _Header] = {}
+        self._leaves: dict[str, list[Leaf]] = {}
 
     def read_csv(self, source: Source, reader: RecordReader, unit: Unit) -> Iterator[None]:
         """
@@ -229,7 +230,8 @@ class TableReader:
             places = map_columns(titles, self._mapping, source.name)
             line = unit.first_line
             wanted = [titles[place] for place in places]
-            for batch in read_columns(source.path, source.size, wanted, _groups(file, unit), self._rows):
+            leaves = self._leaves_of(source, file)
+            for batch in read_columns(source.path, source.size, wanted, _groups(file, unit), self._rows, leaves):
                 names = [places[titles.index(title)] for title in batch.schema.names]
                 table = dict(zip(names, map(values_of, batch.columns), strict=True))
                 self._take_table(table, line, reader)
@@ -242,11 +244,17 @@ class TableReader:
             titles = file.schema_arrow.names
             places = map_columns(titles, self._mapping, source.name)
             title = next(titles[place] for place, name in places.items() if name == "task_id")
-            for batch in read_columns(source.path, source.size, [title], _groups(file, unit), _IDS):
+            leaves = self._leaves_of(source, file)
+            for batch in read_columns(source.path, source.size, [title], _groups(file, unit), _IDS, leaves):
                 ids = values_of(batch.column(0))
                 if any(type(one) is not str and one is not None for one in ids):
                     raise NotApart
                 yield [(one or "").strip() for one in ids]
+
+    def _leaves_of(self, source: Source, file: Any) -> list[Leaf]:
+        if source.path not in self._leaves:
+            self._leaves[source.path] = leaves_of(file)
+        return self._leaves[source.path]
 
     def _take_table(self, table: Mapping[str, Sequence[Any]], first_line: int, reader: RecordReader) -> None:
         """Feed rows on successive lines, given as columns by their documented names."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from exports import AS_OF, Reading, pack, problems_of, read, write, write_parquet
 from hypothesis import given
@@ -147,6 +150,24 @@ def test_parquet_in_row_groups(tmp_path: Path, jobs: int) -> None:
         (source,) = find_sources([str(path)]).sources
         assert [(unit.start, unit.end) for unit in plan_units([source])][:2] == [(0, 3), (3, 6)]
         same(read(path, jobs=jobs), whole)
+
+
+def test_parquet_in_many_parts_is_described_once(tmp_path: Path) -> None:
+    """What a Parquet file says of itself does not stay in memory once more for each part that is read of it."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_pylist(rows_of(100)), path, row_group_size=10)
+    reader = HistoryReader(find_sources([str(path)]).sources, CATALOG)
+    parts = [Unit(0, start=group, end=group + 1) for group in range(20)]
+    gc.collect()
+    gc.disable()
+    try:
+        for part in parts:
+            assert reader.keys(part) is not None
+            assert sum(len(batch) for batch, _ in reader.batches(part)) == 10
+        kept = sum(type(one).__name__ == "FileMetaData" for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert kept <= 1
 
 
 def test_ids_that_are_numbers(tmp_path: Path) -> None:
