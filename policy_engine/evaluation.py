@@ -45,6 +45,7 @@ from policy_engine.urls import HostOwners, is_url, link_expiry
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 
 _REASON_BIT = {code: 1 << position for position, code in enumerate(REASONS)}
 _FACT_REASON = {fact: f"{fact}_unknown" for fact in FACTS if fact != "service"}
@@ -157,17 +158,11 @@ class Evaluator:
         out["operation_closes_latest"] = utc_times(np.where(known & has_windows, judged.window_latest, NAT))
         self._add_link_columns(out, frame)
         out["evidence"] = self._evidence(out, frame, storage)
-        missing = {
-            name: pd.Series(pd.NA, index=frame.index, dtype="str") for name in FINDING_COLUMNS if name not in out
-        }
-        for name in set(missing) & {"points", "cost_usd"}:
-            missing[name] = pd.Series(pd.NA, index=frame.index, dtype="Int64" if name == "points" else "Float64")
-        for name in set(missing) & set(TIME_COLUMNS):
-            missing[name] = pd.Series(pd.NaT, index=frame.index, dtype="datetime64[ns, UTC]")
+        missing = _missing_columns(frame.index, [name for name in FINDING_COLUMNS if name not in out])
         columns = {name: out[name] if name in out else missing[name] for name in FINDING_COLUMNS}
         return pd.DataFrame(columns, index=frame.index, copy=False)
 
-    def _profiles(self, frame: pd.DataFrame) -> tuple[Int32, Bool, _PerProfile]:
+    def _profiles(self, frame: pd.DataFrame) -> tuple[Places, Bool, _PerProfile]:
         """Row of the decision table per asset, whether the service is known, and per-profile facts."""
         rows = len(frame)
         mixed = np.zeros(rows, np.int64)
@@ -191,14 +186,14 @@ class Evaluator:
         size = int(np.prod([len(domain) for domain in domains], dtype=object))
         if size <= 4_000_000:
             present = np.flatnonzero(np.bincount(mixed, minlength=size))
-            inverse = np.zeros(size, np.int32)
-            inverse[present] = np.arange(len(present), dtype=np.int32)
+            inverse = np.zeros(size, np.intp)
+            inverse[present] = np.arange(len(present))
             compact = inverse[mixed]
         else:
             present, wide = np.unique(mixed, return_inverse=True)
-            compact = wide.astype(np.int32)
+            compact = wide.astype(np.intp)
         profiles = [_unmix(int(code), domains) for code in present]
-        ids = np.zeros(len(profiles), np.int32)
+        ids = np.zeros(len(profiles), np.intp)
         is_known = np.array([profile[0] is not None for profile in profiles], bool)
         ids[is_known] = self.table.bind([profile for profile in profiles if profile[0] is not None])
         count = int(ids.max(initial=0)) + 1
@@ -246,7 +241,7 @@ class Evaluator:
         numbers = self._numbers[np.where(missing, 0, rule)]
         return _named_codes(rule, self._rule_ids), integers(numbers, missing)
 
-    def _operations(self, profile: Int32, shown: Bool, judged: Judgement, per: _PerProfile) -> Any:
+    def _operations(self, profile: Places, shown: Bool, judged: Judgement, per: _PerProfile) -> Any:
         """Names of the operations a window was found for; all of the service's where none was."""
         words: dict[str, int] = {}
         codes = np.full(len(profile), -1, np.int32)
@@ -348,6 +343,20 @@ def _unmix(code: int, domains: Sequence[Sequence[str | None]]) -> Profile:
         code, position = divmod(code, len(domain))
         values.append(domain[position])
     return tuple(reversed(values))
+
+
+def _missing_columns(index: pd.Index[Any], names: Sequence[str]) -> dict[str, pd.Series[Any]]:
+    """Columns without a value, each of its type."""
+    kinds: dict[str, Any] = {"points": "Int64", "cost_usd": "Float64"} | dict.fromkeys(
+        TIME_COLUMNS, "datetime64[ns, UTC]"
+    )
+    asked = {name: kinds.get(name, "str") for name in names}
+    # One for all of a type, since it takes as long as to judge.
+    made = {
+        kind: pd.Series(pd.NA if kind != "datetime64[ns, UTC]" else pd.NaT, index=index, dtype=kind)
+        for kind in dict.fromkeys(asked.values())
+    }
+    return {name: made[kind] for name, kind in asked.items()}
 
 
 def _named_codes(index: Int32, names: Sequence[str]) -> Any:

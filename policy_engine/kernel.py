@@ -14,6 +14,7 @@ Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 Int8 = npt.NDArray[np.int8]
 Bool = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 
 # Kinds of admissible answers, as bits.
 NONE, VENDOR, DATED = 1, 2, 4
@@ -29,6 +30,9 @@ _AFTER_ALL = np.int64(2**63 - 1)
 
 _VERDICT = {verdict: np.int8(code) for code, verdict in enumerate(VERDICTS)}
 _WINDOW = {verdict: np.int8(code) for code, verdict in enumerate(OPERATION_VERDICTS)}
+# Verdicts that may join answers which are not the same, each on its own.
+_UNSURE = np.isin(VERDICTS, [Verdict.AT_RISK, Verdict.UNDETERMINED])
+_WINDOW_UNSURE = np.isin(OPERATION_VERDICTS, [OperationVerdict.CLOSING, OperationVerdict.UNDETERMINED])
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def read_creation(submitted: Int64, completed: Int64, bound: Int64, longest_task
 
 
 def judge(
-    profile: Int32,
+    profile: Places,
     readings: Readings,
     cuts: Int64,
     table: Int32,
@@ -151,20 +155,33 @@ def judge(
     first, last = readings.first, readings.last
     segment_first = np.searchsorted(cuts, first, side="right")
     segment_last = np.searchsorted(cuts, last, side="right")
-    cell_first, cell_last = table[profile, segment_first], table[profile, segment_last]
+    # As wide as places are, since NumPy would widen them again for each array that they are looked up in.
+    cell_first, cell_last = (table[profile, one].astype(np.intp) for one in (segment_first, segment_last))
     if readings.no_clock.any():
         unclocked = always[profile]
         cell_first = np.where(readings.no_clock, unclocked, cell_first)
         cell_last = np.where(readings.no_clock, unclocked, cell_last)
 
-    kinds = cells.kinds[cell_first] | cells.kinds[cell_last]
-    matters = cells.matters[cell_first] | cells.matters[cell_last]
-    operations = cells.operations[cell_first] | cells.operations[cell_last]
-    retention = _Span.of_two(first, cells.least, cells.greatest, cells.rule, cell_first, last, cell_last)
-    window = _Span.of_two(
-        first, cells.window_least, cells.window_greatest, cells.window_rule, cell_first, last, cell_last
+    kinds, matters, operations = cells.kinds[cell_first], cells.matters[cell_first], cells.operations[cell_first]
+    # Between two instants of one cell all is one stretch; the others, which are few, begin with the first instant.
+    apart = np.flatnonzero(cell_first != cell_last)
+    end = last.copy()
+    end[apart] = first[apart]
+    retention = _Span.of_stretch(
+        first, end, cells.least[cell_first], cells.greatest[cell_first], cells.rule[cell_first]
+    )
+    window = _Span.of_stretch(
+        first, end, cells.window_least[cell_first], cells.window_greatest[cell_first], cells.window_rule[cell_first]
     )
 
+    def take_in(here: Places, start: Int64, end: Int64, cell: Places | Int32) -> None:
+        kinds[here] |= cells.kinds[cell]
+        matters[here] |= cells.matters[cell]
+        operations[here] |= cells.operations[cell]
+        retention.widen(here, start, end, cells.least[cell], cells.greatest[cell], cells.rule[cell])
+        window.widen(here, start, end, cells.window_least[cell], cells.window_greatest[cell], cells.window_rule[cell])
+
+    take_in(apart, last[apart], last[apart], cell_last[apart])
     # Rows whose interval of instants crosses a change of rules need every stretch in between; they are few.
     crossing = np.flatnonzero(readings.between & (segment_first != segment_last) & ~readings.no_clock)
     if crossing.size:
@@ -172,22 +189,16 @@ def judge(
             here = crossing[(segment_first[crossing] <= segment) & (segment <= segment_last[crossing])]
             start = first[here] if segment == 0 else np.maximum(first[here], cuts[segment - 1])
             end = last[here] if segment == len(cuts) else np.minimum(last[here], cuts[segment] - 1)
-            cell = table[profile[here], segment]
-            kinds[here] |= cells.kinds[cell]
-            matters[here] |= cells.matters[cell]
-            operations[here] |= cells.operations[cell]
-            retention.widen(here, start, end, cells.least[cell], cells.greatest[cell], cells.rule[cell])
-            window.widen(
-                here, start, end, cells.window_least[cell], cells.window_greatest[cell], cells.window_rule[cell]
-            )
+            take_in(here, start, end, table[profile[here], segment])
 
     verdict = _verdicts(kinds, retention.earliest, retention.latest, readings.no_clock, as_of, horizon)
     window_verdict = _window_verdicts(
         kinds, window.earliest, window.latest, readings.no_clock, as_of, operation_horizon
     )
-    two = ~readings.between & ~readings.no_clock & (first != last)
     differ = np.zeros(len(first), bool)
-    rows = np.flatnonzero(two)
+    # Two readings with one certain answer between them, that nothing is left or that there is time, agree.
+    unsure = _UNSURE[verdict] | _WINDOW_UNSURE[window_verdict]
+    rows = np.flatnonzero(unsure & ~readings.between & ~readings.no_clock & (first != last))
     if rows.size:
         alone = [
             _alone(
@@ -230,37 +241,32 @@ class _Span:
     rule: Int32
 
     @classmethod
-    def of_two(
-        cls, first: Int64, least: Int64, greatest: Int64, rule: Int32, cell_first: Int32, last: Int64, cell_last: Int32
-    ) -> _Span:
-        """Deadlines counted from the first and from the last instant."""
-        from_first, from_last = _add(first, least[cell_first]), _add(last, least[cell_last])
-        rule_first, rule_last = rule[cell_first], rule[cell_last]
-        chosen = np.where(
-            from_first < from_last,
-            rule_first,
-            np.where(from_last < from_first, rule_last, np.minimum(rule_first, rule_last)),
-        )
-        latest = np.maximum(_add(first, greatest[cell_first]), _add(last, greatest[cell_last]))
-        return cls(np.minimum(from_first, from_last), latest, chosen)
+    def of_stretch(cls, start: Int64, end: Int64, least: Int64, greatest: Int64, rule: Int32) -> _Span:
+        """Of the instants `[start, end]` under one cell each; `rule` becomes its own."""
+        return cls(_earliest(start, least), _latest(end, greatest), rule)
 
-    def widen(
-        self, rows: npt.NDArray[np.intp], start: Int64, end: Int64, least: Int64, greatest: Int64, rule: Int32
-    ) -> None:
+    def widen(self, rows: Places, start: Int64, end: Int64, least: Int64, greatest: Int64, rule: Int32) -> None:
         """Take in a stretch of instants `[start, end]` under one cell, for some rows."""
-        candidate = _add(start, least)
+        candidate = _earliest(start, least)
         known = self.earliest[rows]
         self.rule[rows] = np.where(
             candidate < known, rule, np.where(candidate == known, np.minimum(rule, self.rule[rows]), self.rule[rows])
         )
         self.earliest[rows] = np.minimum(candidate, known)
-        self.latest[rows] = np.maximum(_add(end, greatest), self.latest[rows])
+        self.latest[rows] = np.maximum(_latest(end, greatest), self.latest[rows])
 
 
-def _add(instant: Int64, period: Int64) -> Int64:
-    # INVARIANT: +-FAR means "no dated answer" and must neither overflow nor look like a date.
-    total = instant + period
-    return np.where(period == FAR, _AFTER_ALL, np.where(period == -FAR, -_AFTER_ALL, total))
+# INVARIANT: +-FAR means "no dated answer" and must neither overflow nor look like a date.
+def _earliest(instant: Int64, least: Int64) -> Int64:
+    total = instant + least
+    total[least == FAR] = _AFTER_ALL
+    return total
+
+
+def _latest(instant: Int64, greatest: Int64) -> Int64:
+    total = instant + greatest
+    total[greatest == -FAR] = -_AFTER_ALL
+    return total
 
 
 def _verdicts(
@@ -292,14 +298,14 @@ def _window_verdicts(
     return np.where((answers == WINDOW_DATED) & ~no_clock, dated, out).astype(np.int8)
 
 
-def _taken(value: int | Int64, rows: npt.NDArray[np.intp]) -> int | Int64:
+def _taken(value: int | Int64, rows: Places) -> int | Int64:
     """A number for all rows as it is; one per row, for some rows."""
     return value[rows] if isinstance(value, np.ndarray) else value
 
 
 def _alone(
     instant: Int64,
-    cell: Int32,
+    cell: Places,
     cells: Cells,
     as_of: int | Int64,
     horizon: int | Int64,
@@ -308,12 +314,12 @@ def _alone(
     clocked = np.zeros(len(instant), bool)
     kinds = cells.kinds[cell]
     retention = _verdicts(
-        kinds, _add(instant, cells.least[cell]), _add(instant, cells.greatest[cell]), clocked, as_of, horizon
+        kinds, _earliest(instant, cells.least[cell]), _latest(instant, cells.greatest[cell]), clocked, as_of, horizon
     )
     window = _window_verdicts(
         kinds,
-        _add(instant, cells.window_least[cell]),
-        _add(instant, cells.window_greatest[cell]),
+        _earliest(instant, cells.window_least[cell]),
+        _latest(instant, cells.window_greatest[cell]),
         clocked,
         as_of,
         operation_horizon,
