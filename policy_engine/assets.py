@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.columns import ACCOUNTS, WITHOUT_ASSET_REASONS
-from policy_engine.flat_files import find_flat, is_flat
+from policy_engine.flat_files import MAYBE_FLAT, find_flat, is_flat
 from policy_engine.found_files import FoundFiles
-from policy_engine.frames import categorical, category_of, coded, joined_texts, texts, utc_times
+from policy_engine.frames import categorical, category_of, coded, joined_texts, taken, texts, utc_times
 from policy_engine.history import STATES, Batch, Source, decode_output, service_key
 from policy_engine.history.merging import carries_output
 from policy_engine.history.names import WAITING_STATES, fold
@@ -172,13 +173,13 @@ class AssetMaker:
             files.extend(group[found.rows], found.kinds, found.ordinals, found.urls)
             left.append(group[found.left])
 
-        flat = np.array([is_flat(output[row]) for row in rows.tolist()])
+        types = list(map(type, output))
+        flat = np.fromiter(map(MAYBE_FLAT.__contains__, types), bool, len(types))[rows]
+        flat[flat] = [is_flat(output[row]) for row in rows[flat].tolist()]
         if np.count_nonzero(flat) >= max(_FEW, 1):
             group, rows = rows[flat], rows[~flat]
-            chosen = group.tolist()
-            service = batch.service
-            take(group, find_flat(self.kinds, [service[row] for row in chosen], [output[row] for row in chosen]))
-        is_text = np.array([type(one) is bytes for one in output])
+            take(group, find_flat(self.kinds, taken(batch.service, group), taken(output, group)))
+        is_text = np.fromiter(map(is_, types, itertools.repeat(bytes)), bool, len(types))
         services, names = coded(batch.service)
         codes = np.where(is_text[rows], services[rows], -1)
         order = np.argsort(codes, kind="stable")
@@ -192,7 +193,7 @@ class AssetMaker:
             reader = self._columns.get(name)
             if reader is None:
                 reader = self._columns[name] = OutputColumns(self.kinds, name)
-            take(group, reader.find([output[row] for row in group.tolist()]))
+            take(group, reader.find(taken(output, group)))
         others: list[int] = np.concatenate(left).tolist()
         return others
 
@@ -258,9 +259,10 @@ class AssetMaker:
             link_expires[row] = NAT if expiry is None else expiry
         facts = self.kinds.kinds
         rate = self.pack.money.points_per_usd
+        task_ids = texts(batch.task_id)
         columns: dict[str, Any] = {
-            "asset_id": self._asset_ids(batch, files),
-            "task_id": texts(batch.task_id, index),
+            "asset_id": self._asset_ids(batch, files, task_ids),
+            "task_id": task_ids.take(index),
             "service": category_of(service, index),
             "model": category_of(batch.model, index),
             "task_type": category_of(batch.task_type, index),
@@ -286,8 +288,8 @@ class AssetMaker:
         }
         return pd.DataFrame(columns, copy=False)
 
-    def _asset_ids(self, batch: Batch, files: _Files) -> Any:
-        """service/task_id/output name/ordinal of each file."""
+    def _asset_ids(self, batch: Batch, files: _Files, task_ids: Any) -> Any:
+        """service/task_id/output name/ordinal of each file; `task_ids` is the column of the batch."""
         names = [one.name for one in self.kinds.kinds]
         width = int(files.ordinals.max(initial=0)) + 1
         which, distinct = pd.factorize(files.kinds * width + files.ordinals)
@@ -298,7 +300,7 @@ class AssetMaker:
             services, words = coded(keys)
         beginnings = [f"{word}/" for word in words]
         index = files.rows
-        return joined_texts((beginnings, services[index]), (batch.task_id, index), (endings, which))
+        return joined_texts((beginnings, services[index]), (task_ids, index), (endings, which))
 
     def _source_texts(self, batch: Batch, index: Int64) -> Any:
         """Where the records of each asset's task stand: `file:line`, `file#record`, several joined by `; `."""
@@ -344,7 +346,7 @@ class _Files:
         rows, kinds, ordinals = (np.concatenate(columns) for columns in zip(*self._parts, tuple(single), strict=True))
         urls = self.urls + self._single_urls
         order = np.argsort(rows, kind="stable")
-        return _Files(rows[order], kinds[order], ordinals[order], [urls[place] for place in order.tolist()])
+        return _Files(rows[order], kinds[order], ordinals[order], taken(urls, order))
 
 
 def place(name: str, line: int, item: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from policy_engine.found_files import FoundFiles, Leaves, settle
+from policy_engine.frames import taken
 from policy_engine.history import FlatFile, Outputs
 from policy_engine.outputs import FILE, UNLISTED, FileKinds
 from policy_engine.url_columns import UrlColumn
@@ -19,6 +20,8 @@ from policy_engine.url_columns import UrlColumn
 # tests/test_flat_files.py compares both.
 
 _FACTS = attrgetter("output", "media", "role", "watermarked")
+MAYBE_FLAT = frozenset((FlatFile, Outputs))
+"""Types of which `is_flat` may be true."""
 
 
 def is_flat(output: Any) -> bool:
@@ -34,7 +37,7 @@ def find_flat(kinds: FileKinds, services: Sequence[str | None], outputs: Sequenc
     rows = np.repeat(np.arange(len(parts)), sizes)
     files = list(chain.from_iterable(parts))
     # Asked once for all that say the same; anew each time, since every row of a table may state facts of its own.
-    stated = list(zip([services[row] for row in rows.tolist()], map(_FACTS, files), strict=True))
+    stated = list(zip(taken(services, rows), map(_FACTS, files), strict=True))
     leaves = Leaves(kinds)
     unlisted = leaves.add((FILE, UNLISTED, ""))
     known: dict[Any, int] = {}

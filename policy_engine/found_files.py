@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from policy_engine.frames import taken
 from policy_engine.outputs import FILE, PREVIEW, SAME_FILE, FileKinds, Leaf
 from policy_engine.url_columns import UrlColumn
 
@@ -84,7 +85,7 @@ def settle(leaves: Leaves, rows: Rows, leaf: Rows, column: UrlColumn, odd: Bool)
             pd.Series(tails.view(np.int64) ^ _of_output(rows[compared])).duplicated(keep=False).to_numpy()
         ]
     if compared.size:
-        keys = _bases([urls[place] for place in compared.tolist()])
+        keys = _bases(taken(urls, compared))
         keys ^= _of_output(rows[compared])
         order = np.argsort(keys, kind="stable")
         equal = np.flatnonzero(keys[order][1:] == keys[order][:-1])
@@ -100,7 +101,7 @@ def settle(leaves: Leaves, rows: Rows, leaf: Rows, column: UrlColumn, odd: Bool)
         rows[files],
         kind[files],
         _ordinals(named[files]),
-        [urls[place] for place in files.tolist()],
+        taken(urls, files),
         int((shown & (what == PREVIEW)).sum()),
         int((shown & again).sum()),
         np.flatnonzero(~with_files).tolist(),

@@ -6,7 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from policy_engine.periods import MAX_INSTANT, MIN_INSTANT, NAT, format_instant,
 from policy_engine.problems import plain
 
 Int64 = npt.NDArray[np.int64]
+T = TypeVar("T")
 
 
 def categorical(codes: npt.NDArray[Any], words: Sequence[str]) -> Any:
@@ -23,10 +24,15 @@ def categorical(codes: npt.NDArray[Any], words: Sequence[str]) -> Any:
     return pd.Categorical.from_codes(codes.astype(np.int64), categories=pd.Index(list(words), dtype="object"))
 
 
+def taken(values: Sequence[T], places: npt.NDArray[Any]) -> list[T]:
+    """The values at some places."""
+    return list(map(values.__getitem__, places.tolist()))
+
+
 def coded(values: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
     """Code of each value, -1 for None and "", and the distinct values in the order met."""
-    # Counting None among texts is slow; where the first one is there, not all are missing.
-    if not values or (values[0] is None and values.count(None) == len(values)):
+    # Counting None among texts is slow, and the first text ends the other look.
+    if not any(values) and values.count(None) == len(values):
         return np.full(len(values), -1, np.int64), []
     places: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
     codes = np.fromiter(map(places.__getitem__, values), np.int64, len(values))
@@ -56,11 +62,11 @@ def texts(values: Sequence[str | None], index: npt.NDArray[Any] | None = None) -
         return pd.array(values if index is None else [values[row] for row in index.tolist()], dtype="str")
 
 
-def joined_texts(*parts: tuple[Sequence[str] | Int64, npt.NDArray[Any]]) -> Any:
+def joined_texts(*parts: tuple[Any, npt.NDArray[Any]]) -> Any:
     """
     A column of n texts, each put together of one text per part.
 
-    A part is texts, or an array of numbers to write, and n places in them.
+    A part is texts, in a list or a column, or an array of numbers to write, and n places in them.
     """
     try:
         import pyarrow as pa

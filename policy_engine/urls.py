@@ -27,6 +27,7 @@ _DATED = tuple((prefix + "date", prefix + "expires") for prefix in _SIGNING_PREF
 _MAY_DATE = re.compile(r"(?:expires|ex|se|exp)=", re.IGNORECASE)
 """Ends of the names of parameters that date a link."""
 _SHORT_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2})Z)?")
+_DIGITS = {10: re.compile("[0-9]{1,12}"), 16: re.compile("[0-9a-fA-F]{1,12}")}
 _BASIC_TIME = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
 
 
@@ -140,8 +141,7 @@ def link_expiry(url: str) -> int | None:
 
 
 def _integer(text: str, base: int) -> int | None:
-    digits = "[0-9]" if base == 10 else "[0-9a-fA-F]"
-    return int(text, base) if re.fullmatch(digits + "{1,12}", text) else None
+    return int(text, base) if _DIGITS[base].fullmatch(text) else None
 
 
 def _within(seconds: int | None) -> int | None:

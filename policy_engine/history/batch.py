@@ -93,7 +93,7 @@ class Batch:
             elif isinstance(column, np.ndarray):
                 columns[one.name] = column[np.asarray(rows, np.intp)]
             else:
-                columns[one.name] = [column[row] for row in rows]
+                columns[one.name] = list(map(column.__getitem__, rows))
         return Batch(**columns)
 
 

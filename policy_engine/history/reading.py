@@ -101,13 +101,12 @@ class HistoryReader:
         if self.is_table(unit):
             return self._keys_of_table(unit, source)
         if source.kind == "json-lines" and not source.compression:
-            found: list[str] = []
-            lines = 0
+            sums, lines = [np.empty(0, np.uint64)], 0
             for block in self._blocks(unit, source):
                 ids, count = self._ids(block, unit.file)
-                found += ids
+                sums.append(_checksums(ids))
                 lines += count
-            return _checksums(found), lines
+            return np.concatenate(sums), lines
         sums = [checksums(batch) for batch, _ in self.batches(unit)]
         return np.concatenate(sums), 0
 

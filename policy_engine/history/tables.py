@@ -236,7 +236,9 @@ class TableReader:
                 table = dict(zip(names, map(values_of, batch.columns), strict=True))
                 self._take_table(table, line, reader)
                 line += batch.num_rows
-                yield
+                # Batches end where row groups do, and small ones cost as much as large ones.
+                if len(reader) >= self._rows:
+                    yield
 
     def parquet_ids(self, source: Source, unit: Unit) -> Iterator[list[str]]:
         """The task ids of a unit of a Parquet file as `csv_ids` gives them; NotApart where they are not text."""

@@ -34,14 +34,17 @@ def read_times(values: Sequence[object]) -> tuple[Int64, dict[int, str]]:
     seconds as number or text; milliseconds and small numbers are problems, since a guess would be wrong by decades.
     """
     out = np.full(len(values), NAT, np.int64)
-    if not values or (values[0] is None and values.count(None) == len(values)):
+    if not any(values) and values.count(None) == len(values):
         return out, {}
-    texts: Sequence[Any] = values
-    if not set(map(type, values)) <= {str, NoneType}:
-        texts = [value if type(value) is str else "" for value in values]
-    regular = _read_with_arrow(texts, out)
+    # Looking at each value costs more than reading it, so what pyarrow takes for text is not looked at before.
+    regular = _read_with_arrow(values, out)
     if regular is None:
-        regular = _read_with_numpy(texts, out)
+        texts: Sequence[Any] = values
+        if not set(map(type, values)) <= {str, NoneType}:
+            texts = [value if type(value) is str else "" for value in values]
+            regular = _read_with_arrow(texts, out)
+        if regular is None:
+            regular = _read_with_numpy(texts, out)
     problems: dict[int, str] = {}
     for row in np.flatnonzero(~regular).tolist():
         value = values[row]
@@ -81,8 +84,12 @@ def _within(instant: int) -> int:
     return instant
 
 
-def _read_with_arrow(texts: Sequence[str | None], out: Int64) -> npt.NDArray[np.bool_] | None:
-    """Do what `_read_with_numpy` does with pyarrow, in a third of the time; None where it is missing or refuses."""
+def _read_with_arrow(texts: Sequence[Any], out: Int64) -> npt.NDArray[np.bool_] | None:
+    """
+    Do what `_read_with_numpy` does with pyarrow, in a third of the time; None where it is missing or refuses.
+
+    It refuses all other values than text, but for bytes, which no reader gives.
+    """
     try:
         import pyarrow as pa
     except ImportError:
@@ -91,7 +98,8 @@ def _read_with_arrow(texts: Sequence[str | None], out: Int64) -> npt.NDArray[np.
         column = pa.array(texts, pa.string())
         edges = np.frombuffer(column.buffers()[1], np.int32, len(column) + 1)
         text = np.frombuffer(column.buffers()[2] or b"", np.uint8)
-        starts, ends = edges[:-1], edges[1:]
+        # As wide as places are, since NumPy would widen them again for each look.
+        starts, ends = edges[:-1].astype(np.intp), edges[1:].astype(np.intp)
         # Of the texts that pyarrow reads, those with these marks in these places are of the regular form.
         regular: npt.NDArray[np.bool_] = ends - starts >= len(_ZERO)
         rows = np.flatnonzero(regular)
