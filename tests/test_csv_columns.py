@@ -93,3 +93,22 @@ def test_slices_of_frames() -> None:
     frame = frame_of([(f"t{row},", f"w{row % 2}", row * SECOND, row, row / 4, bool(row % 3)) for row in range(20)])
     both(frame.iloc[5:9])
     both(frame.iloc[::3])
+
+
+def test_more_words_than_are_written_together() -> None:
+    """Columns of more words than their neighbours, and more neighbours than one number tells apart, are written too."""
+    count = 700
+    numbers = np.random.default_rng(1).integers(-1, 250, (14, count))
+    columns: dict[str, Any] = {
+        f"word{place}": categorical(codes, [f"w{word}," if word % 7 else f"={word}" for word in range(250)])
+        for place, codes in enumerate(numbers)
+    }
+    columns["many"] = categorical(np.arange(count), [f"{word};" for word in range(count)])
+    columns["small"] = integers(np.arange(count) % 256, np.arange(count) % 5 == 0)
+    columns["large"] = integers(np.arange(count) % 257, np.arange(count) % 5 == 0)
+    columns["below"] = integers(np.arange(count) % 3 - 1, np.arange(count) < 0)
+    columns["alike"] = categorical(np.zeros(count, np.int64), ["x,y"])
+    columns["none"] = integers(np.zeros(count, np.int64), np.ones(count, bool))
+    columns["amount"] = pd.array(np.arange(count) / 8, dtype="Float64")
+    columns["time"] = utc_times(np.full(count, NAT))
+    both(pd.DataFrame(columns))
