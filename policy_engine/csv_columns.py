@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from policy_engine.sorted_lines import joined
 _FEW = 256
 """Distinct cells of a column up to which it is written together with its neighbours."""
 _MOST_COMBINED = 1 << 62
+"""Combinations of the cells of neighbours up to which each has a number of its own."""
 
 
 @dataclass(frozen=True)
@@ -79,31 +80,38 @@ def _joined(*parts: Any) -> Any:
     return binary_join_element_wise(*parts, null_handling="replace", null_replacement="")
 
 
-class _Words:
-    """
-    The cells of neighbouring columns with few distinct ones, as one column of codes: fewer columns are joined faster.
-    """
+class _Coded(NamedTuple):
+    """A column of few distinct cells."""
 
-    def __init__(self, rows: int) -> None:
+    words: list[str]
+    codes: npt.NDArray[Any] | None
+    """Place of each cell among the words; None where there is one word for all."""
+
+
+class _Together:
+    """Neighbouring columns of few distinct cells as one column of codes, since fewer columns are joined faster."""
+
+    def __init__(self, first: _Coded, rows: int) -> None:
         self._codes = np.zeros(rows, np.int64)
         self._columns: list[list[str]] = []
-        self._most = 1
+        self._combinations = 1
+        self.take(first)
 
-    def take(self, words: list[str], codes: npt.NDArray[Any] | None) -> bool:
-        """Take a column, all alike where there are no codes; False where no number tells so many combinations apart."""
-        if self._most * len(words) > _MOST_COMBINED:
+    def take(self, column: _Coded) -> bool:
+        """Take the next column; False where no number would tell so many combinations apart."""
+        count = len(column.words)
+        if self._combinations * count > _MOST_COMBINED:
             return False
-        if codes is not None:
-            self._codes = self._codes * len(words) + codes
-        self._most *= len(words)
-        self._columns.append(words)
+        if column.codes is not None:
+            self._codes = self._codes * count + column.codes
+        self._combinations *= count
+        self._columns.append(column.words)
         return True
 
     def cells(self, pa: Any) -> Any:
         """The cells of the columns, a comma between two."""
-        codes, distinct = pd.factorize(self._codes)
-        texts = [""] * len(distinct)
-        rest = distinct
+        codes, rest = pd.factorize(self._codes)
+        texts = [""] * len(rest)
         for place, words in enumerate(reversed(self._columns)):
             rest, which = np.divmod(rest, len(words))
             mark = "," if place else ""
@@ -113,28 +121,18 @@ class _Words:
 
 def _all_cells(frame: pd.DataFrame, pa: Any) -> list[Any]:
     """The cells of a frame, quoted where they must be, as large strings; some hold those of several columns."""
-    cells: list[Any] = []
-    together: _Words | None = None
+    parts: list[Any] = []
     for name in frame.columns:
-        made = _cells(frame[name], pa)
-        if isinstance(made, tuple):
-            if together is None or not together.take(*made):
-                if together is not None:
-                    cells.append(together.cells(pa))
-                together = _Words(len(frame))
-                together.take(*made)
-            continue
-        if together is not None:
-            cells.append(together.cells(pa))
-            together = None
-        cells.append(made)
-    if together is not None:
-        cells.append(together.cells(pa))
-    return cells
+        column = _cells(frame[name], pa)
+        if not isinstance(column, _Coded):
+            parts.append(column)
+        elif not (parts and isinstance(parts[-1], _Together) and parts[-1].take(column)):
+            parts.append(_Together(column, len(frame)))
+    return [part.cells(pa) if isinstance(part, _Together) else part for part in parts]
 
 
 def _cells(column: pd.Series[Any], pa: Any) -> Any:
-    """The cells of a column as large strings, or as few words and the place of each among them."""
+    """The cells of a column, quoted where they must be, as large strings; as _Coded where few are distinct."""
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):
         words = [quoted(neutral(str(word))) for word in column.array.categories]
@@ -156,10 +154,10 @@ def _cells(column: pd.Series[Any], pa: Any) -> Any:
 def _words(words: list[str], codes: npt.NDArray[Any], pa: Any) -> Any:
     """A column of distinct cells; the code -1 is an empty one."""
     if (codes == codes[0]).all():
-        return [words[codes[0]] if codes[0] >= 0 else ""], None
+        return _Coded([words[codes[0]] if codes[0] >= 0 else ""], None)
     places = np.where(codes < 0, len(words), codes)
     if len(words) <= _FEW:
-        return [*words, ""], places
+        return _Coded([*words, ""], places)
     return pa.array([*words, ""], pa.large_string()).take(pa.array(places))
 
 
@@ -176,7 +174,7 @@ def _texts(column: pd.Series[Any], pa: Any) -> Any:
     if isinstance(cells, pa.ChunkedArray):
         cells = cells.combine_chunks()
     if cells.null_count == len(cells):
-        return [""], None
+        return _Coded([""], None)
     edges = np.frombuffer(cells.buffers()[1], np.int64)[cells.offset : cells.offset + len(cells) + 1]
     text = np.frombuffer(cells.buffers()[2] or b"", np.uint8)[: edges[-1]]
     # A cell that begins with a letter or digit and holds none of these needs neither quotes nor an apostrophe.
@@ -202,7 +200,7 @@ def _times(ns: Int64, pa: Any) -> Any:
     import pyarrow.compute as pc
 
     if (ns == ns[0]).all():
-        return [format_times(ns[:1])[0]], None
+        return _Coded(format_times(ns[:1]), None)
     # Each text has a date, a blank, a time, a point and nine digits.
     texts = pa.array(ns, pa.timestamp("ns"), mask=ns == NAT).cast(pa.large_string())
     texts = pc.ascii_rtrim(pc.ascii_rtrim(texts, "0"), ".")
