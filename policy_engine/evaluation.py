@@ -314,7 +314,7 @@ def evaluate(
     frame: `service` (catalog id) and any of `task_type account media role watermarked created_at completed_at
     completion_bound url expected facts_conflict`; further finding columns pass through.
     as_of: zone-aware time, RFC 3339 text or ns since 1970. Horizons: ISO 8601 text or ns; default the pack's.
-    Raises ValueError for a missing `service` column, naive times and unreadable text.
+    Raises ValueError for a missing `service` column, naive times, unreadable text and horizons below 0.
     """
     findings = Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)
     return Marker().mark(findings)[0]
@@ -334,7 +334,10 @@ def make_question(
 def _as_period(value: str | int | None, default: int) -> int:
     if value is None:
         return default
-    return parse_duration(value) if isinstance(value, str) else int(value)
+    period = parse_duration(value) if isinstance(value, str) else int(value)
+    if period < 0:
+        raise ValueError(f"a horizon of {period} ns; it looks ahead, so it is 0 or more")
+    return period
 
 
 def _unmix(code: int, domains: Sequence[Sequence[str | None]]) -> Profile:

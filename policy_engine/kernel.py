@@ -30,7 +30,7 @@ _AFTER_ALL = np.int64(2**63 - 1)
 
 _VERDICT = {verdict: np.int8(code) for code, verdict in enumerate(VERDICTS)}
 _WINDOW = {verdict: np.int8(code) for code, verdict in enumerate(OPERATION_VERDICTS)}
-# Verdicts that may join answers which are not the same, each on its own.
+# Verdicts of two readings together that leave open whether each alone would have it: of all others, both have it.
 _UNSURE = np.isin(VERDICTS, [Verdict.AT_RISK, Verdict.UNDETERMINED])
 _WINDOW_UNSURE = np.isin(OPERATION_VERDICTS, [OperationVerdict.CLOSING, OperationVerdict.UNDETERMINED])
 
@@ -146,7 +146,7 @@ def judge(
     operation_horizon: int | Int64,
 ) -> Judgement:
     """
-    Judge n rows; the instant asked about and the horizons (ns) are one for all rows, or one per row.
+    Judge n rows; the instant asked about and the horizons (ns, none below 0) are one for all rows, or one per row.
 
     profile: row of `table` per asset. cuts: k ascending instants (ns) at which answers may change.
     table: (profiles, k + 1) cell per profile and stretch of time. always: (profiles,) cell that unites all time.
@@ -196,7 +196,6 @@ def judge(
         kinds, window.earliest, window.latest, readings.no_clock, as_of, operation_horizon
     )
     differ = np.zeros(len(first), bool)
-    # Two readings with one certain answer between them, that nothing is left or that there is time, agree.
     unsure = _UNSURE[verdict] | _WINDOW_UNSURE[window_verdict]
     rows = np.flatnonzero(unsure & ~readings.between & ~readings.no_clock & (first != last))
     if rows.size:

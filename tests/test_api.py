@@ -423,6 +423,8 @@ WRONG_FRAMES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "as_of far away": ({"service": ["flux"]}, {"as_of": 10**30}, "a time outside 1823-"),
     "horizon": ({"service": ["flux"]}, {"horizon": "3d"}, "`3d` is not an ISO 8601 duration"),
     "operation horizon": ({"service": ["flux"]}, {"operation_horizon": "P1M"}, "`P1M` is not an ISO 8601 duration"),
+    "horizon behind": ({"service": ["flux"]}, {"horizon": -5}, "a horizon of -5 ns"),
+    "operation horizon behind": ({"service": ["flux"]}, {"operation_horizon": -1}, "a horizon of -1 ns"),
 }  # fmt: skip
 
 
