@@ -41,7 +41,7 @@ lint: $(VENV)/.test ## Check format, lints, types, import layers and the bundled
 bench: $(VENV)/.test ## Time it against DuckDB, Polars and pandas on little data: some minutes
 	@$(BIN)/python tests/bench/run.py --only programs engine rules kernel report $(ARGS)
 
-bench-full: $(VENV)/.test ## The same and its memory, with a million tasks: an hour or more
+bench-full: $(VENV)/.test ## The same and its memory, with a million tasks: hours (ARGS='--runs 1': 75 minutes)
 	@$(BIN)/python tests/bench/run.py --tasks 1000000 --sizes 100000 1000000 --rules 8 1000 10000 $(ARGS)
 
 # For hours; resumable. Short forms of everything in it are part of `make test`.

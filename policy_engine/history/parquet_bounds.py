@@ -54,8 +54,8 @@ def read_columns(
     Batches of at most `rows` rows of some columns, from some row groups of a Parquet file of `size` bytes.
 
     `where` is a path, or a stream that can be read from any place; `leaves` are those of the file, if they are known.
-    Raises InputUnusable where the columns amount to far
-    more than a file of its size holds in good faith, and the errors of pyarrow for a damaged file.
+    Raises InputUnusable where the columns amount to far more than a file of its size holds in good faith, and the
+    errors of pyarrow for a damaged file.
     """
     import pyarrow.parquet as pq
 
