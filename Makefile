@@ -39,14 +39,14 @@ lint: $(VENV)/.test ## Check format, lints, types, import layers and the bundled
 
 # Arguments go in ARGS, such as ARGS='--only engine' or ARGS='--markdown docs/performance.md'.
 bench: $(VENV)/.test ## Time it against DuckDB, Polars and pandas on little data: some minutes
-	@$(BIN)/python tests/bench/run.py --only programs engine rules kernel report $(ARGS)
+	@$(BIN)/python tools/bench/run.py --only programs engine rules kernel report $(ARGS)
 
 bench-full: $(VENV)/.test ## The same and its memory, with a million tasks: hours (ARGS='--runs 1': 75 minutes)
-	@$(BIN)/python tests/bench/run.py --tasks 1000000 --sizes 100000 1000000 --rules 8 1000 10000 $(ARGS)
+	@$(BIN)/python tools/bench/run.py --tasks 1000000 --sizes 100000 1000000 --rules 8 1000 10000 $(ARGS)
 
 # For hours; resumable. Short forms of everything in it are part of `make test`.
 torture: $(VENV)/.test ## Try to break it, for hours (ARGS='--only PART --scale 0.1')
-	@$(BIN)/python tests/torture/run.py $(ARGS)
+	@$(BIN)/python tools/torture/run.py $(ARGS)
 
 # Asks a service on the network about names and versions. Not having been able to ask is a failure, and said as such.
 audit: $(AUDIT_VENV)/.ready ## Ask whether a locked package has a known vulnerability (needs the network)
@@ -69,7 +69,7 @@ sbom: $(AUDIT_VENV)/.ready ## Write build/sbom.json, the locked dependencies in 
 
 # Needs npm and its registry, so it is no part of the tests; these compare the bytes with the recorded digests.
 vendored: ## Compare the vendored script with the package that npm has
-	@$(PYTHON) tests/check_vendored.py
+	@$(PYTHON) tools/check_vendored.py
 
 # Versions already in the lock files stay as they are unless UPGRADE=1 is given. test.txt is resolved first and binds
 # the other two, so that one package never has two versions.

@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """Keeps `policy_engine.render` the function that it is documented to be; the folder of that name is for imports."""
+    """Keeps `policy_engine.report.formats` the function that it is documented to be; the folder of that name is for imports."""
 
     def __setattr__(self, name: str, value: object) -> None:
         # Python binds a module in its package whenever it is imported, over whatever had the name.

@@ -9,18 +9,18 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from policy_engine.lint import run_checks
-from policy_engine.model import RulePack
+from policy_engine.authoring.lint import run_checks
+from policy_engine.core.problems import PackInvalid
+from policy_engine.core.rule_model import RulePack
 from policy_engine.packs import read_pack
-from policy_engine.problems import PackInvalid
 
 if TYPE_CHECKING:
     # pandas takes a second to import, and a caller may only want to load a pack.
     import pandas as pd
 
-    from policy_engine.report_model import ReportModel
-    from policy_engine.report_rows import TopRows
-    from policy_engine.runs import EvaluationRun, Totals
+    from policy_engine.engine.run import EvaluationRun, Totals
+    from policy_engine.report.model import ReportModel
+    from policy_engine.report.ranking import TopRows
 
 __all__ = [
     "EvaluatedHistory",
@@ -69,10 +69,10 @@ def load_history(*paths: str | Path, pack: RulePack, columns: Mapping[str, str] 
     """
     import pandas as pd
 
-    from policy_engine.evaluation import Question
+    from policy_engine.core.periods import MAX_INSTANT
+    from policy_engine.engine.evaluation import Question
+    from policy_engine.engine.run import EvaluationRun, RunOptions
     from policy_engine.history import find_sources, refuse_changed
-    from policy_engine.periods import MAX_INSTANT
-    from policy_engine.runs import EvaluationRun, RunOptions
 
     found = find_sources([str(path) for path in paths])
     # Whether a task exists yet is a question of `as_of`, so nothing is left out here.
@@ -98,9 +98,9 @@ def evaluate(
     known_on: date | None = None,
 ) -> pd.DataFrame:
     """
-    Judge a frame of assets at one instant; see policy_engine.evaluation.evaluate for columns, units and errors.
+    Judge a frame of assets at one instant; see policy_engine.engine.evaluation.evaluate for columns, units and errors.
     """
-    from policy_engine import evaluation
+    from policy_engine.engine import evaluation
 
     return evaluation.evaluate(
         frame, pack, as_of=as_of, horizon=horizon, operation_horizon=operation_horizon, known_on=known_on
@@ -168,11 +168,11 @@ def evaluate_history(
     `archived`, `exemptions` and `house_rules` name files that put marks beside the verdicts. Raises InputUnusable for
     files that cannot be read, PackInvalid for house rules, and while iterating TotalsMismatch if totals do not tie.
     """
-    from policy_engine.evaluation import make_question
+    from policy_engine.annotations import read_marker
+    from policy_engine.engine.evaluation import make_question
+    from policy_engine.engine.run import EvaluationRun, RunOptions
     from policy_engine.history import find_sources
-    from policy_engine.marks import read_marker
-    from policy_engine.report_rows import TopRows
-    from policy_engine.runs import EvaluationRun, RunOptions
+    from policy_engine.report.ranking import TopRows
 
     question = make_question(pack, as_of, horizon, operation_horizon)
     found = find_sources([str(path) for path in paths])
@@ -184,9 +184,9 @@ def evaluate_history(
 def build_report(history: EvaluatedHistory, *, show_urls: bool = False) -> ReportModel:
     """Make the report model of an evaluated history; reads it to the end first if need be."""
     from policy_engine import __version__
-    from policy_engine.report import Provenance, describe_parameters
-    from policy_engine.report import build_report as build
-    from policy_engine.report_folder import input_lines
+    from policy_engine.report.build import Provenance, describe_parameters
+    from policy_engine.report.build import build_report as build
+    from policy_engine.report.folder import input_lines
 
     history._finish()
     run = history._run
@@ -197,10 +197,10 @@ def build_report(history: EvaluatedHistory, *, show_urls: bool = False) -> Repor
 def render(model: ReportModel, format: str = "html") -> str:
     """Render a report model as `html`, `json`, `markdown` or `text`."""
     if format == "text":
-        from policy_engine.render.text import render_text
+        from policy_engine.report.formats.text import render_text
 
         return render_text(model)
-    from policy_engine.render import FORMATS
+    from policy_engine.report.formats import FORMATS
 
     if format not in FORMATS:
         raise ValueError(f"there is no format `{format}`; there are html, json, markdown and text")

@@ -12,17 +12,18 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from commands import AS_OF, EXAMPLE, ROOT, environment, policy_engine
-from exports import kling, task, write, write_csv, write_lines
 from pandas.testing import assert_frame_equal
 
 import policy_engine as public
-from policy_engine import build_report, evaluate, evaluate_history, load_history, load_pack, render
+from policy_engine import build_report, evaluate, evaluate_history, load_history, load_pack
 from policy_engine.api import EvaluatedHistory
-from policy_engine.columns import FINDING_COLUMNS, REASONS, VERDICTS
-from policy_engine.model import RulePack
-from policy_engine.problems import InputUnusable, PackInvalid
-from policy_engine.report_model import ReportModel
+from policy_engine.core.problems import InputUnusable, PackInvalid
+from policy_engine.core.rule_model import RulePack
+from policy_engine.core.vocabulary import FINDING_COLUMNS, REASONS, VERDICTS
+from policy_engine.report import formats as render
+from policy_engine.report.model import ReportModel
+from tests.support.commands import AS_OF, EXAMPLE, ROOT, environment, policy_engine
+from tests.support.exports import kling, task, write, write_csv, write_lines
 
 PACKS = ROOT / "tests" / "packs"
 
@@ -62,10 +63,10 @@ def test_public_names_are_there() -> None:
 
 def test_functions_stay_functions(history: EvaluatedHistory) -> None:
     """
-    `policy_engine.render` is the function, also after the modules of that name were imported, and they stay importable.
+    `policy_engine.report.formats` is the function, also after the modules of that name were imported, and they stay importable.
     """
-    from policy_engine.render import FORMATS
-    from policy_engine.render.text import render_text
+    from policy_engine.report.formats import FORMATS
+    from policy_engine.report.formats.text import render_text
 
     model = public.build_report(history)
     for _ in range(2):

@@ -17,8 +17,9 @@ import click
 from policy_engine import __version__
 from policy_engine.cli import checking, comparing, evaluating, linting, showing
 from policy_engine.cli.output import silence, tell
-from policy_engine.interruptions import interrupt, listen, uninterrupted, was_interrupted
-from policy_engine.problems import (
+from policy_engine.core.files.signals import interrupt, listen, uninterrupted, was_interrupted
+from policy_engine.core.files.system_errors import is_out_of_memory, out_of_memory, refused
+from policy_engine.core.problems import (
     InputUnusable,
     NothingToEvaluate,
     PackInvalid,
@@ -29,7 +30,6 @@ from policy_engine.problems import (
     format_problem,
     plain,
 )
-from policy_engine.refusals import is_out_of_memory, out_of_memory, refused
 
 EXIT_CODES: dict[int, str] = {
     0: "done",

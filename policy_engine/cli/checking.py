@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from policy_engine.cli.reporting import FORMAT, PACKS, report_problems
-from policy_engine.problems import PackInvalid, Problem
+from policy_engine.core.problems import PackInvalid, Problem
 
 
 @click.command()
@@ -17,7 +17,7 @@ def validate(packs: tuple[str, ...], shape: str) -> int:
 
     PACK: a bundled pack or a folder; default piapi. Reports every problem of every file with its line and column.
     """
-    from policy_engine.lint import run_checks
+    from policy_engine.authoring.lint import run_checks
     from policy_engine.packs import read_pack
 
     problems: list[Problem] = []

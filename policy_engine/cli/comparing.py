@@ -10,20 +10,20 @@ import click
 from policy_engine.cli.evaluating import HISTORY, make_run, period_options, reading_options, refuse_unusable
 from policy_engine.cli.output import check_file, show, tell, whole_file
 from policy_engine.cli.progress import progress_of
-from policy_engine.problems import (
+from policy_engine.core.files.system_errors import reading
+from policy_engine.core.problems import (
     NothingToEvaluate,
     PackInvalid,
     Problem,
     UsageProblem,
     plain,
 )
-from policy_engine.refusals import reading
-from policy_engine.words import count_of
+from policy_engine.core.text.wording import count_of
 
 if TYPE_CHECKING:
-    from policy_engine.compare.changes import PackDiff
-    from policy_engine.compare.impact import ImpactRun
-    from policy_engine.model import RulePack
+    from policy_engine.authoring.compare.diff import PackDiff
+    from policy_engine.authoring.compare.impact import ImpactRun
+    from policy_engine.core.rule_model import RulePack
 
 _PATH = click.option(
     "--path", metavar="PATH", help="Folder of the pack inside the repository, for revisions that do not name one."
@@ -55,8 +55,8 @@ def diff(old: str, new: str, path: str | None, fail_on: tuple[str, ...], shape: 
 
     OLD and NEW: bundled packs, folders, or git revisions (main, HEAD~1, v1.0:path/of/pack).
     """
-    from policy_engine.compare.changes import compare_packs
-    from policy_engine.render.differences import FORMATS
+    from policy_engine.authoring.compare.diff import compare_packs
+    from policy_engine.authoring.compare.diff_formats import FORMATS
 
     found = compare_packs(*_load_both(old, new, path))
     show(FORMATS[shape](found, (old, new)), shape)
@@ -84,10 +84,10 @@ def impact(old: str, new: str, history: tuple[str, ...], output: str | None, sha
 
     OLD and NEW: bundled packs, folders, or git revisions. HISTORY: exports, as for report.
     """
-    from policy_engine.compare.changes import compare_packs
-    from policy_engine.compare.expected import asked_instant, expectations, outcomes, refuse_unmet
-    from policy_engine.compare.impact import ImpactRun, union_pack
-    from policy_engine.render.impacts import FORMATS, Impact
+    from policy_engine.authoring.compare.diff import compare_packs
+    from policy_engine.authoring.compare.expected_impact import asked_instant, expectations, outcomes, refuse_unmet
+    from policy_engine.authoring.compare.impact import ImpactRun, union_pack
+    from policy_engine.authoring.compare.impact_formats import FORMATS, Impact
 
     _check_table(output)
     packs = _load_both(old, new, given["path"])
@@ -127,7 +127,7 @@ COMMANDS = (diff, impact)
 
 def _load_both(old: str, new: str, path: str | None) -> tuple[RulePack, RulePack]:
     """Read and check both packs; raises UsageProblem where one is missing, PackInvalid with the problems of both."""
-    from policy_engine.lint import run_checks
+    from policy_engine.authoring.lint import run_checks
     from policy_engine.packs import resolve_pack
 
     packs = []
@@ -151,7 +151,7 @@ def _load_both(old: str, new: str, path: str | None) -> tuple[RulePack, RulePack
 
 def _question(pack: RulePack, as_of: int, given: dict[str, Any]) -> Any:
     """What is asked of the old pack: the same instant, its own horizons unless the command line sets them."""
-    from policy_engine.evaluation import Question
+    from policy_engine.engine.evaluation import Question
 
     horizon, operation_horizon = given["horizon"], given["operation_horizon"]
     return Question(
@@ -173,9 +173,9 @@ def _check_table(output: str | None) -> None:
 
 def _write_changed(judged: ImpactRun, stream: Any) -> None:
     """Read and judge everything; write the changed files, if a table was asked for."""
-    from policy_engine.compare.impact import CHANGED_COLUMNS
-    from policy_engine.csv_columns import csv_lines
-    from policy_engine.csv_text import header_line, to_bytes
+    from policy_engine.authoring.compare.impact import CHANGED_COLUMNS
+    from policy_engine.core.text.csv_blocks import csv_lines
+    from policy_engine.core.text.csv_cells import header_line, to_bytes
 
     if stream is not None:
         stream.write(to_bytes(header_line(CHANGED_COLUMNS)))

@@ -25,25 +25,25 @@ from policy_engine.cli.values import (
     clock,
     read_column_mapping,
 )
-from policy_engine.columns import VERDICTS
-from policy_engine.periods import NAT, describe_duration, format_instant
-from policy_engine.problems import (
+from policy_engine.core.files.drafts import scratch_folder
+from policy_engine.core.files.system_errors import reading, while_reading
+from policy_engine.core.periods import NAT, describe_duration, format_instant
+from policy_engine.core.problems import (
     InputUnusable,
     NothingToEvaluate,
     Problem,
     UsageProblem,
     plain,
 )
-from policy_engine.refusals import reading, while_reading
-from policy_engine.staging import scratch_folder
-from policy_engine.words import count_of
+from policy_engine.core.text.wording import count_of
+from policy_engine.core.vocabulary import VERDICTS
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from policy_engine.core.rule_model import RulePack
+    from policy_engine.engine.run import EvaluationRun
     from policy_engine.history import Source
-    from policy_engine.model import RulePack
-    from policy_engine.runs import EvaluationRun
 
 HISTORY = click.argument("history", nargs=-1, required=True, metavar="HISTORY...")
 _PACK = click.option(
@@ -133,9 +133,9 @@ def report(
     HISTORY: files, folders or globs of exports (JSON, JSON Lines, CSV, Parquet; .gz and .zst), or - for standard input.
     """
     from policy_engine import __version__
-    from policy_engine.render.text import render_text
-    from policy_engine.render.workbook import check_workbook
-    from policy_engine.report_folder import Wanted, check_folder, write_report
+    from policy_engine.report.folder import Wanted, check_folder, write_report
+    from policy_engine.report.formats.text import render_text
+    from policy_engine.report.formats.workbook import check_workbook
 
     check_folder(Path(output))
     if xlsx:
@@ -167,8 +167,8 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
 
     HISTORY: files, folders or globs of exports (JSON, JSON Lines, CSV, Parquet; .gz and .zst), or - for standard input.
     """
-    from policy_engine.notices import collect_warnings, page_totals
-    from policy_engine.render.tables import writer_for
+    from policy_engine.report.formats.findings import writer_for
+    from policy_engine.report.notices import collect_warnings, page_totals
 
     make_writer = writer_for(output)
     check_file(output)
@@ -223,13 +223,13 @@ def make_run(
 
     `output` is never read, even if it lies among the sources.
     """
+    from policy_engine.annotations import read_marker
     from policy_engine.api import load_pack
-    from policy_engine.assets import Period
-    from policy_engine.evaluation import Question
+    from policy_engine.engine.assets.maker import Period
+    from policy_engine.engine.evaluation import Question
+    from policy_engine.engine.parallel.memory import Sizes, sizes_within
+    from policy_engine.engine.run import EvaluationRun, RunOptions
     from policy_engine.history import find_sources
-    from policy_engine.marks import read_marker
-    from policy_engine.runs import EvaluationRun, RunOptions
-    from policy_engine.sizes import Sizes, sizes_within
 
     jobs, limit = given["jobs"], given["memory_limit"]
     sizes = Sizes() if limit is None else sizes_within(limit, jobs, given.get("embed"))
@@ -272,7 +272,7 @@ def make_run(
         if given.get("scheduler") is None:
             yield EvaluationRun(sources, pack, options)
         else:
-            from policy_engine.distributed import open_cluster
+            from policy_engine.engine.parallel.dask import open_cluster
 
             with open_cluster(given["scheduler"], sources, jobs=jobs, folder=spool) as mapper:
                 yield EvaluationRun(sources, pack, options, mapper)
@@ -308,7 +308,7 @@ def _without_own_output(
 
     Raises UsageProblem where such a file was named itself, InputUnusable where nothing else is left.
     """
-    from policy_engine.report_folder import is_report
+    from policy_engine.report.folder import is_report
 
     written = os.path.realpath(output) if output not in (None, "-") else None
     named = {os.path.realpath(argument) for argument in history}

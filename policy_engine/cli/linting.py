@@ -10,12 +10,12 @@ import click
 
 from policy_engine.cli.reporting import FORMAT, PACKS, report_problems
 from policy_engine.cli.values import DURATION, INSTANT, clock
-from policy_engine.problems import NothingToEvaluate, PackInvalid, Problem, plain
+from policy_engine.core.problems import NothingToEvaluate, PackInvalid, Problem, plain
 
 if TYPE_CHECKING:
-    from policy_engine.baseline import Accepted, Baseline
-    from policy_engine.lint import LintResult
-    from policy_engine.model import RulePack
+    from policy_engine.authoring.lint import LintResult
+    from policy_engine.authoring.lint.baseline import Accepted, Baseline
+    from policy_engine.core.rule_model import RulePack
 
 
 def _lint_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,7 +43,7 @@ class _Asked:
 
 
 def _asked(against: str | None, review_after: int | None, as_of: int | None, baseline: str | None) -> _Asked:
-    from policy_engine.baseline import read_baseline
+    from policy_engine.authoring.lint.baseline import read_baseline
 
     instant = clock() if as_of is None else as_of
     return _Asked(against, review_after, instant, read_baseline(baseline) if baseline is not None else None)
@@ -119,7 +119,7 @@ def check(
 
     PACK: a bundled pack or a folder; default piapi. What a change of rules must pass before it is merged.
     """
-    from policy_engine.cases import run_cases
+    from policy_engine.authoring.testing.cases import run_cases
 
     asked = _asked(against, review_after, as_of, baseline)
     outcome = _Outcome()
@@ -148,9 +148,9 @@ COMMANDS = (lint, check)
 
 def _lint(location: str, asked: _Asked, outcome: _Outcome) -> RulePack | None:
     """Read and lint one pack; gives the pack when its cases can be run."""
-    from policy_engine.lint import LintOptions, lint_pack
+    from policy_engine.authoring.lint import LintOptions, lint_pack
     from policy_engine.packs import read_pack
-    from policy_engine.packs.case_reading import read_cases
+    from policy_engine.packs.cases import read_cases
     from policy_engine.packs.revisions import read_pack_at
 
     try:
@@ -185,7 +185,7 @@ def _lint(location: str, asked: _Asked, outcome: _Outcome) -> RulePack | None:
 
 def _lines(location: str, pack: RulePack, result: LintResult) -> list[str]:
     """Totals, the domain, and what each check looked at."""
-    from policy_engine.lint_question import count
+    from policy_engine.authoring.lint.question import count
 
     versions = sum(len(rule.versions) for rule in pack.rules)
     return [

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from policy_engine.cli.values import DURATION
-from policy_engine.problems import InputUnusable, Problem, SourceSpan, plain
+from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, plain
 
 if TYPE_CHECKING:
-    from policy_engine.runs import EvaluationRun
+    from policy_engine.engine.run import EvaluationRun
 
 _FILES = ("archived", "exemptions", "house_rules")
 

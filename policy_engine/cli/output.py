@@ -16,10 +16,10 @@ from typing import IO, Any
 
 import click
 
-from policy_engine.interruptions import refuse_if_interrupted, uninterrupted
-from policy_engine.problems import Problem, UsageProblem, plain, visible
-from policy_engine.refusals import is_out_of_room
-from policy_engine.staging import draft_file
+from policy_engine.core.files.drafts import draft_file
+from policy_engine.core.files.signals import refuse_if_interrupted, uninterrupted
+from policy_engine.core.files.system_errors import is_out_of_room
+from policy_engine.core.problems import Problem, UsageProblem, plain, visible
 
 _IN_MEMORY = 32 << 20
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from policy_engine.runs import EvaluationRun, Progress
+    from policy_engine.engine.run import EvaluationRun, Progress
 
 _LABELS = {
     "looking": "Looking for repeated tasks",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from policy_engine.cli.output import show, tell
-from policy_engine.problems import Problem, plain
+from policy_engine.core.problems import Problem, plain
 
 if TYPE_CHECKING:
-    from policy_engine.render.problem_formats.contents import Accepted
+    from policy_engine.authoring.problem_formats.contents import Accepted
 
 SHAPES = ("text", "json", "github", "sarif", "markdown")
 """Formats of problems; `problem_formats.FORMATS` has the functions, which `--help` does not need."""
@@ -41,7 +41,7 @@ def report_problems(
 
     `covered` says what was looked at: in text the result, in the other formats a part of it. `more` is for JSON alone.
     """
-    from policy_engine.render.problem_formats import write_problems
+    from policy_engine.authoring.problem_formats import write_problems
 
     docs = os.environ.get("POLICY_ENGINE_DOCS") or None
     written = write_problems(problems, sources, shape, covered=covered, accepted=accepted, docs=docs, more=more)

@@ -8,11 +8,11 @@ import click
 
 from policy_engine.cli.output import show, tell, whole_file
 from policy_engine.cli.values import INSTANT, clock
-from policy_engine.periods import format_instant
-from policy_engine.problems import Problem, UsageProblem, plain, suggest
+from policy_engine.core.periods import format_instant
+from policy_engine.core.problems import Problem, UsageProblem, plain, suggest
 
 if TYPE_CHECKING:
-    from policy_engine.model import Rule, RulePack, RuleVersion
+    from policy_engine.core.rule_model import Rule, RulePack, RuleVersion
 
 EXAMPLE_UNTIL = "2026-01-08T00:00:00Z"
 """Instant at which the example history ends, unless another is asked for: an example must not depend on the clock."""
@@ -28,7 +28,7 @@ _LONGEST = 2_000
 def rules(pack: str, as_of: int | None) -> int:
     """Show the rules in force as a table."""
     from policy_engine.api import load_pack
-    from policy_engine.timelines import in_force
+    from policy_engine.packs.timeline import in_force
 
     loaded = load_pack(pack)
     instant = clock() if as_of is None else as_of
@@ -49,10 +49,10 @@ def rules(pack: str, as_of: int | None) -> int:
 
 
 def _row(rule: Rule, version: RuleVersion) -> tuple[str, ...]:
-    from policy_engine.words import kept_words, selector_words
+    from policy_engine.core.text.wording import kept_words, selector_words
 
     window = version.operation_window
-    from policy_engine.periods import describe_duration
+    from policy_engine.core.periods import describe_duration
 
     return (
         f"{rule.id} v{version.number}",
@@ -93,7 +93,7 @@ def _sources(pack: RulePack) -> list[str]:
 @click.argument("name", required=False)
 def schema(name: str | None) -> int:
     """Print a JSON Schema; without NAME, list them."""
-    from policy_engine.resources import bundled
+    from policy_engine.core.resources import bundled
 
     folder = bundled("schemas")
     names = {path.name.removesuffix(".schema.json"): path for path in sorted(folder.glob("*.schema.json"))}
@@ -126,7 +126,7 @@ def schema(name: str | None) -> int:
 @click.option("-o", "--output", required=True, metavar="FILE", help="JSON Lines file to write; - is standard output.")
 def example(tasks: int, seed: int, until: int, damage: bool, shape: str, output: str) -> int:
     """Write a made-up but realistic history; the same options give the same bytes anywhere."""
-    from policy_engine.example import write_example
+    from policy_engine.history.example import write_example
 
     options = {"tasks": tasks, "seed": seed, "until": until, "damage": damage, "shape": shape}
     with whole_file(output) as stream:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy_engine.cli.output import whole_file
-from policy_engine.problems import NothingToEvaluate, PackInvalid, Problem, SourceSpan, UsageProblem, plain
+from policy_engine.core.problems import NothingToEvaluate, PackInvalid, Problem, SourceSpan, UsageProblem, plain
 
 if TYPE_CHECKING:
-    from policy_engine.casework.coverage import CoverageReport, Fraction
-    from policy_engine.casework.mutation import MutationReport
+    from policy_engine.authoring.testing.coverage import CoverageReport, Fraction
+    from policy_engine.authoring.testing.mutation import MutationReport
 
 SCHEMA = "policy-engine/tests/v1"
 """Name and version of the form of `tests` in JSON."""
@@ -54,7 +54,7 @@ def run_tests(locations: Sequence[str], wanted: Wanted) -> Tested:
 
 def _test_one(location: str, wanted: Wanted, tested: Tested) -> int:
     from policy_engine.api import load_pack
-    from policy_engine.cases import CaseBench, load_cases, report_cases
+    from policy_engine.authoring.testing.cases import CaseBench, load_cases, report_cases
 
     shown = plain(location)
     try:
@@ -77,7 +77,7 @@ def _test_one(location: str, wanted: Wanted, tested: Tested) -> int:
     tested.packs.append(result)
     is_met = not report.failures
     if wanted.coverage:
-        from policy_engine.casework.coverage import measure
+        from policy_engine.authoring.testing.coverage import measure
 
         coverage = measure(bench)
         result["coverage"] = _coverage_json(coverage)
@@ -89,7 +89,7 @@ def _test_one(location: str, wanted: Wanted, tested: Tested) -> int:
     if wanted.mutate and report.failures:
         tested.lines.append(f"{shown}: mutants were not tried, since cases fail")
     elif wanted.mutate:
-        from policy_engine.casework.mutation import try_mutants
+        from policy_engine.authoring.testing.mutation import try_mutants
 
         mutation = try_mutants(bench)
         result["mutation"] = _mutation_json(mutation)
@@ -171,8 +171,8 @@ def _mutation_json(mutation: MutationReport) -> dict[str, Any]:
 def write_cases(locations: Sequence[str], output: str, overwrite: bool) -> None:
     """Write boundary cases of one pack; raises UsageProblem for several packs, or a file that is there already."""
     from policy_engine.api import load_pack
-    from policy_engine.casework.generation import generate_cases
-    from policy_engine.packs.yaml_source import MAX_BYTES
+    from policy_engine.authoring.testing.generation import generate_cases
+    from policy_engine.packs.yaml_document import MAX_BYTES
 
     if len(locations) != 1:
         help_ = "name one pack; its cases go to one file"

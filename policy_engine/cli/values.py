@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import click
 
-from policy_engine.periods import MAX_INSTANT, MIN_INSTANT, SECOND, parse_duration, parse_instant
-from policy_engine.problems import Problem, UsageProblem, plain, suggest
+from policy_engine.core.periods import MAX_INSTANT, MIN_INSTANT, SECOND, parse_duration, parse_instant
+from policy_engine.core.problems import Problem, UsageProblem, plain, suggest
 
 _HUMAN = re.compile(r"([0-9]+)\s*(d|day|days|h|hour|hours|m|min|minute|minutes|s|second|seconds|w|week|weeks)", re.I)
 
@@ -178,7 +178,7 @@ def read_column_mapping(path: str | None) -> Mapping[str, str]:
     if path is None:
         return {}
     from policy_engine.history import TABLE_COLUMNS
-    from policy_engine.packs.yaml_source import parse_yaml, read_bytes
+    from policy_engine.packs.yaml_document import parse_yaml, read_bytes
 
     name = Path(path).as_posix()
     help_ = "for instance a line `task_id: Job ID`"

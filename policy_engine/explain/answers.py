@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from policy_engine.columns import OperationVerdict, Verdict
+from policy_engine.core.periods import describe_duration, format_instant
+from policy_engine.core.problems import plain, suggest
+from policy_engine.core.rule_model import RuleVersion
+from policy_engine.core.vocabulary import OperationVerdict, Verdict
 from policy_engine.explain.tracing import ANY_OTHER, Answer, FileGroup, Supposition, TaskExplanation
-from policy_engine.history.names import fold
-from policy_engine.model import RuleVersion
-from policy_engine.periods import describe_duration, format_instant
-from policy_engine.problems import plain, suggest
+from policy_engine.history.records.names import fold
 
 _SHORT = {
     Verdict.ACTIVE: "active",

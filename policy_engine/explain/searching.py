@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policy_engine.core.problems import Problem, plain, suggest
 from policy_engine.history import Batch, HistoryReader, Unit
-from policy_engine.history.records import FieldProblem
-from policy_engine.problems import Problem, plain, suggest
+from policy_engine.history.records.record_reader import FieldProblem
 
 _MAX_NEAR = 2_000
 

@@ -10,9 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from policy_engine.assets import AssetMaker, place
-from policy_engine.columns import ACCOUNTS, MEDIA, UNLISTED_ROLE
-from policy_engine.evaluation import Evaluator, Question
+from policy_engine.core.periods import NAT
+from policy_engine.core.problems import NothingToEvaluate
+from policy_engine.core.rule_model import RulePack, Service
+from policy_engine.core.vocabulary import ACCOUNTS, MEDIA, UNLISTED_ROLE
+from policy_engine.engine.assets.maker import AssetMaker, place
+from policy_engine.engine.evaluation import Evaluator, Question
+from policy_engine.engine.kernel import read_creation
+from policy_engine.engine.run import RunOptions
 from policy_engine.explain.searching import Search, matching_records
 from policy_engine.history import (
     STATES,
@@ -23,11 +28,6 @@ from policy_engine.history import (
     merge_records,
     service_key,
 )
-from policy_engine.kernel import read_creation
-from policy_engine.model import RulePack, Service
-from policy_engine.periods import NAT
-from policy_engine.problems import NothingToEvaluate
-from policy_engine.runs import RunOptions
 
 RuleKey = tuple[str, int]
 """Rule id and version number."""

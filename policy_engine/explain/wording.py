@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
-from policy_engine.columns import WITHOUT_ASSET_REASONS, Evidence, StorageLocation, Verdict
+from policy_engine.core.periods import describe_duration, format_instant
+from policy_engine.core.problems import plain
+from policy_engine.core.vocabulary import WITHOUT_ASSET_REASONS, Evidence, StorageLocation, Verdict
 from policy_engine.explain.answers import FACT_LABELS, VALUE_WORDS, AnswerWriter, listed
 from policy_engine.explain.tracing import FileGroup, FileSeen, RuleKey, TaskExplanation
-from policy_engine.periods import describe_duration, format_instant
-from policy_engine.problems import plain
 
 _WIDTH = 100
 _LABEL = 14

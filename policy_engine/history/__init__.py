@@ -1,16 +1,16 @@
 """Turns exports of any shape into tasks: one row per task, nothing read is lost, the order of input never matters."""
 
-from policy_engine.history.batch import Batch, FlatFile, Outputs
-from policy_engine.history.merging import merge_records, service_key
-from policy_engine.history.names import STATES, ServiceNames
-from policy_engine.history.neighbours import merge_neighbours
-from policy_engine.history.output_fields import decode_output
-from policy_engine.history.reading import HistoryReader, checksums
-from policy_engine.history.records import FIELD_PROBLEMS, QUARANTINE_REASONS, PageSeen, Seen, SetAside
+from policy_engine.history.merging.adjacent_rows import merge_neighbours
+from policy_engine.history.merging.merge import merge_records, service_key
+from policy_engine.history.merging.spill import KeyStore, WaitingRecords, find_duplicates
+from policy_engine.history.partitions import Unit, plan_units
+from policy_engine.history.reader import HistoryReader, checksums
+from policy_engine.history.records.batch import Batch, FlatFile, Outputs
+from policy_engine.history.records.names import STATES, ServiceNames
+from policy_engine.history.records.outputs import decode_output
+from policy_engine.history.records.record_reader import FIELD_PROBLEMS, QUARANTINE_REASONS, PageSeen, Seen, SetAside
 from policy_engine.history.sources import Found, Source, find_sources, refuse_changed, unchanged
-from policy_engine.history.tables import TABLE_COLUMNS
-from policy_engine.history.units import Unit, plan_units
-from policy_engine.history.waiting import KeyStore, WaitingRecords, find_duplicates
+from policy_engine.history.tables.table_reader import TABLE_COLUMNS
 
 __all__ = [
     "FIELD_PROBLEMS",

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from policy_engine.core.problems import InputUnusable, Problem, ProblemList, SourceSpan, plain
 from policy_engine.history.decoding import BOM, NotJson, decode_values
-from policy_engine.problems import InputUnusable, Problem, ProblemList, SourceSpan, plain
 
 Kind = Literal["json-lines", "json", "csv", "parquet"]
 Compression = Literal["", "gzip", "zstd"]

@@ -8,15 +8,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from policy_engine.model import Catalog, Money, NoPublishedRule, Rule, RulePack, Source
-from policy_engine.packs.catalog_reading import did_you_mean, read_catalog
-from policy_engine.packs.rule_reading import check_source, read_citation, read_period, read_rule
+from policy_engine.core.periods import parse_date, parse_duration
+from policy_engine.core.problems import PackInvalid, Problem, ProblemList, SourceSpan, plain, suggest
+from policy_engine.core.resources import bundled
+from policy_engine.core.rule_model import Catalog, Money, NoPublishedRule, Rule, RulePack, Source
+from policy_engine.packs.catalog import did_you_mean, read_catalog
+from policy_engine.packs.rules import check_source, read_citation, read_period, read_rule
 from policy_engine.packs.schema_check import check_document
-from policy_engine.packs.yaml_source import YamlDocument, parse_yaml, read_bytes
-from policy_engine.periods import parse_date, parse_duration
-from policy_engine.problems import PackInvalid, Problem, ProblemList, SourceSpan, plain, suggest
-from policy_engine.resources import bundled
-from policy_engine.timelines import in_force
+from policy_engine.packs.timeline import in_force
+from policy_engine.packs.yaml_document import YamlDocument, parse_yaml, read_bytes
 
 BUNDLED = "bundled"
 """Location of a pack that travels with the program."""

@@ -10,11 +10,11 @@ from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from policy_engine.packs.quick_check import compile_schema
-from policy_engine.packs.yaml_source import MAX_PROBLEMS, MAX_WORD, ValuePath, YamlDocument
-from policy_engine.periods import MAX_INSTANT, MIN_INSTANT, parse_date, parse_duration, parse_instant
-from policy_engine.problems import Problem, plain, suggest
-from policy_engine.resources import bundled
+from policy_engine.core.periods import MAX_INSTANT, MIN_INSTANT, parse_date, parse_duration, parse_instant
+from policy_engine.core.problems import Problem, plain, suggest
+from policy_engine.core.resources import bundled
+from policy_engine.packs.compiled_schema import compile_schema
+from policy_engine.packs.yaml_document import MAX_PROBLEMS, MAX_WORD, ValuePath, YamlDocument
 
 SCHEMAS = ("pack", "catalog", "rule", "cases", "baseline", "house-rules", "exemptions")
 """Names of the schemas of files that people write."""

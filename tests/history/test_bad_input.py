@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exports import (
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy_engine.core.problems import InputUnusable, Problem, format_problem
+from policy_engine.history import find_sources
+from tests.support.exports import (
     CLEAN,
     IMAGE,
     as_lines,
@@ -27,11 +32,6 @@ from exports import (
     write_lines,
     write_parquet,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-from policy_engine.history import find_sources
-from policy_engine.problems import InputUnusable, Problem, format_problem
 
 
 def only_problem(*paths: Path | str, **options: Any) -> Problem:
@@ -427,7 +427,7 @@ def test_fields_of_another_kind(tmp_path: Path, name: str, value: object) -> Non
 
 def test_document_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A document too large to be decoded whole is refused with a way out."""
-    monkeypatch.setattr("policy_engine.history.reading.MAX_DOCUMENT", 1_000)
+    monkeypatch.setattr("policy_engine.history.reader.MAX_DOCUMENT", 1_000)
     problem = only_problem(write_json(tmp_path / "a.json", [task(str(number)) for number in range(9)]))
     assert (problem.code, "JSON Lines" in str(problem.help)) == ("too-large", True)
 
@@ -436,9 +436,9 @@ def test_document_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_line_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, jobs: int) -> None:
     """Memory is bounded: a file with an endless line behind a good one is refused, packed or not."""
-    monkeypatch.setattr("policy_engine.history.reading._MAX_LINE", 1_000)
-    monkeypatch.setattr("policy_engine.history.reading.BLOCK", 500)
-    monkeypatch.setattr("policy_engine.history.units.UNIT", 500)
+    monkeypatch.setattr("policy_engine.history.reader._MAX_LINE", 1_000)
+    monkeypatch.setattr("policy_engine.history.reader.BLOCK", 500)
+    monkeypatch.setattr("policy_engine.history.partitions.UNIT", 500)
     path = write(tmp_path / f"a.jsonl{suffix}", as_lines([task(), task("b", input="x" * 5_000), task("c")]))
     assert only_problem(path, jobs=jobs).code == "line-too-long"
 
@@ -527,7 +527,7 @@ def test_quotation_marks_within_a_field(tmp_path: Path) -> None:
 
 def test_field_beyond_all_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A field larger than any real one is set aside with its row."""
-    monkeypatch.setattr("policy_engine.history.tables._LONGEST_FIELD", 1_000)
+    monkeypatch.setattr("policy_engine.history.tables.table_reader._LONGEST_FIELD", 1_000)
     text = f"task_id,model,prompt\na,flux,x\nb,flux,{'x' * 2_000}\nc,flux,x\n"
     reading = read(write(tmp_path / "a.csv", text))
     assert reading.reasons == ["not_csv"]

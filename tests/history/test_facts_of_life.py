@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from exports import (
+
+from policy_engine.core.periods import parse_instant
+from tests.support.exports import (
     CLEAN,
     COVER,
     CREATED,
@@ -27,8 +29,6 @@ from exports import (
     write_json,
     write_lines,
 )
-
-from policy_engine.periods import parse_instant
 
 
 def instant(value: object) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
-from tests.commands import Done, policy_engine
+from tests.support.commands import Done, policy_engine
 from tests.trust import hostile
 
 FORMATS = ("text", "json", "github", "sarif", "markdown")

@@ -22,7 +22,7 @@ import pytest
 from cmarkgfm.cmark import Options
 from sarif_pydantic import Sarif
 
-from tests.commands import environment
+from tests.support.commands import environment
 from tests.trust import outputs
 from tests.trust.hostile import MARK, NAMES, SECRET, SIGNATURE
 from tests.trust.outputs import Outputs

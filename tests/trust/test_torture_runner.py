@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import ROOT
-from tests.torture import run
+from tests.support.commands import ROOT
+from tools.torture import run
 
 PAGE = f"before\n\n{run.BEGIN}\nold\n{run.END}\n\nafter\n"
 
@@ -92,7 +92,7 @@ def test_a_stopped_part_keeps_its_count_and_goes_on(tmp_path: Path) -> None:
     (tmp_path / "page.md").write_text(PAGE, encoding="utf-8")
     places = ("--state", tmp_path / "state.json", "--parts", tmp_path, "--page", tmp_path / "page.md")
     with subprocess.Popen(
-        [sys.executable, ROOT / "tests" / "torture" / "run.py", "--only", "agreement", "--scale", "0.00001",
+        [sys.executable, ROOT / "tools" / "torture" / "run.py", "--only", "agreement", "--scale", "0.00001",
          *map(str, places)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip

@@ -1,0 +1,107 @@
+"""Turns a file of exemptions into leave for findings to stand: dated, owned, reasoned."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from policy_engine.core.frames import codes_of
+from policy_engine.core.periods import DAY, MAX_INSTANT, MIN_INSTANT, SECOND, parse_date
+from policy_engine.core.problems import InputUnusable, Problem, plain
+from policy_engine.core.rule_model import Catalog
+from policy_engine.packs.catalog import did_you_mean
+from policy_engine.packs.loading import read_checked
+from policy_engine.packs.yaml_document import YamlDocument
+
+Bool = npt.NDArray[np.bool_]
+
+COVERED = ("asset_id", "task_id", "service", "verdict")
+"""Columns of findings that an exemption can name."""
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """Leave for some findings to stand."""
+
+    id: str
+    owner: str
+    """Who answers for it."""
+    reason: str
+    until: date
+    """Its last day, in UTC."""
+    covers: tuple[tuple[str, frozenset[str]], ...]
+    """(column, values); all must fit."""
+
+    def is_over(self, as_of: int) -> bool:
+        """True from the instant on at which its last day has ended."""
+        return as_of >= self.end
+
+    @property
+    def end(self) -> int:
+        """First instant after it, ns."""
+        midnight = datetime(self.until.year, self.until.month, self.until.day, tzinfo=UTC)
+        return min(max(int(midnight.timestamp()) * SECOND, MIN_INSTANT), MAX_INSTANT - DAY) + DAY
+
+    def fits(self, findings: pd.DataFrame) -> Bool:
+        """The findings that it covers; what is not known fits nothing."""
+        rows: Bool = np.ones(len(findings), bool)
+        for column, values in self.covers:
+            codes, words = codes_of(findings[column], len(findings))
+            lookup = np.array([*(word in values for word in words), False], bool)
+            rows &= lookup[codes]
+        return rows
+
+
+@dataclass(frozen=True)
+class Exemptions:
+    """A file of exemptions."""
+
+    name: str
+    sha256: str
+    items: tuple[Exemption, ...]
+    """In the order of the file: the first that covers a finding is named."""
+
+
+def read_exemptions(path: Path, name: str, catalog: Catalog) -> Exemptions:
+    """Read a file of exemptions; raises InputUnusable with every problem and its place."""
+    document, data, problems = read_checked(path, name, "exemptions")
+    sources = {name: data.decode("utf-8-sig", "replace")}
+    if document is None:
+        raise InputUnusable(problems, sources)
+    found = tuple(_check(document, catalog))
+    if found:
+        raise InputUnusable(found, sources)
+    items = tuple(
+        Exemption(
+            entry["id"], entry["owner"], entry["reason"], parse_date(entry["until"]),
+            tuple((column, frozenset(entry["covers"][column])) for column in COVERED if column in entry["covers"]),
+        )
+        for entry in document.value["exemptions"]
+    )  # fmt: skip
+    return Exemptions(name, hashlib.sha256(data).hexdigest(), items)
+
+
+def _check(document: YamlDocument, catalog: Catalog) -> Iterator[Problem]:
+    """Ids that stand twice, and services that the catalog does not list: those would cover nothing, silently."""
+    known = [service.id for service in catalog.services]
+    seen: dict[str, int] = {}
+    for place, entry in enumerate(document.value["exemptions"]):
+        here = ("exemptions", place)
+        if entry["id"] in seen:
+            first = document.span("exemptions", seen[entry["id"]], "id")
+            yield Problem(
+                "duplicate", f"the exemption `{entry['id']}` stands twice", document.span(*here, "id"), related=(first,)
+            )
+        seen.setdefault(entry["id"], place)
+        for number, service in enumerate(entry["covers"].get("service", ())):
+            if service not in known:
+                span = document.span(*here, "covers", "service", number)
+                help_ = did_you_mean(service, known, "services")
+                yield Problem("unknown-service", f"unknown service `{plain(service, 60)}`", span, help=help_)

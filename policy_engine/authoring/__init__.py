@@ -1,0 +1,1 @@
+"""What authors of rules ask of a pack: lint, tests, and what a change does."""

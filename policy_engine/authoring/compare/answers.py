@@ -1,0 +1,340 @@
+"""
+Turns two rule packs into what each says about one service: disjoint boxes with an answer each.
+
+Every fact has the values that the catalogs and schemas list and one more for any other; those that no rule of the
+service names are alike to the rules and folded into that one. An unknown fact stands for any of its values, so packs
+that agree on all complete profiles agree on it, too. Time is cut where versions take effect, and knowledge where they
+were recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+from policy_engine.authoring.compare.regions import FOR_EVER, SINCE_EVER, Box, Labels, Span, meet, subtract
+from policy_engine.core.rule_model import Rule, RulePack, RuleVersion, Service
+from policy_engine.core.vocabulary import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE
+from policy_engine.packs.timeline import in_force
+
+OTHER_FACTS = FACTS[1:]
+"""The facts of a profile beside its service, in the order of the masks of a box."""
+
+
+@dataclass(frozen=True, order=True)
+class Kept:
+    """Where a file is kept, and how long."""
+
+    storage: str
+    period: int
+    """Nanoseconds from creation; -1 = the vendor's own terms."""
+    basis: str
+
+
+@dataclass(frozen=True, order=True)
+class Accepted:
+    """For how long a follow-up operation is accepted."""
+
+    period: int
+
+
+@dataclass(frozen=True, order=True)
+class Absent:
+    """The catalog does not list the service."""
+
+
+Said = Kept | Accepted | Absent
+Answer = tuple[Said, ...]
+"""What the rules in force say: nothing, or one thing; several only where rules contradict each other, which can only
+be in what was known on a past day."""
+
+_NO_DAY = date(2000, 1, 1)
+"""Stands for the days of packs in which nothing was ever recorded."""
+
+STORAGE = ""
+"""Aspect of an answer: storage; every other aspect is the name of an operation."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The values of each fact that are told apart for one service."""
+
+    listed: tuple[tuple[str, ...], ...]
+    """Values that rules name, per fact in the order of OTHER_FACTS; the bits of a mask."""
+    has_others: tuple[bool, ...]
+    """True where there are more values: they share the bit after the listed ones."""
+
+    @cached_property
+    def full(self) -> tuple[int, ...]:
+        """The masks that allow everything."""
+        return tuple(
+            (1 << len(values) + others) - 1 for values, others in zip(self.listed, self.has_others, strict=True)
+        )
+
+    @property
+    def profiles(self) -> int:
+        """How many profiles there are: counted, never built."""
+        count = 1
+        for values, others in zip(self.listed, self.has_others, strict=True):
+            count *= len(values) + others
+        return count
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A rule version that is in force for some creations, as known on some days."""
+
+    rule: str
+    version: RuleVersion
+    created: Span
+    known: Span
+
+
+class PackSide:
+    """One of the two packs, by service."""
+
+    def __init__(self, pack: RulePack) -> None:
+        """Find for each service of the catalog the stretches of the rules that may be about it."""
+        self.services: dict[str, Service] = {service.id: service for service in pack.catalog.services}
+        self.stretches: dict[str, list[Stretch]] = {service: [] for service in self.services}
+        for rule in pack.rules:
+            for stretch in stretches_of(rule):
+                named = stretch.version.selector.conditions.get("service")
+                for service in self.services if named is None else sorted(named & self.services.keys()):
+                    self.stretches[service].append(stretch)
+
+    def entries(self, service: str, domain: Domain) -> dict[str, list[tuple[Box, Said, Labels]]]:
+        """Per aspect the boxes of a service with what a rule says there; not yet disjoint."""
+        found: dict[str, list[tuple[Box, Said, Labels]]] = {STORAGE: []}
+        about = self.services[service]
+        for stretch in self.stretches[service]:
+            facts = _masks(stretch.version, about, domain)
+            if facts is None:
+                continue
+            version = stretch.version
+            box = Box(facts, stretch.created, stretch.known)
+            labels: Labels = frozenset({("", stretch.rule, version.number)})
+            if version.storage is not None:
+                period = -1 if version.retention is None else version.retention
+                basis = version.citation.basis if version.citation is not None else ""
+                found[STORAGE].append((box, Kept(str(version.storage), period, basis), labels))
+            if version.operation_window is not None and about.operations:
+                for operation in version.operation_window.operations:
+                    found.setdefault(operation, []).append((box, Accepted(version.operation_window.period), labels))
+        return found
+
+
+def stretches_of(rule: Rule) -> Iterable[Stretch]:
+    """All that a rule ever says: each version with the creations it covers, for each stretch of knowledge."""
+    days = sorted({version.recorded_on for version in rule.versions})
+    ends = [day.toordinal() for day in days[1:]] + [FOR_EVER]
+    spans: dict[tuple[int, Span], tuple[RuleVersion, Span]] = {}
+    for day, end in zip(days, ends, strict=True):
+        segments = in_force(rule, day)
+        limits = [start for start, _ in segments[1:]]
+        for (start, version), limit in zip(segments, [*limits, None], strict=True):
+            if version is None:
+                continue
+            created = SINCE_EVER if start is None else start, FOR_EVER if limit is None else limit
+            known = spans.get((version.number, created))
+            # A version that stood there the day before still stands there: once overwritten it never comes back.
+            begin = known[1][0] if known is not None else day.toordinal()
+            spans[version.number, created] = version, (begin, end)
+    return [Stretch(rule.id, version, created, known) for (_, created), (version, known) in spans.items()]
+
+
+def domain_of(service: str, sides: Iterable[PackSide]) -> Domain:
+    """The values told apart for a service: those that a rule of either pack names and either catalog lists."""
+    present = [side for side in sides if service in side.services]
+    named: dict[str, set[str]] = {}
+    for side in present:
+        for stretch in side.stretches[service]:
+            for fact, values in stretch.version.selector.conditions.items():
+                named.setdefault(fact, set()).update(values)
+    listed, others = [], []
+    for fact in OTHER_FACTS:
+        known = {value for side in present for value in listed_values(fact, side.services[service])}
+        told_apart = tuple(sorted(known & named.get(fact, set())))
+        if fact == "watermarked" and told_apart:
+            told_apart = tuple(sorted(known))
+        listed.append(told_apart)
+        # A record may carry a value that nobody lists; only truth has no third one.
+        others.append(fact != "watermarked" or not told_apart)
+    return Domain(tuple(listed), tuple(others))
+
+
+def listed_values(fact: str, service: Service) -> Iterable[str]:
+    """The values of a fact that a catalog or the schemas list for a service."""
+    if fact == "task_type":
+        return service.task_types
+    if fact == "role":
+        return [*dict.fromkeys(output.role for output in service.outputs if output.role), UNLISTED_ROLE]
+    return {"account": ACCOUNTS, "media": MEDIA, "watermarked": ("true", "false")}[fact]
+
+
+def _masks(version: RuleVersion, service: Service, domain: Domain) -> tuple[int, ...] | None:
+    """The selector of a version as masks, or None when nothing of the service can match."""
+    masks = []
+    for fact, values, full in zip(OTHER_FACTS, domain.listed, domain.full, strict=True):
+        allowed = version.selector.conditions.get(fact)
+        if allowed is None:
+            masks.append(full)
+            continue
+        # What this side does not list for the service is to its rules like any other value, and matches none.
+        allowed = allowed & set(listed_values(fact, service))
+        mask = sum(1 << place for place, value in enumerate(values) if value in allowed)
+        if not mask:
+            return None
+        masks.append(mask)
+    return tuple(masks)
+
+
+Partition = dict[tuple[int, ...], list[tuple[Box, Answer, Labels]]]
+"""Disjoint boxes by their facts, each with its answer."""
+
+
+def partition(entries: Iterable[tuple[Box, Said, Labels]]) -> Partition:
+    """Make the boxes of one aspect disjoint: where several speak, their answers stand together."""
+    done: Partition = {}
+    for box, said, labels in entries:
+        _put(done, box, (said,), labels)
+    near = Neighbours(done)
+    meeting: list[tuple[Box, Answer, Labels]] = []
+    for held in done.values():
+        # Rules that contradict each other are an error, so there is next to nothing in here.
+        alone = [entry for entry in held if not _meets_another(entry[0], done, near)]
+        meeting += [entry for entry in held if entry not in alone]
+        held[:] = alone
+    return _split(meeting, {facts: held for facts, held in done.items() if held})
+
+
+def _meets_another(box: Box, done: Partition, near: Neighbours) -> bool:
+    count = 0
+    for facts in near.of(box.facts):
+        count += sum(meet(box, other) is not None for other, _, _ in done[facts])
+    return count > 1
+
+
+def _split(entries: Iterable[tuple[Box, Answer, Labels]], done: Partition) -> Partition:
+    """Enter boxes that may meet each other, those that meet being cut to pieces."""
+    for box, answer, labels in entries:
+        rest = [box]
+        # Found before anything is cut: what is put back must not be met again.
+        for held in [held for known in done.values() for held in known if meet(held[0], box) is not None]:
+            inside = meet(held[0], box)
+            assert inside is not None
+            done[held[0].facts].remove(held)
+            for piece in subtract(held[0], box):
+                _put(done, piece, held[1], held[2])
+            _put(done, inside, tuple(sorted((*held[1], *answer))), held[2] | labels)
+            rest = [piece for one in rest for piece in subtract(one, inside)]
+        for piece in rest:
+            _put(done, piece, answer, labels)
+    return {facts: held for facts, held in done.items() if held}
+
+
+def _put(done: Partition, box: Box, answer: Answer, labels: Labels) -> None:
+    done.setdefault(box.facts, []).append((box, answer, labels))
+
+
+def cuts(packs: Iterable[RulePack]) -> tuple[int, int]:
+    """How many instants cut the time of creation, and how many days cut what was known."""
+    versions = [version for pack in packs for rule in pack.rules for version in rule.versions]
+    instants = {version.effective_from for version in versions} - {None}
+    return len(instants), len({version.recorded_on for version in versions})
+
+
+def recorded_days(packs: Iterable[RulePack]) -> tuple[date, date]:
+    """The first and the last day on which something was recorded."""
+    days = [version.recorded_on for pack in packs for rule in pack.rules for version in rule.versions]
+    return min(days, default=_NO_DAY), max(days, default=_NO_DAY)
+
+
+class Neighbours:
+    """Finds, among many masks of facts, those that share a profile with given ones, without trying each."""
+
+    def __init__(self, groups: Iterable[tuple[int, ...]]) -> None:
+        """Note for every value of every fact which groups allow it; a set of groups is a mask of bits, too."""
+        self._groups = list(groups)
+        self._allowing: list[dict[int, int]] = [{} for _ in OTHER_FACTS]
+        for place, facts in enumerate(self._groups):
+            for allowing, mask in zip(self._allowing, facts, strict=True):
+                allowing[mask] = allowing.get(mask, 0) | 1 << place
+
+    def of(self, facts: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """The groups that share a profile with these masks, in their order."""
+        found = (1 << len(self._groups)) - 1
+        for allowing, mask in zip(self._allowing, facts, strict=True):
+            fitting = 0
+            for other, groups in allowing.items():
+                if other & mask:
+                    fitting |= groups
+            found &= fitting
+            if not found:
+                return []
+        near = []
+        while found:
+            lowest = found & -found
+            near.append(self._groups[lowest.bit_length() - 1])
+            found ^= lowest
+        return near
+
+
+def differences(
+    before: Partition, after: Partition, full: Box | None, absent: tuple[bool, bool]
+) -> Mapping[tuple[Answer, Answer], dict[Box, Labels]]:
+    """
+    The boxes in which two partitions answer differently, by (answer before, answer after).
+
+    `full` and `absent` say of a service that only one catalog lists that the other side answers so everywhere.
+    """
+    if full is not None and True in absent:
+        side = before if absent[0] else after
+        side.clear()
+        _put(side, full, (Absent(),), frozenset())
+    found: dict[tuple[Answer, Answer], dict[Box, Labels]] = {}
+
+    def emit(box: Box, old: Answer, new: Answer, labels: Labels) -> None:
+        found.setdefault((old, new), {})[box] = labels
+
+    _cancel(before, after)
+    ours, theirs_near = Neighbours(before), Neighbours(after)
+    for facts, held in before.items():
+        near = [entry for other in theirs_near.of(facts) for entry in after[other]]
+        for box, answer, labels in held:
+            rest = [box]
+            for theirs, other_answer, other_labels in near:
+                inside = meet(box, theirs)
+                if inside is None:
+                    continue
+                if answer != other_answer:
+                    emit(inside, answer, other_answer, _said("before", labels) | _said("after", other_labels))
+                rest = [piece for one in rest for piece in subtract(one, inside)]
+            for piece in rest:
+                emit(piece, answer, (), _said("before", labels))
+    for facts, held in after.items():
+        near = [entry for other in ours.of(facts) for entry in before[other]]
+        for box, answer, labels in held:
+            rest = [box]
+            for theirs, _, _ in near:
+                rest = [piece for one in rest for piece in subtract(one, theirs)]
+            for piece in rest:
+                emit(piece, (), answer, _said("after", labels))
+    return found
+
+
+def _cancel(before: Partition, after: Partition) -> None:
+    """Take away what both say alike: the boxes of a side are disjoint, so nothing else can be affected."""
+    for facts in before.keys() & after.keys():
+        ours = {(box, answer) for box, answer, _ in before[facts]}
+        same = ours & {(box, answer) for box, answer, _ in after[facts]}
+        for side in (before, after):
+            side[facts] = [entry for entry in side[facts] if (entry[0], entry[1]) not in same]
+            if not side[facts]:
+                del side[facts]
+
+
+def _said(side: str, labels: Labels) -> Labels:
+    return frozenset((side, rule, number) for _, rule, number in labels)

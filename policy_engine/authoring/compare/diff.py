@@ -1,0 +1,304 @@
+"""
+Says what changed in meaning between two rule packs: which answers become which, for which files, exactly.
+
+No solver and no sampling: what the rules of both packs say are boxes, and the changes are their differences. Where no
+box is reported, every file of a listed service has the same answer under both packs, whatever is not known about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from policy_engine.authoring.compare.answers import (
+    OTHER_FACTS,
+    STORAGE,
+    Absent,
+    Accepted,
+    Answer,
+    Domain,
+    Kept,
+    PackSide,
+    cuts,
+    differences,
+    domain_of,
+    listed_values,
+    partition,
+    recorded_days,
+)
+from policy_engine.authoring.compare.parameters import Named, catalog_changes, parameter_changes, rule_changes
+from policy_engine.authoring.compare.regions import FOR_EVER, SINCE_EVER, Box, Labels, merged
+from policy_engine.core.periods import DAY, SECOND, Interval
+from policy_engine.core.rule_model import RulePack, Service
+from policy_engine.core.vocabulary import FACTS
+
+LOOSENED, TIGHTENED, OTHER = "loosened", "tightened", "other"
+DIRECTIONS = (LOOSENED, TIGHTENED, OTHER)
+"""Kept or accepted longer, or governed at last; shorter, or no longer governed; anything else."""
+
+_PLAIN = ("false",)
+"""What a witness says of a fact that does not matter, where it may."""
+ANY_OTHER = "any-other"
+"""Value of a witness where the catalog lists none that the box allows."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of one fact that a change is about."""
+
+    names: tuple[str, ...]
+    is_excluded: bool
+    """False: these values. True: every value but these."""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """One file for which the two packs differ."""
+
+    facts: Mapping[str, str]
+    """Every fact, the service first."""
+    created: int
+    """Instant of creation, ns."""
+    known_on: date | None
+    """The day as known on which they differ; None = with all that is recorded."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One answer that becomes another, for all profiles, creations and days of knowledge of a box."""
+
+    direction: str
+    """One of DIRECTIONS."""
+    operations: tuple[str, ...]
+    """Follow-up operations the answer is about; empty = where the file is kept, and how long."""
+    services: tuple[str, ...]
+    facts: Mapping[str, Values]
+    """Fact -> values; an absent fact means any."""
+    created: Interval
+    known: tuple[date | None, date | None]
+    """Days `[first, end)` as known on which this holds; None = no bound."""
+    before: Answer
+    after: Answer
+    before_rules: tuple[tuple[str, int], ...]
+    """(rule id, version) of those that give the answer before."""
+    after_rules: tuple[tuple[str, int], ...]
+    witness: Witness
+
+    @property
+    def is_replay_only(self) -> bool:
+        """True when only a replay of what was known on past days meets the change."""
+        return self.known[1] is not None
+
+
+@dataclass(frozen=True)
+class Space:
+    """The finite space that was compared in full."""
+
+    services: int
+    profiles: int
+    """Distinct combinations of facts, values that no rule names being folded into one."""
+    instants: int
+    """Instants at which some version takes effect."""
+    days: int
+    """Days on which some version was recorded."""
+
+
+@dataclass(frozen=True)
+class PackDiff:
+    """What changed between two packs."""
+
+    old: RulePack
+    new: RulePack
+    space: Space
+    changes: tuple[Change, ...]
+    parameters: tuple[Named, ...]
+    """What pack.yaml sets for all rules."""
+    catalog: tuple[Named, ...]
+    rules: tuple[Named, ...]
+    """Rules and versions that came, went or read otherwise, whether or not an answer changed."""
+
+    @property
+    def is_same_meaning(self) -> bool:
+        """True when no file can have another answer, and no export is read otherwise."""
+        return not (self.changes or self.parameters or self.catalog)
+
+    def count(self, direction: str) -> int:
+        """How many changes there are of one direction; parameters and catalog are `other`."""
+        named = len(self.parameters) + len(self.catalog) if direction == OTHER else 0
+        return named + sum(change.direction == direction for change in self.changes)
+
+    @property
+    def touched_services(self) -> frozenset[str] | None:
+        """Services whose files may be judged otherwise; None = all, since a parameter changed."""
+        if self.parameters or any(one.service is None for one in self.catalog):
+            return None
+        named = {one.service for one in self.catalog if one.service is not None}
+        return frozenset(named.union(*(change.services for change in self.changes)))
+
+
+def compare_packs(old: RulePack, new: RulePack) -> PackDiff:
+    """Compare two packs that fit together each in itself."""
+    sides = PackSide(old), PackSide(new)
+    services = sorted({*sides[0].services, *sides[1].services})
+    profiles = 0
+    first, latest = recorded_days((old, new))
+    found: dict[_Shape, _Group] = {}
+    for service in services:
+        domain = domain_of(service, sides)
+        profiles += domain.profiles
+        is_absent = service not in sides[0].services, service not in sides[1].services
+        said = [{} if absent else side.entries(service, domain) for side, absent in zip(sides, is_absent, strict=True)]
+        everything = Box(domain.full, (SINCE_EVER, FOR_EVER), (first.toordinal(), FOR_EVER))
+        by_box: dict[tuple[Box, Answer, Answer], tuple[set[str], Labels]] = {}
+        for aspect in sorted({STORAGE, *said[0], *said[1]}):
+            before, after = (partition(one.get(aspect, ())) for one in said)
+            changed = differences(before, after, everything if aspect == STORAGE else None, is_absent)
+            for (was, becomes), pieces in changed.items():
+                for box, labels in merged(pieces).items():
+                    aspects, known = by_box.setdefault((box, was, becomes), (set(), frozenset()))
+                    aspects.add(aspect)
+                    by_box[box, was, becomes] = aspects, known | labels
+        for (box, was, becomes), (aspects, labels) in by_box.items():
+            for about in ((),) if STORAGE in aspects else (tuple(sorted(aspects)),):
+                shape = _Shape(about, _values(box, domain), box.created, box.known, was, becomes)
+                group = found.setdefault(shape, _Group({}, set()))
+                group.services[service] = box, domain
+                group.labels |= labels
+    instants, days = cuts((old, new))
+    changes = [_change(shape, group, sides, latest) for shape, group in found.items()]
+    return PackDiff(
+        old=old,
+        new=new,
+        space=Space(len(services), profiles, instants, days),
+        changes=tuple(sorted(changes, key=_order)),
+        parameters=parameter_changes(old, new),
+        catalog=catalog_changes(old.catalog, new.catalog),
+        rules=rule_changes(old.rules, new.rules),
+    )
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What changes of several services must share to be told as one."""
+
+    operations: tuple[str, ...]
+    facts: tuple[tuple[str, Values], ...]
+    created: tuple[int, int]
+    known: tuple[int, int]
+    before: Answer
+    after: Answer
+
+
+@dataclass
+class _Group:
+    services: dict[str, tuple[Box, Domain]]
+    labels: set[tuple[str, str, int]]
+
+
+def _values(box: Box, domain: Domain) -> tuple[tuple[str, Values], ...]:
+    """The facts of a box in words; one that allows everything is left out."""
+    found = []
+    for place, fact in enumerate(OTHER_FACTS):
+        mask, full, names = box.facts[place], domain.full[place], domain.listed[place]
+        if mask == full:
+            continue
+        is_open = domain.has_others[place] and bool(mask >> len(names) & 1)
+        shown = tuple(name for bit, name in enumerate(names) if bool(mask >> bit & 1) is not is_open)
+        found.append((fact, Values(shown, is_open)))
+    return tuple(found)
+
+
+def _change(shape: _Shape, group: _Group, sides: tuple[PackSide, PackSide], latest: date) -> Change:
+    services = tuple(sorted(group.services))
+    start, end = (None if at in (SINCE_EVER, FOR_EVER) else at for at in shape.created)
+    first, last = (None if at in (SINCE_EVER, FOR_EVER) else date.fromordinal(at) for at in shape.known)
+    before, after = (
+        tuple(sorted((rule, number) for side, rule, number in group.labels if side == wanted))
+        for wanted in ("before", "after")
+    )
+    about = sides[1].services.get(services[0]) or sides[0].services[services[0]]
+    box, domain = group.services[services[0]]
+    return Change(
+        direction=direction_of(shape.before, shape.after),
+        operations=shape.operations,
+        services=services,
+        facts=dict(shape.facts),
+        created=Interval(start, end),
+        known=(first, last),
+        before=shape.before,
+        after=shape.after,
+        before_rules=before,
+        after_rules=after,
+        witness=Witness(_witness_facts(about, box, domain), _witness_instant(shape, latest), first if last else None),
+    )
+
+
+def direction_of(before: Answer, after: Answer) -> str:
+    """Whether the change is to the good of whoever wants to keep files, to the bad, or neither."""
+    ours, theirs = ([said for said in answer if not isinstance(said, Absent)] for answer in (before, after))
+    if len(ours) > 1 or len(theirs) > 1:
+        return OTHER
+    if not ours or not theirs:
+        return OTHER if len(ours) == len(theirs) else TIGHTENED if ours else LOOSENED
+    was, becomes = ours[0], theirs[0]
+    if isinstance(was, Kept) and isinstance(becomes, Kept) and -1 in (was.period, becomes.period):
+        return OTHER
+    if isinstance(was, (Kept, Accepted)) and isinstance(becomes, (Kept, Accepted)) and was.period != becomes.period:
+        return LOOSENED if becomes.period > was.period else TIGHTENED
+    return OTHER
+
+
+def _witness_facts(service: Service, box: Box, domain: Domain) -> Mapping[str, str]:
+    """Facts of one file in a box: those of an output of the catalog where one fits."""
+
+    def allows(fact: str, value: str) -> bool:
+        place = OTHER_FACTS.index(fact)
+        names = domain.listed[place]
+        bit = names.index(value) if value in names else len(names)
+        return bool(box.facts[place] >> bit & 1)
+
+    def pick(fact: str) -> str:
+        place = OTHER_FACTS.index(fact)
+        names, mask = domain.listed[place], box.facts[place]
+        if not mask >> len(names) & 1:
+            allowed = {names[bit] for bit in range(len(names)) if mask >> bit & 1}
+            return "false" if fact == "watermarked" and "false" in allowed else min(allowed)
+        excluded = {name for bit, name in enumerate(names) if not mask >> bit & 1}
+        listed = listed_values(fact, service)
+        return next((value for value in (*_PLAIN, *listed) if value in listed and value not in excluded), ANY_OTHER)
+
+    chosen: dict[str, str] = {}
+    for output in service.outputs:
+        if output.kind != "file":
+            continue
+        marked = None if output.watermarked is None else str(output.watermarked).lower()
+        said = {"media": output.media, "role": output.role, "watermarked": marked}
+        if all(value is None or allows(fact, value) for fact, value in said.items()):
+            chosen = {fact: value for fact, value in said.items() if value is not None}
+            break
+    facts = {fact: chosen.get(fact) or pick(fact) for fact in OTHER_FACTS}
+    return {FACTS[0]: service.id, **facts}
+
+
+def _witness_instant(shape: _Shape, latest: date) -> int:
+    """The first instant of the change; where it has no beginning, the day recorded last or just before its end."""
+    start, end = shape.created
+    if start != SINCE_EVER:
+        return start
+    plain = (latest - date(1970, 1, 1)).days * DAY
+    return plain if plain < end else end - (SECOND if end - SECOND > start else 1)
+
+
+def _order(change: Change) -> tuple[object, ...]:
+    """What holds by all that is known before what only a replay meets; then by service, facts and time."""
+    return (
+        change.is_replay_only,
+        change.services,
+        change.operations,
+        tuple((fact, values.is_excluded, values.names) for fact, values in change.facts.items()),
+        SINCE_EVER if change.created.start is None else change.created.start,
+        (change.known[0] or date.min),
+        repr(change.before),
+        repr(change.after),
+    )

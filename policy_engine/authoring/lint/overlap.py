@@ -1,0 +1,118 @@
+"""
+`overlap`: two rules are in force for one and the same asset at one instant.
+
+There are no priorities between rules: two answers for one asset are a contradiction, and the pack cannot be
+used. Both rules must say something of storage, or both must give a window for the same operation. Narrow one of
+the selectors, or let one rule begin where the other ends. A contradiction that stood only in what was known on a
+past day is a warning, since versions are append-only; a replay of that day still meets it.
+
+The check is exact: selectors are looked up by the values they name, and only those that can agree are compared in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import NamedTuple
+
+from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.core.periods import format_instant
+from policy_engine.core.problems import Problem, Severity
+from policy_engine.core.rule_model import RuleVersion
+from policy_engine.packs.rule_space import Box, Key, RuleSpace, kind_of_file, says, some_instant, when
+
+
+class _Meeting(NamedTuple):
+    """Two boxes that share a profile and a point of both times."""
+
+    first: Box
+    second: Box
+
+    @property
+    def since(self) -> int:
+        return max(self.first.since, self.second.since)
+
+    @property
+    def until(self) -> int:
+        return min(self.first.until, self.second.until)
+
+    @property
+    def is_current(self) -> bool:
+        return self.first.is_current and self.second.is_current
+
+    @property
+    def known_from(self) -> int:
+        return max(self.first.known_from, self.second.known_from)
+
+    def rank(self) -> tuple[bool, int, int]:
+        """The least is the one to show: what holds today, else what was known first; then what begins first."""
+        return not self.is_current, 0 if self.is_current else self.known_from, self.since
+
+
+def check(question: LintQuestion) -> Found:
+    """Find each pair of rule versions that contradict each other."""
+    space = question.space
+    found: dict[frozenset[Key], _Meeting] = {}
+    for first, second in _meetings(space):
+        meeting = _Meeting(*sorted((first, second), key=lambda box: box.key))
+        pair = frozenset((first.key, second.key))
+        if pair not in found or meeting.rank() < found[pair].rank():
+            found[pair] = meeting
+    problems = sorted((_problem(space, meeting) for meeting in found.values()), key=Problem.sort_key)
+    rules = len(space.pack.rules)
+    covered = (
+        f"{count(rules, 'rule')}, {count(len(space.domains), 'service')}, {count(rules * (rules - 1) // 2, 'pair')}"
+    )
+    return Found(tuple(problems), covered)
+
+
+def _meetings(space: RuleSpace) -> Iterator[tuple[Box, Box]]:
+    """Pairs that both speak of storage, then pairs that both give a window for one operation."""
+    yield from space.meetings(_stores, _stores)
+    operations = {name for box in space.boxes for name in _operations(box.version)}
+    for name in sorted(operations):
+
+        def offers(box: Box, name: str = name) -> bool:
+            return name in _operations(box.version)
+
+        yield from space.meetings(offers, offers)
+
+
+def _stores(box: Box) -> bool:
+    return box.version.storage is not None
+
+
+def _operations(version: RuleVersion) -> tuple[str, ...]:
+    return version.operation_window.operations if version.operation_window is not None else ()
+
+
+def _problem(space: RuleSpace, meeting: _Meeting) -> Problem:
+    """Say which two versions meet, when, and for which asset."""
+    first, second = meeting.first, meeting.second
+    one, two = first.version, second.version
+    subject, words = "storage", "storage"
+    if one.storage is None or two.storage is None:
+        subject = next(name for name in _operations(one) if name in _operations(two))
+        words = f"the operation `{subject}`"
+    message = f"{first.shown} and {second.shown} both speak about {words} {when(meeting.since, meeting.until)}"
+    profile = space.profile(one, two)
+    assert profile is not None
+    instant = some_instant(meeting.since, meeting.until, max(one.recorded_on, two.recorded_on))
+    witness = f"{kind_of_file(profile)}, created {format_instant(instant)}"
+    answers = says(one, subject), says(two, subject)
+    if answers[0] == answers[1]:
+        witness += f": {answers[0]} by both"
+    else:
+        witness += f": {answers[0]} by {first.shown}, {answers[1]} by {second.shown}"
+    help_text = "narrow one of the selectors, or end one rule where the other begins"
+    severity: Severity = "error"
+    if not meeting.is_current:
+        severity = "warning"
+        day = date.fromordinal(meeting.known_from)
+        message = f"as known on {day}, {message}"
+        help_text = "only a replay of what was known then meets it; later versions have settled it"
+    related = (two.span,) if two.span is not None else ()
+    return Problem(
+        "overlap", message, one.span, severity=severity, help=help_text, related=related, witness=witness,
+        about=(first.name, second.name),
+    )  # fmt: skip

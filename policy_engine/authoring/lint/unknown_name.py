@@ -1,0 +1,97 @@
+"""
+`unknown-name`: a selector or a window names a fact, a value or an operation that does not exist.
+
+In files, validate finds these before anything else, at the place of the word, as `unknown-key`, `not-allowed`,
+`unknown-service`, `unknown-role`, `unknown-task-type` and `unknown-operation`. This check asks the same of packs that
+are built in Python. This is an error: such a condition never holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.core.problems import Problem, plain
+from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.vocabulary import FACTS
+from policy_engine.packs.catalog import did_you_mean
+from policy_engine.packs.rule_space import RuleSpace, version_name
+
+
+def check(question: LintQuestion) -> Found:
+    """Find each word of a version that names nothing."""
+    space = question.space
+    problems: list[Problem] = []
+    known = _Known(space)
+    words = 0
+    for rule in space.pack.rules:
+        for version in rule.versions:
+            conditions = version.selector.conditions
+            for fact, values in conditions.items():
+                words += len(values)
+                if fact not in FACTS:
+                    problems.append(_problem(rule, version, "fact", fact, FACTS, "selector"))
+                    continue
+                allowed = known.values(fact, conditions.get("service"))
+                problems += [
+                    _problem(rule, version, fact, value, allowed, "selector") for value in sorted(values - set(allowed))
+                ]
+            if version.operation_window is not None:
+                words += len(version.operation_window.operations)
+                offered = known.operations(conditions.get("service"))
+                problems += [
+                    _problem(rule, version, "operation", name, offered, "operation_window")
+                    for name in version.operation_window.operations
+                    if name not in offered
+                ]
+    covered = f"{count(words, 'word')} of {count(space.versions, 'version')} against the catalog"
+    return Found(tuple(problems), covered)
+
+
+class _Known:
+    """What the catalog lists, looked up once per set of services."""
+
+    def __init__(self, space: RuleSpace) -> None:
+        self._space = space
+        self._values: dict[tuple[str, frozenset[str] | None], list[str]] = {}
+
+    def values(self, fact: str, services: frozenset[str] | None) -> list[str]:
+        """Values of a fact that one of the services has; services themselves are those of the catalog."""
+        key = (fact, None if fact == "service" else services)
+        if key not in self._values:
+            meant = self._space.domains if key[1] is None or key[1].isdisjoint(self._space.domains) else key[1]
+            listed = [
+                value
+                for service, facts in self._space.domains.items()
+                if service in meant
+                for value in facts[fact]
+                if not value.startswith("(")
+            ]
+            self._values[key] = list(dict.fromkeys(listed))
+        return self._values[key]
+
+    def operations(self, services: frozenset[str] | None) -> list[str]:
+        """Operations that one of the services offers."""
+        key = ("(operation)", services)
+        if key not in self._values:
+            offered = [
+                name
+                for service in self._space.pack.catalog.services
+                if services is None or service.id in services
+                for name in service.operations
+            ]
+            self._values[key] = list(dict.fromkeys(offered))
+        return self._values[key]
+
+
+def _problem(rule: Rule, version: RuleVersion, what: str, word: str, known: Iterable[str], key: str) -> Problem:
+    shown = plain(word, 60)
+    a_fact = "a fact" if what == "fact" else what
+    return Problem(
+        "unknown-name",
+        f"`{rule.id}` v{version.number} names the {what} `{shown}`, which does not exist",
+        version.place(key),
+        help=did_you_mean(word, known, f"{what}s" if what in ("fact", "operation") else f"values of {what}"),
+        witness=f"no service offers `{shown}`" if what == "operation" else f"no file has {a_fact} `{shown}`",
+        about=(version_name(rule, version), word),
+    )

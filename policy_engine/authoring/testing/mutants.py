@@ -1,0 +1,222 @@
+"""Makes mutants of a rule: copies that differ in one thing a person could get wrong, each with words for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from policy_engine.core.periods import (
+    DAY,
+    HOUR,
+    MAX_INSTANT,
+    MAX_PERIOD,
+    MIN_INSTANT,
+    MINUTE,
+    SECOND,
+    format_duration,
+    format_instant,
+)
+from policy_engine.core.problems import plain
+from policy_engine.core.rule_model import Catalog, Rule, RuleVersion, Selector
+from policy_engine.core.vocabulary import ACCOUNTS, MEDIA, UNLISTED_ROLE, StorageLocation
+
+KINDS = {
+    "duration": "A period twice or half as long, or one unit longer or shorter.",
+    "unit": "A period in the next unit: days for hours, hours for days or minutes, minutes for seconds.",
+    "comparison": "A period one nanosecond longer or shorter, which is what `>` in place of `>=` comes to.",
+    "date": "`effective_from` one day or one nanosecond earlier or later, or left out; `recorded_on` by one day.",
+    "selector": "A condition or one of its values left out, turned round, or another value in place of one.",
+    "storage": "The other place of storage; vendor's terms for a period; nothing said of storage, or of operations.",
+    "clock": "A period counted from the submission alone, or from the completion alone.",
+    "operations": "One follow-up operation left out of a window.",
+    "withdrawn": "A version that ends its rule, or one that does not end it any more.",
+}
+"""Kind of mutant -> what is changed."""
+
+SUBMITTED, COMPLETED = "submitted", "completed"
+"""The instants that a mutant of the kind `clock` counts from."""
+
+_UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
+_NEXT_UNIT = {DAY: HOUR, HOUR: DAY, MINUTE: HOUR, SECOND: MINUTE}
+_OTHER_STORAGE = {
+    StorageLocation.PLATFORM: StorageLocation.VENDOR_CDN,
+    StorageLocation.VENDOR_CDN: StorageLocation.PLATFORM,
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule with one thing changed in one of its versions."""
+
+    rule: Rule
+    """The rule as it is."""
+    version: RuleVersion
+    """The version that is changed, as it is."""
+    kind: str
+    """One of KINDS."""
+    change: str
+    """What is changed, in words (`retention P3D becomes P6D`)."""
+    after: Rule
+    """The rule with the change; the rule as it is where only the clock is another."""
+    clock: str | None = None
+    """SUBMITTED or COMPLETED for a mutant of the clock."""
+
+
+def make_mutants(rule: Rule, catalog: Catalog, is_replayed: bool = False) -> Iterator[Mutant]:
+    """
+    Yield every mutant of every version of a rule; no two of a version are alike.
+
+    When a version was recorded matters to replays of past days alone, so it is changed only for rules that some case
+    replays.
+    """
+    for place, version in enumerate(rule.versions):
+        seen = {_content(version)}
+        recorded = _recorded(version) if is_replayed else ()
+        for kind, change, changed in (*_changes(version, catalog), *recorded):
+            if _content(changed) in seen:
+                continue
+            seen.add(_content(changed))
+            versions = (*rule.versions[:place], changed, *rule.versions[place + 1 :])
+            yield Mutant(rule, version, kind, change, replace(rule, versions=versions))
+        if version.withdrawn:
+            rest = (*rule.versions[:place], *rule.versions[place + 1 :])
+            yield Mutant(rule, version, "withdrawn", "the rule does not end here", replace(rule, versions=rest))
+        elif version.retention is not None or version.operation_window is not None:
+            yield Mutant(rule, version, "clock", "the period is counted from the submission alone", rule, SUBMITTED)
+            yield Mutant(rule, version, "clock", "the period is counted from the completion alone", rule, COMPLETED)
+
+
+def _changes(version: RuleVersion, catalog: Catalog) -> Iterator[tuple[str, str, RuleVersion]]:
+    """Kind, words and the changed version."""
+    if version.retention is not None:
+        for kind, length in _periods(version.retention):
+            words = f"retention {format_duration(version.retention)} becomes {_period_words(version.retention, length)}"
+            yield kind, words, replace(version, retention=length)
+    window = version.operation_window
+    if window is not None:
+        for kind, length in _periods(window.period):
+            words = f"operation window {format_duration(window.period)} becomes {_period_words(window.period, length)}"
+            yield kind, words, replace(version, operation_window=replace(window, period=length))
+    yield from _dates(version)
+    if version.withdrawn:
+        return
+    for words, conditions in _selectors(version, catalog):
+        yield "selector", words, replace(version, selector=Selector(conditions))
+    yield from _storages(version)
+    if window is not None and len(window.operations) > 1:
+        for name in window.operations:
+            rest = tuple(one for one in window.operations if one != name)
+            changed = replace(version, operation_window=replace(window, operations=rest))
+            yield "operations", f"`{plain(name, 60)}` is left out of the operations", changed
+    ended = replace(
+        version, withdrawn=True, selector=Selector(), storage=None, retention=None, operation_window=None
+    )  # fmt: skip
+    yield "withdrawn", "the version ends the rule", ended
+
+
+def _periods(length: int) -> Iterator[tuple[str, int]]:
+    unit = next((unit for unit, _ in _UNITS if length % unit == 0), SECOND)
+    candidates = (
+        ("duration", 2 * length),
+        ("duration", length // 2),
+        ("duration", length + unit),
+        ("duration", length - unit),
+        ("unit", length // unit * _NEXT_UNIT[unit]),
+        ("comparison", length + 1),
+        ("comparison", length - 1),
+    )
+    for kind, candidate in candidates:
+        if 0 < candidate <= MAX_PERIOD:
+            yield kind, candidate
+
+
+def _period_words(before: int, after: int) -> str:
+    if abs(after - before) == 1:
+        return f"{'longer' if after > before else 'shorter'} by one nanosecond"
+    return format_duration(after)
+
+
+def _dates(version: RuleVersion) -> Iterator[tuple[str, str, RuleVersion]]:
+    start = version.effective_from
+    if start is None:
+        return
+    for shift, words in ((DAY, "one day later"), (-DAY, "one day earlier"),
+                         (1, "one nanosecond later"), (-1, "one nanosecond earlier")):  # fmt: skip
+        if MIN_INSTANT <= start + shift <= MAX_INSTANT:
+            change = f"effective_from {format_instant(start)} becomes {words}"
+            yield "date", change, replace(version, effective_from=start + shift)
+    yield "date", f"effective_from {format_instant(start)} is left out", replace(version, effective_from=None)
+
+
+def _recorded(version: RuleVersion) -> Iterator[tuple[str, str, RuleVersion]]:
+    for days, words in ((1, "one day later"), (-1, "one day earlier")):
+        changed = replace(version, recorded_on=version.recorded_on + timedelta(days=days))
+        yield "date", f"recorded_on {version.recorded_on} becomes {words}", changed
+
+
+def _selectors(version: RuleVersion, catalog: Catalog) -> Iterator[tuple[str, dict[str, frozenset[str]]]]:
+    conditions = dict(version.selector.conditions)
+    for fact, values in conditions.items():
+        others = {name: allowed for name, allowed in conditions.items() if name != fact}
+        yield f"the condition on {fact} is left out", others
+        outside = [value for value in _domain(fact, conditions, catalog) if value not in values]
+        ordered = sorted(values)
+        if len(ordered) > 1:
+            for value in ordered:
+                yield f"{fact} `{plain(value, 60)}` is left out", {**conditions, fact: values - {value}}
+        if outside and fact != "service":
+            yield f"the condition on {fact} is turned round", {**conditions, fact: frozenset(outside)}
+        if outside:
+            for value in ordered:
+                swapped = values - {value} | {outside[0]}
+                words = f"{fact} `{plain(value, 60)}` becomes `{plain(outside[0], 60)}`"
+                yield words, {**conditions, fact: swapped}
+
+
+def _domain(fact: str, conditions: dict[str, frozenset[str]], catalog: Catalog) -> list[str]:
+    """The values that a fact can have in the services that the selector is about, in the order of the catalog."""
+    if fact == "service":
+        return [service.id for service in catalog.services]
+    closed = {"account": ACCOUNTS, "media": MEDIA, "watermarked": ("true", "false")}
+    if fact in closed:
+        return list(closed[fact])
+    named = conditions.get("service")
+    found: list[Any] = []
+    for service in catalog.services:
+        if named is None or service.id in named:
+            found += service.task_types if fact == "task_type" else [spec.role for spec in service.outputs]
+    found += [UNLISTED_ROLE] if fact == "role" else []
+    return _distinct(found)
+
+
+def _distinct(values: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys(value for value in values if value is not None))
+
+
+def _storages(version: RuleVersion) -> Iterator[tuple[str, str, RuleVersion]]:
+    if version.storage is not None:
+        other = _OTHER_STORAGE[version.storage]
+        yield "storage", f"storage {version.storage} becomes {other}", replace(version, storage=other)
+        if version.retention is not None:
+            yield "storage", "the period becomes the vendor's terms", replace(version, retention=None)
+        else:
+            yield "storage", "the vendor's terms become P3D", replace(version, retention=3 * DAY)
+        if version.operation_window is not None:
+            silent = replace(version, storage=None, retention=None)
+            yield "storage", "nothing is said of storage", silent
+            yield "storage", "nothing is said of operations", replace(version, operation_window=None)
+
+
+def _content(version: RuleVersion) -> tuple[object, ...]:
+    """What of a version decides answers."""
+    return (
+        version.effective_from,
+        version.recorded_on,
+        version.withdrawn,
+        tuple(sorted((fact, tuple(sorted(values))) for fact, values in version.selector.conditions.items())),
+        version.storage,
+        version.retention,
+        version.operation_window,
+    )

@@ -1,0 +1,1 @@
+"""Writes text for people and for CSV."""

@@ -1,0 +1,1 @@
+"""Takes addresses apart: host, path, signature, file name."""

@@ -1,0 +1,1 @@
+"""Turns tasks, a rule pack and a question into findings and totals."""

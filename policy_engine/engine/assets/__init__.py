@@ -1,0 +1,1 @@
+"""Turns tasks into assets: one row per output file."""

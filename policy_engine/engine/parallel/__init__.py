@@ -1,0 +1,1 @@
+"""Shares chunks of work among processes."""

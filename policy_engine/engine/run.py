@@ -1,0 +1,406 @@
+"""Turns sources and a rule pack into chunks of findings and totals that tie: every record is read, merged, judged."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from policy_engine.annotations import Marker, MarkTotals
+from policy_engine.core.files.scratch import Scratch
+from policy_engine.core.problems import Problem, TotalsMismatch
+from policy_engine.core.rule_model import RulePack
+from policy_engine.core.vocabulary import QUARANTINE_COLUMNS, VERDICTS
+from policy_engine.engine.assets.maker import AssetMaker, Period, TaskTotals, place
+from policy_engine.engine.evaluation import Evaluator, Question
+from policy_engine.engine.finding_totals import FindingTotals, count_findings
+from policy_engine.engine.parallel.memory import Sizes
+from policy_engine.engine.parallel.workers import start_workers
+from policy_engine.history import (
+    Batch,
+    HistoryReader,
+    KeyStore,
+    Seen,
+    Source,
+    Unit,
+    WaitingRecords,
+    checksums,
+    merge_neighbours,
+    merge_records,
+    plan_units,
+    unchanged,
+)
+
+T = TypeVar("T")
+Keys = np.ndarray[Any, np.dtype[np.uint64]]
+Found = tuple[Keys, int]
+"""Checksums of the task ids of a unit, and the number of its lines."""
+
+
+@dataclass
+class Totals:
+    """All control totals of a run; `add` makes those of two parts, `check` refuses what does not tie."""
+
+    seen: Seen = field(default_factory=Seen)
+    tasks: TaskTotals = field(default_factory=TaskTotals)
+    findings: FindingTotals = field(default_factory=FindingTotals)
+    marks: MarkTotals = field(default_factory=MarkTotals)
+    merged: int = 0
+    """Records that were merged into another record of their task."""
+
+    def add(self, other: Totals) -> None:
+        """Add the totals of another part."""
+        self.seen.add(other.seen)
+        self.tasks.add(other.tasks)
+        self.findings.add(other.findings)
+        self.marks.add(other.marks)
+        self.merged += other.merged
+
+    def check(self) -> None:
+        """Raise TotalsMismatch when any control total does not tie."""
+        seen, tasks, findings = self.seen, self.tasks, self.findings
+        without = sum(count for count, _ in tasks.without_assets.values())
+        without_points = sum(points for _, points in tasks.without_assets.values())
+        verdicts = [findings.verdict(str(verdict)) for verdict in VERDICTS]
+        ties = (
+            (
+                "records read = tasks + merged + quarantined",
+                seen.records,
+                tasks.tasks + self.merged + len(seen.quarantine),
+            ),
+            ("tasks = with assets + without", tasks.tasks, tasks.with_assets + without),
+            ("assets = the six verdicts", findings.assets, sum(assets for assets, _ in verdicts)),
+            ("assets = operation verdicts", findings.assets, sum(findings.windows.values())),
+            ("points of assets = the six verdicts", findings.points, sum(points for _, points in verdicts)),
+            ("points = verdicts + tasks without assets", tasks.points, findings.points + without_points),
+            ("assets = archived + exempted + the rest", findings.assets, self.marks.accounted[0]),
+            ("points of assets = archived + exempted + the rest", findings.points, self.marks.accounted[1]),
+        )
+        broken = [f"{law}: {left} is not {right}" for law, left, right in ties if left != right]
+        if broken:
+            raise TotalsMismatch([
+                Problem("totals-mismatch", text, help="this is a defect of the program: report it with the input")
+                for text in broken
+            ])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is asked, beside its inputs and rules."""
+
+    question: Question
+    period: Period = field(default_factory=Period)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Documented column name -> the table's own."""
+    known_on: date | None = None
+    marker: Marker = field(default_factory=Marker)
+    """What the user brings beside the history: inventory, exemptions, house rules."""
+    every: int | None = None
+    """How often such a run is made, ns; the horizon of the question holds it already."""
+    jobs: int = 1
+    """Processes that read and judge; the results do not depend on it."""
+    sizes: Sizes = field(default_factory=Sizes)
+    """How much is held in memory at a time; the results do not depend on it."""
+    scratch: Path | None = None
+    """Folder for what does not fit into memory; the system's place for temporary files if none is given."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come."""
+
+    stage: Literal["looking", "judging", "merging"]
+    """Looking for task ids that occur more than once, judging records, merging those that waited for others."""
+    done: int
+    """Bytes of the input; records while merging."""
+    total: int
+    records: int
+    """Records done in this stage."""
+
+
+class Mapper(Protocol):
+    """Carries out a step of a run for each unit, wherever that may be: in other processes, on other machines."""
+
+    def map(
+        self, step: Callable[[_Work, Unit], Iterator[Any]], work: _Work, units: Sequence[Unit], /
+    ) -> Iterator[Iterator[Any]]:
+        """Give the results of `step(work, unit)` for each unit, in order; to be read one by one, since few exist."""
+        ...
+
+
+class EvaluationRun:
+    """
+    The findings of a history: iterate `chunks` once, then read `totals`.
+
+    Tasks whose records stand in one place come in the order of the input, and rows of a table that follow each other
+    are one place; tasks merged from several places come last, ordered by task id and service. Memory is bounded by the
+    sizes of the options, whatever the history holds: what must wait for other records and does not fit waits on disk.
+    """
+
+    def __init__(
+        self, sources: Iterable[Source], pack: RulePack, options: RunOptions, mapper: Mapper | None = None
+    ) -> None:
+        """Nothing is read before `chunks` is; with a `mapper`, it decides where, and `options.jobs` does not count."""
+        self.sources = tuple(sources)
+        self.pack = pack
+        self.options = options
+        self.mapper = mapper
+        self.totals = Totals()
+        self.watch: Callable[[Progress], None] | None = None
+        """Is told of the progress, if there is somebody to tell."""
+        self._reader = HistoryReader(self.sources, pack.catalog, options.columns, options.sizes.records)
+
+    def chunks(self) -> Iterator[pd.DataFrame]:
+        """Yield frames of findings; after the last one `totals` is complete and has been checked."""
+        return self.made(_as_it_is)
+
+    def made(self, make: Callable[[pd.DataFrame], T]) -> Iterator[T]:
+        """
+        Yield what `make` makes of each frame of findings, in the place of the frame; none of them has no rows.
+
+        Whoever has judged a frame calls it, so it is copied to other processes and sees some of the frames, in order.
+        """
+        with _patient_collector():
+            yield from self._results(_Work(self._reader, self.pack, self.sources, self.options, make))
+        self.totals.check()
+
+    def asset_chunks(self) -> Iterator[pd.DataFrame]:
+        """Yield frames of assets that nobody has judged yet; the totals then hold no findings."""
+        yield from self._results(_Work(self._reader, self.pack, self.sources, self.options))
+
+    def _results(self, work: _Work) -> Iterator[Any]:
+        with unchanged(self.sources), Scratch(self.options.scratch) as scratch:
+            units = plan_units(self.sources, self.options.sizes.unit)
+            if self.mapper is not None:
+                read = self._read_elsewhere
+            else:
+                read = self._read_in_workers if self.options.jobs > 1 and len(units) > 1 else self._read_here
+            with closing(read(units, work, scratch)) as parts:
+                yield from self._collect(parts, work, scratch)
+
+    def _read_here(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
+        units, counts = self._look_for_repeated(units, (work.keys(unit) for unit in units), work, scratch)
+        yield from self._watched(units, counts, (work.parts(unit) for unit in units))
+
+    def _read_in_workers(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
+        with start_workers(self.options.jobs, work, scratch) as workers:
+            keys = (next(found)[0] for found in workers.map(_keys_of, units))
+            units, counts = self._look_for_repeated(units, keys, work, scratch)
+        # New processes, since these need to know what the first ones have found.
+        with start_workers(self.options.jobs, work, scratch) as workers:
+            yield from self._watched(units, counts, workers.map(_parts_of, units))
+
+    def _read_elsewhere(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
+        assert self.mapper is not None
+        keys = (next(found)[0] for found in self.mapper.map(_keys_of, work, units))
+        units, counts = self._look_for_repeated(units, keys, work, scratch)
+        yield from self._watched(units, counts, self.mapper.map(_parts_of, work, units))
+
+    def _look_for_repeated(
+        self, units: list[Unit], keys: Iterable[Found | None], work: _Work, scratch: Scratch
+    ) -> tuple[list[Unit], list[int]]:
+        """Give each unit the number of its first line, count its records, and tell `work` which task ids repeat."""
+        done, total = 0, sum(unit.size for unit in units)
+        told = 0
+
+        def watched() -> Iterator[Found | None]:
+            nonlocal done, told
+            for unit, found in zip(units, keys, strict=True):
+                done += unit.size
+                told += _records_of(found) if found is not None else 0
+                self._tell("looking", done, total, told)
+                yield found
+
+        self._tell("looking", 0, total, 0)
+        store = KeyStore(scratch, self.options.sizes.keys)
+        numbered, counts, work.duplicates = _prepare(units, watched(), store, work.keys)
+        return numbered, counts
+
+    def _watched(self, units: list[Unit], counts: list[int], results: Iterable[Iterable[_Part]]) -> Iterator[_Part]:
+        done, records, total = 0, 0, sum(unit.size for unit in units)
+        for unit, count, parts in zip(units, counts, results, strict=True):
+            of_unit = 0
+            for part in parts:
+                yield part
+                of_unit += part.totals.seen.records
+                share = min(1.0, of_unit / count) if count else 0.0
+                self._tell("judging", done + int(share * unit.size), total, records + of_unit)
+            done, records = done + unit.size, records + of_unit
+            self._tell("judging", done, total, records)
+
+    def _tell(self, stage: Literal["looking", "judging", "merging"], done: int, total: int, records: int) -> None:
+        if self.watch is not None:
+            self.watch(Progress(stage, done, total, records))
+
+    def _collect(self, parts: Iterable[_Part], work: _Work, scratch: Scratch) -> Iterator[Any]:
+        with closing(WaitingRecords(scratch, self.options.sizes.waiting)) as waiting:
+            for part in parts:
+                self.totals.add(part.totals)
+                if part.waiting is not None:
+                    waiting.add(part.waiting)
+                if part.made is not None:
+                    yield part.made
+            done = 0
+            for records in waiting.groups(self.options.sizes.merged):
+                merged, away = merge_records([records], self._reader.names)
+                part = work.judge(merged, Seen())
+                self.totals.add(part.totals)
+                self.totals.merged += away
+                if part.made is not None:
+                    yield part.made
+                done += len(records)
+                self._tell("merging", done, len(waiting), done)
+
+    def quarantine(self) -> pd.DataFrame:
+        """Records set aside, one row each, in the order of the input; columns as in columns.QUARANTINE_COLUMNS."""
+        ordered = sorted(self.totals.seen.quarantine, key=lambda one: (one.file, one.line, one.item, one.reason))
+        rows = [
+            (place(self.sources[one.file].name, one.line, one.item), one.reason, one.found, one.expected)
+            for one in ordered
+        ]
+        return pd.DataFrame(rows, columns=list(QUARANTINE_COLUMNS), dtype="str")
+
+
+@dataclass(frozen=True)
+class _Part:
+    made: Any
+    """What was made of the findings; None where there are none."""
+    totals: Totals
+    waiting: Batch | None
+    """Records whose task id occurs again somewhere, to be merged when all is read."""
+
+
+class _Work:
+    """What one process needs to read and judge units; the same object serves one process and many."""
+
+    def __init__(
+        self,
+        reader: HistoryReader,
+        pack: RulePack,
+        sources: tuple[Source, ...],
+        options: RunOptions,
+        make: Callable[[pd.DataFrame], Any] | None = None,
+    ) -> None:
+        self.reader = reader
+        self.duplicates: Keys = np.empty(0, np.uint64)
+        """Checksums of task ids that occur more than once, ascending."""
+        self._make = make
+        """What is made of a frame of findings; without it nobody judges, and assets are what is made."""
+        self._evaluator = Evaluator(pack, options.question, options.known_on)
+        self._maker = AssetMaker(pack, sources, options.question.as_of, options.period)
+        self._as_of = options.question.as_of
+        self._marker = options.marker.at(
+            self._as_of, options.question.horizon, pack.longest_task, options.known_on
+        )  # fmt: skip
+
+    def keys(self, unit: Unit) -> Found | None:
+        return self.reader.keys(unit)
+
+    def parts(self, unit: Unit) -> Iterator[_Part]:
+        for batch, seen in self.reader.batches(unit):
+            waiting = None
+            if len(self.duplicates) and len(batch):
+                again = _are_in(checksums(batch), self.duplicates)
+                if again.any():
+                    waiting = batch.take(np.flatnonzero(again).tolist())
+                    batch = batch.take(np.flatnonzero(~again).tolist())
+            away = 0
+            if self.reader.is_table(unit):
+                batch, away = merge_neighbours(batch, self.reader.names)
+            part = self.judge(batch, seen)
+            part.totals.merged = away
+            yield replace(part, waiting=waiting)
+
+    def judge(self, tasks: Batch, seen: Seen) -> _Part:
+        assets, task_totals = self._maker.make(tasks)
+        if self._make is None:
+            return _Part(assets if len(assets) else None, Totals(seen, task_totals), None)
+        findings, marks = self._marker.mark(self._evaluator.judge_chunk(assets))
+        totals = Totals(seen, task_totals, count_findings(findings, self._as_of), marks)
+        return _Part(self._make(findings) if len(findings) else None, totals, None)
+
+
+def _as_it_is(findings: pd.DataFrame) -> pd.DataFrame:
+    return findings
+
+
+@contextmanager
+def _patient_collector() -> Iterator[None]:
+    """
+    Let Python look for reference cycles more rarely while a run lasts; the caller's setting comes back.
+
+    Decoded outputs are many small containers without cycles, and looking through them costs as much as reading.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], 200_000) if before[0] else 0, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def _prepare(
+    units: Sequence[Unit],
+    keys: Iterable[Found | None],
+    store: KeyStore,
+    again: Callable[[Unit], Found | None],
+) -> tuple[list[Unit], list[int], Keys]:
+    """
+    Give each unit the number of its first line, count its records, and find the task ids that occur more than once.
+
+    A file of which some unit could not be read apart becomes one unit; `again` gives its keys.
+    """
+    numbered: list[Unit] = []
+    counts: list[int] = []
+    for file, group in itertools.groupby(zip(units, keys, strict=True), key=lambda pair: pair[0].file):
+        mark, size, line = store.count, 0, 1
+        of_file: list[tuple[Unit, int]] | None = []
+        for unit, found in group:
+            size += unit.size
+            if found is None:
+                of_file = None
+            elif of_file is not None:
+                store.add(found[0])
+                of_file.append((replace(unit, first_line=line), _records_of(found)))
+                line += found[1]
+        if of_file is None:
+            store.forget_from(mark)
+            whole = Unit(file, size=size)
+            found = again(whole)
+            assert found is not None, "a whole file is read apart from nothing"
+            store.add(found[0])
+            of_file = [(whole, _records_of(found))]
+        numbered += [unit for unit, _ in of_file]
+        counts += [count for _, count in of_file]
+    return numbered, counts, store.repeated()
+
+
+def _records_of(found: Found) -> int:
+    """About how many records a unit holds: a line of JSON may hold many, and rows of a table may share a checksum."""
+    keys, lines = found
+    return max(len(keys), lines)
+
+
+def _are_in(keys: Keys, known: Keys) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which keys are among the known ones, which are in order: cheap for a batch however many are known."""
+    places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.asarray(known[places] == keys)
+
+
+def _keys_of(work: _Work, unit: Unit) -> Iterator[tuple[Found | None]]:
+    # In a tuple, since None on its own is the end of what a worker has to say.
+    yield (work.keys(unit),)
+
+
+def _parts_of(work: _Work, unit: Unit) -> Iterator[_Part]:
+    # Again, since a process of a cluster has not heard of it.
+    with _patient_collector():
+        yield from work.parts(unit)

@@ -1,0 +1,1 @@
+"""Turns CSV and Parquet tables into batches of tasks."""

@@ -1,0 +1,221 @@
+"""Turns totals into warnings: what a reader should do something about before trusting or using the answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from policy_engine.core.periods import DAY, NAT, describe_duration, format_instant
+from policy_engine.core.problems import plain
+from policy_engine.core.rule_model import RulePack
+from policy_engine.core.text.wording import count_of
+from policy_engine.engine.run import RunOptions, Totals
+from policy_engine.history import PageSeen, Source
+from policy_engine.report.mark_notices import exemptions_over, house_rules_without_clock, inventory_notices
+from policy_engine.report.model import Notice
+
+
+@dataclass(frozen=True)
+class PageTotals:
+    """History pages that belong together, and whether all their rows are there."""
+
+    where: str
+    declared: int
+    read: int
+    pages: int
+    """Distinct page numbers read."""
+
+    @property
+    def is_complete(self) -> bool:
+        """True when at least as many rows were read as the pages declare."""
+        return self.read >= self.declared
+
+
+def page_totals(pages: Sequence[PageSeen], sources: Sequence[Source]) -> tuple[PageTotals, ...]:
+    """
+    Group pages by folder (or file of pages) and declared total, and count their rows.
+
+    The pages of one query declare one total; a page seen twice counts once.
+    """
+    groups: dict[tuple[str, int], dict[tuple[int | None, int], int]] = {}
+    in_file = Counter(page.file for page in pages)
+    for place, page in enumerate(pages):
+        name = sources[page.file].name
+        folder = str(PurePosixPath(name).parent)
+        where = folder if folder != "." else name if in_file[page.file] > 1 else "the given files"
+        rows = groups.setdefault((where, page.total), {})
+        key = (page.page, 0 if page.page is not None else place)
+        rows[key] = max(rows.get(key, 0), page.rows)
+    return tuple(
+        PageTotals(where, total, sum(rows.values()), len(rows)) for (where, total), rows in sorted(groups.items())
+    )
+
+
+def collect_warnings(
+    pack: RulePack, options: RunOptions, totals: Totals, pages: Sequence[PageTotals]
+) -> tuple[Notice, ...]:
+    """Everything that should change what the reader does, the gravest first."""
+    notices = [
+        *exemptions_over(options, totals),
+        *_quarantine(totals),
+        *_incomplete_pages(pages),
+        *_stale(totals, options.question.as_of),
+        *_conflicts(totals),
+        *_unknown_models(totals),
+        *_accounts(totals),
+        *_short_lived(pack, options, totals),
+        *inventory_notices(options, totals),
+        *house_rules_without_clock(totals),
+        *_problems(totals),
+        *_not_yet(totals),
+    ]
+    return tuple(notices)
+
+
+def _quarantine(totals: Totals) -> list[Notice]:
+    set_aside, records = len(totals.seen.quarantine), totals.seen.records
+    if not set_aside:
+        return []
+    share = f"{set_aside / records:.1%}" if records else "all"
+    return [
+        Notice(
+            "quarantine",
+            f"{count_of(set_aside, 'record')} of {records:,} ({share}) could not be used and "
+            f"{'is' if set_aside == 1 else 'are'} in no figure; "
+            "the report's quarantine.csv says where and why.",
+        )
+    ]
+
+
+def _incomplete_pages(pages: Sequence[PageTotals]) -> list[Notice]:
+    return [
+        Notice(
+            "incomplete_history",
+            f"The history pages in {plain(page.where)} declare {page.declared:,} rows, and {page.read:,} were read "
+            f"({count_of(page.pages, 'page')}): the answers are about a part only. Fetch the other pages.",
+        )
+        for page in pages
+        if not page.is_complete
+    ]
+
+
+def _stale(totals: Totals, as_of: int) -> list[Notice]:
+    newest = totals.tasks.newest
+    if newest == NAT or as_of - newest <= DAY:
+        return []
+    return [
+        Notice(
+            "stale_history",
+            f"The newest record is of {format_instant(newest)}, {describe_duration(as_of - newest)} before as_of: "
+            "anything created since is missing.",
+        )
+    ]
+
+
+def _conflicts(totals: Totals) -> list[Notice]:
+    conflicts = totals.findings.conflicts
+    if not conflicts:
+        return []
+    worst = sorted(conflicts.items(), key=lambda item: (-item[1], item[0]))[:3]
+    files = sum(conflicts.values())
+    named = ", ".join(f"{service} on {plain(host, 60)} ({count:,})" for (service, host), count in worst)
+    return [
+        Notice(
+            "host_conflicts",
+            f"{count_of(files, 'file lies', 'files lie')} on a host that contradicts the rule: {named}. "
+            f"The rule may not hold for {'it' if files == 1 else 'them'}.",
+        )
+    ]
+
+
+def _unknown_models(totals: Totals) -> list[Notice]:
+    unknown = totals.tasks.unknown_models
+    if not unknown:
+        return []
+    worst = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:5]
+    named = ", ".join(f"{plain(name, 60)} ({count:,})" for name, count in worst)
+    return [
+        Notice(
+            "unknown_models",
+            f"{count_of(sum(unknown.values()), 'task names', 'tasks name')} no service of the catalog: {named}. "
+            "Add the name to catalog.yaml, or the answers stay open.",
+        )
+    ]
+
+
+def _accounts(totals: Totals) -> list[Notice]:
+    count = totals.findings.reasons.get("account_unknown", 0)
+    if not count:
+        return []
+    return [
+        Notice(
+            "accounts_unknown",
+            f"For {count_of(count, 'file')} the account (pay-as-you-go or host-your-account) is not known, and an "
+            "answer depends on it. The task objects tell: meta.is_using_private_pool or config.service_mode.",
+        )
+    ]
+
+
+def _short_lived(pack: RulePack, options: RunOptions, totals: Totals) -> list[Notice]:
+    """Services kept no longer than the horizon looks: a file may be created and due between two runs."""
+    unseen: list[str] = []
+    short: list[str] = []
+    horizon, every = options.question.horizon, options.every
+    for rule in pack.rules:
+        for version in rule.versions:
+            used = totals.findings.rules.get((rule.id, version.number), 0)
+            if used and version.retention is not None and version.retention <= horizon:
+                is_unseen = every is not None and version.retention <= every
+                (unseen if is_unseen else short).append(f"{rule.title} ({describe_duration(version.retention)})")
+    notices = []
+    if unseen:
+        notices.append(
+            Notice(
+                "kept_shorter_than_cadence",
+                f"Kept no longer than the {describe_duration(every or 0)} between two runs: "
+                f"{', '.join(sorted(set(unseen)))}. Such a file can be made and pass its deadline between two runs, "
+                "unseen by both. Run more often.",
+            )
+        )
+    if short:
+        ending = (
+            "Run more often than that, or a deadline passes unseen."
+            if every is None
+            else f"Between the run that sees such a file and its deadline may lie less than the lead time of "
+            f"{describe_duration(horizon - every)}."
+        )
+        notices.append(
+            Notice(
+                "kept_shorter_than_horizon",
+                f"Kept no longer than the horizon of {describe_duration(horizon)} looks ahead: "
+                f"{', '.join(sorted(set(short)))}. {ending}",
+            )
+        )
+    return notices
+
+
+def _problems(totals: Totals) -> list[Notice]:
+    counts = totals.seen.problem_counts
+    if not counts:
+        return []
+    fields = sum(counts.values())
+    named = ", ".join(
+        f"{code} {count:,}" for code, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    )
+    return [
+        Notice(
+            "unreadable_fields",
+            f"{count_of(fields, 'field')} could not be read and {'counts' if fields == 1 else 'count'} as unknown: "
+            f"{named}.",
+        )
+    ]
+
+
+def _not_yet(totals: Totals) -> list[Notice]:
+    tasks, _ = totals.tasks.without_assets.get("not_yet_created", (0, 0))
+    if not tasks:
+        return []
+    words = "task was created after as_of and is", "tasks were created after as_of and are"
+    return [Notice("not_yet_created", f"{count_of(tasks, *words)} not judged.")]

@@ -1,0 +1,286 @@
+"""Keeps the most urgent findings of a run while its chunks pass by, and makes them the rows of the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from policy_engine.core.frames import nanoseconds
+from policy_engine.core.periods import NAT
+from policy_engine.core.text.csv_cells import plain_number
+from policy_engine.core.text.wording import instant_text, time_left
+from policy_engine.core.vocabulary import VERDICTS
+from policy_engine.report.model import FileColumn, FileRows, Row
+
+EMBEDDED_ROWS = 20_000
+"""Rows on the page unless asked otherwise; the CSV files hold all of them."""
+FIRST_ROWS = 100
+"""Rows that a reader without script sees."""
+_RESERVED_ROWS = 250
+"""Rows of every verdict, and of closing windows, that are on the page even where others are more urgent."""
+
+_LAST = np.iinfo(np.int64).max
+_INSTANTS = (
+    "created_at", "completed_at", "expires_earliest", "expires_latest",
+    "operation_closes_earliest", "operation_closes_latest", "link_expires_at", "save_by",
+)  # fmt: skip
+_TEXTS = (
+    "asset_id", "service", "task_type", "account", "media", "role", "watermarked", "url_host", "host_owner",
+    "evidence", "status", "verdict", "possibly_past", "reason", "basis", "operations", "operation_verdict",
+    "cost_usd", "source", "archived", "exempted_by",
+)  # fmt: skip
+_RULES = {"rule": "rule", "operation_rule": "operation_rule"}
+_NEEDED = frozenset(
+    (*_INSTANTS, *_TEXTS, "task_id", "url", "points",
+     *(f"{prefix}_{part}" for prefix in _RULES.values() for part in ("id", "version")))
+)  # fmt: skip
+
+Int64 = npt.NDArray[np.int64]
+
+_ALL, _CLOSING = "all", "closing"
+
+
+class UrgentRows:
+    """
+    Chooses from chunks of findings the rows that may be among the most urgent ones of all.
+
+    First comes what is at risk, the nearest deadline first; then what has any other date ahead (a deadline, the end
+    of a link), the nearest first; then what has none, the newest first; last what is past its deadline, the latest
+    first. Of each verdict, and of closing windows, some rows are chosen in any case. The asset id decides between
+    equals, so that what `TopRows` keeps does not depend on how the findings were cut into chunks, nor on who chose.
+    """
+
+    def __init__(self, limit: int = EMBEDDED_ROWS) -> None:
+        """Choose so that so many rows can be kept."""
+        self.limit = limit
+        self.reserved = min(_RESERVED_ROWS, limit // (2 * len(VERDICTS)))
+        # List -> keys of the first rows of all chunks so far, in order: what comes after the last one cannot enter.
+        self._best: dict[str, tuple[Int64, ...]] = {}
+
+    def choose(self, findings: pd.DataFrame, as_of: int) -> pd.DataFrame:
+        """Rows of one chunk of findings judged at `as_of` (ns), with what `TopRows` orders them by."""
+        tiers, instants = _urgency(findings, as_of)
+        ids = findings["asset_id"]
+        chosen = [self._candidates(_ALL, self.limit, np.arange(len(findings)), tiers, instants, ids)]
+        for verdict in VERDICTS:
+            of_verdict = np.flatnonzero((findings["verdict"] == str(verdict)).to_numpy(bool))
+            chosen.append(self._candidates(str(verdict), self.reserved, of_verdict, tiers, instants, ids))
+        closes = _ascending(nanoseconds(findings["operation_closes_earliest"]))
+        closing = np.flatnonzero((findings["operation_verdict"] == "closing").to_numpy(bool))
+        chosen.append(self._candidates(_CLOSING, self.reserved, closing, np.zeros_like(closes), closes, ids))
+        rows = np.unique(np.concatenate(chosen))
+        frame = findings[[name for name in findings.columns if name in _NEEDED]].iloc[rows]
+        return frame.assign(row=rows, _tier=tiers[rows], _instant=instants[rows], _closes=closes[rows])
+
+    def _candidates(
+        self, name: str, limit: int, rows: npt.NDArray[np.intp], tiers: Int64, instants: Int64, ids: pd.Series[Any]
+    ) -> npt.NDArray[np.intp]:
+        """Rows that may enter a list: with those that tie with the last one, since the asset id decides."""
+        best = self._best.get(name)
+        rows = _up_to(best, limit, rows, tiers, instants)
+        if not len(rows):
+            return rows
+        # The ids tell a chunk that comes again, to a worker that does its work a second time: it counts once.
+        numbers = pd.util.hash_array(ids.iloc[rows].to_numpy(object), categorize=False).view(np.int64)
+        keys: tuple[Int64, ...] = (tiers[rows], instants[rows], numbers)
+        if best is not None:
+            keys = tuple(np.concatenate(pair) for pair in zip(best, keys, strict=True))
+        order = np.lexsort(keys[::-1])
+        is_new = np.any([key[order[1:]] != key[order[:-1]] for key in keys], axis=0)
+        first = np.concatenate([order[:1], order[1:][is_new]])[:limit]
+        self._best[name] = tuple(key[first] for key in keys)
+        return _up_to(self._best[name], limit, rows, tiers, instants)
+
+
+def _up_to(
+    best: tuple[Int64, ...] | None, limit: int, rows: npt.NDArray[np.intp], tiers: Int64, instants: Int64
+) -> npt.NDArray[np.intp]:
+    """The rows that do not come after the last one of a list that is full."""
+    if not limit:
+        return rows[:0]
+    if best is None or len(best[0]) < limit:
+        return rows
+    tier, instant = int(best[0][-1]), int(best[1][-1])
+    found: npt.NDArray[np.intp] = rows[(tiers[rows] < tier) | ((tiers[rows] == tier) & (instants[rows] <= instant))]
+    return found
+
+
+class TopRows:
+    """Keeps the most urgent findings of those that `UrgentRows` chose, chunk by chunk."""
+
+    def __init__(self, limit: int = EMBEDDED_ROWS) -> None:
+        """Keep so many rows."""
+        self.limit = limit
+        self._urgent = UrgentRows(limit)
+        self._reserved = self._urgent.reserved
+        self._seen = 0
+        self._parts: list[pd.DataFrame] = []
+        self._pending = 0
+
+    def take(self, findings: pd.DataFrame, as_of: int) -> None:
+        """Look at one chunk of findings judged at `as_of` (ns)."""
+        self.add(self._urgent.choose(findings, as_of), len(findings))
+
+    def add(self, chosen: pd.DataFrame, rows: int) -> None:
+        """Take what was chosen from a chunk of so many rows."""
+        if len(chosen):
+            # Plain columns, so that chunks with other categories can be put together.
+            plain = {name: "object" for name, kind in chosen.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}
+            # The heading of the CSV is its row 1.
+            self._parts.append(chosen.astype(plain).assign(row=chosen["row"] + self._seen + 2))
+            self._pending += len(chosen)
+        self._seen += rows
+        # Sorting once in a while and not for every chunk keeps the cost per row even.
+        if self._pending > max(self.limit, 4096):
+            self._compact()
+
+    def _compact(self) -> tuple[pd.DataFrame, dict[str, npt.NDArray[np.intp]]]:
+        """Drop what is in no list any more; returns the rows by urgency and, per list, where its rows stand."""
+        frame = pd.concat(self._parts).sort_values(["_tier", "_instant", "asset_id"], kind="stable", ignore_index=True)
+        places = {_ALL: np.arange(min(len(frame), self.limit))}
+        for verdict in VERDICTS:
+            places[str(verdict)] = np.flatnonzero((frame["verdict"] == str(verdict)).to_numpy(bool))[: self._reserved]
+        closing = frame[frame["operation_verdict"] == "closing"].sort_values(["_closes", "asset_id"], kind="stable")
+        places[_CLOSING] = closing.index.to_numpy(np.intp)[: self._reserved]
+        self._parts, self._pending = [frame.iloc[np.unique(np.concatenate(list(places.values())))]], 0
+        return frame, places
+
+    def frame(self) -> pd.DataFrame | None:
+        """The rows for the page in order, with their `row` of findings.csv; None where there are none."""
+        if not self._parts:
+            return None
+        frame, places = self._compact()
+        reserved = np.unique(np.concatenate([rows for name, rows in places.items() if name != _ALL]))
+        others = np.setdiff1d(places[_ALL], reserved)[: self.limit - len(reserved)]
+        return frame.iloc[np.sort(np.concatenate([reserved, others]))].reset_index(drop=True)
+
+
+def _urgency(findings: pd.DataFrame, as_of: int) -> tuple[Int64, Int64]:
+    """Two keys to order rows by, the least first."""
+    earliest = nanoseconds(findings["expires_earliest"])
+    is_at_risk = (findings["verdict"] == "at_risk").to_numpy(bool)
+    is_expired = (findings["verdict"] == "expired").to_numpy(bool)
+    coming = np.full(len(findings), _LAST, np.int64)
+    for name in ("expires_earliest", "link_expires_at", "save_by"):
+        if name in findings.columns and isinstance(findings[name].dtype, pd.DatetimeTZDtype):
+            ns = nanoseconds(findings[name])
+            coming = np.where((ns != NAT) & (ns >= as_of), np.minimum(coming, ns), coming)
+    newest = _descending(nanoseconds(findings["created_at"]))
+    latest = _descending(nanoseconds(findings["expires_latest"]))
+    cases = [is_at_risk, is_expired, coming != _LAST]
+    tiers = np.select(cases, [np.int64(0), np.int64(3), np.int64(1)], np.int64(2))
+    return tiers, np.select(cases, [_ascending(earliest), latest, coming], newest)
+
+
+def _ascending(ns: Int64) -> Int64:
+    return np.where(ns == NAT, _LAST, ns)
+
+
+def _descending(ns: Int64) -> Int64:
+    return np.where(ns == NAT, _LAST, -ns)
+
+
+def file_rows(frame: pd.DataFrame | None, as_of: int, *, show_urls: bool = False) -> FileRows:
+    """The rows for the page as columns; URLs only when asked for."""
+    if frame is None:
+        return FileRows(as_of, (), (), 0, (0,) * len(VERDICTS))
+    columns = [FileColumn("row", "number", tuple(frame["row"].tolist()))]
+    texts = (*_TEXTS, "url") if show_urls else _TEXTS
+    columns += [FileColumn(name, "text", _texts(frame[name])) for name in texts if name in frame.columns]
+    columns += [FileColumn(name, "text", _rule_texts(frame, prefix)) for name, prefix in _RULES.items()]
+    for name in _INSTANTS:
+        if name in frame.columns and isinstance(frame[name].dtype, pd.DatetimeTZDtype):
+            columns.append(FileColumn(name, "instant", tuple(nanoseconds(frame[name]).tolist())))
+    points = frame["points"].astype(object)
+    columns.append(FileColumn("points", "number", tuple(None if pd.isna(n) else int(n) for n in points.tolist())))
+    counts = frame["verdict"].astype(str).value_counts()
+    return FileRows(
+        as_of=as_of,
+        columns=tuple(columns),
+        first=make_rows(frame.head(FIRST_ROWS), as_of),
+        count=len(frame),
+        by_verdict=tuple(int(counts.get(str(verdict), 0)) for verdict in VERDICTS),
+    )
+
+
+def _texts(column: pd.Series[Any]) -> tuple[str, ...]:
+    return tuple(_text(value) for value in column.astype(object).tolist())
+
+
+def _rule_texts(frame: pd.DataFrame, prefix: str) -> tuple[str, ...]:
+    rules, versions = _texts(frame[f"{prefix}_id"]), _texts(frame[f"{prefix}_version"])
+    return tuple(f"{rule} v{version}" if rule else "" for rule, version in zip(rules, versions, strict=True))
+
+
+def _text(value: Any) -> str:
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
+        return ""
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return plain_number(value)
+    if isinstance(value, pd.Timestamp):
+        return instant_text(int(value.as_unit("ns").value))
+    return str(value)
+
+
+def make_rows(frame: pd.DataFrame | None, as_of: int) -> tuple[Row, ...]:
+    """Findings as rows of a table, in their order."""
+    records = [] if frame is None else frame.to_dict("records")
+    return tuple(make_row({str(name): value for name, value in record.items()}, as_of) for record in records)
+
+
+def make_row(record: dict[str, Any], as_of: int) -> Row:
+    """One finding as the tables show it, from a record of the findings frame."""
+
+    def text(name: str) -> str:
+        return _text(record.get(name))
+
+    def instant(name: str) -> int:
+        value = record[name]
+        return NAT if value is None or pd.isna(value) else int(pd.Timestamp(value).as_unit("ns").value)
+
+    def rule(prefix: str) -> str:
+        return f"{text(prefix + '_id')} v{text(prefix + '_version')}" if text(prefix + "_id") else ""
+
+    return Row(
+        asset_id=text("asset_id"),
+        task_id=text("task_id"),
+        service=text("service"),
+        task_type=text("task_type"),
+        account=text("account"),
+        media=text("media"),
+        role=text("role"),
+        url=text("url"),
+        url_host=text("url_host"),
+        evidence=text("evidence"),
+        status=text("status"),
+        created_at=instant_text(instant("created_at")),
+        completed_at=instant_text(instant("completed_at")),
+        verdict=text("verdict"),
+        possibly_past=bool(record["possibly_past"]),
+        reasons=tuple(code for code in text("reason").split(";") if code),
+        rule=rule("rule"),
+        basis=text("basis"),
+        expires_earliest=instant_text(instant("expires_earliest")),
+        expires_latest=instant_text(instant("expires_latest")),
+        time_left=time_left(instant("expires_earliest"), as_of),
+        operations=text("operations"),
+        operation_verdict=text("operation_verdict"),
+        operation_closes_earliest=instant_text(instant("operation_closes_earliest")),
+        operation_closes_latest=instant_text(instant("operation_closes_latest")),
+        operation_time_left=time_left(instant("operation_closes_earliest"), as_of),
+        link_expires_at=instant_text(instant("link_expires_at")),
+        points=text("points"),
+        cost_usd=text("cost_usd"),
+        source=text("source"),
+        watermarked=text("watermarked").lower(),
+        operation_rule=rule("operation_rule"),
+        archived=text("archived").lower(),
+        exempted_by=text("exempted_by"),
+        save_by=instant_text(instant("save_by")),
+        row=int(record.get("row", 0)),
+    )

@@ -1,0 +1,206 @@
+"""Makes the tables of a report folder of chunks of findings: what each needs, and then the files."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from policy_engine.annotations import due_rows
+from policy_engine.core.files.sorted_lines import SortedLines
+from policy_engine.core.frames import Int64, nanoseconds
+from policy_engine.core.text.csv_blocks import CsvLines, csv_lines
+from policy_engine.core.text.csv_cells import header_line
+from policy_engine.core.vocabulary import FINDING_COLUMNS
+from policy_engine.report.build import CSV_OF
+from policy_engine.report.formats import aria2
+from policy_engine.report.ranking import EMBEDDED_ROWS, UrgentRows
+
+SAVE_NOW = "save_now.csv"
+RESCUE_FILES = {"aria2": "save_now.aria2.txt"}
+"""Downloader -> input file for it."""
+FINDINGS = "findings.csv"
+TABLES = (FINDINGS, *CSV_OF.values(), SAVE_NOW)
+"""Tables of findings in a report folder."""
+_HEAD = header_line(FINDING_COLUMNS).encode()
+_ORDERED = {CSV_OF["at_risk"]: "expires_earliest", SAVE_NOW: "save_by"}
+"""Table whose rows are ordered by time -> column of that time; the others are in the order of the findings."""
+
+
+@dataclass(frozen=True)
+class _Rescue:
+    """Entries of an input file for a downloader, one after another."""
+
+    data: bytes
+    sizes: Int64
+    """Bytes of each, 0 where there is no address."""
+    keys: Int64
+    past: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a report holds of a chunk of findings."""
+
+    lines: CsvLines
+    rows: dict[str, npt.NDArray[np.intp]]
+    """Table -> the lines that it has, in their order."""
+    keys: dict[str, Int64]
+    """Table that is ordered -> by what, for each of its lines."""
+    rescue: _Rescue | None
+    urgent: pd.DataFrame
+    findings: pd.DataFrame | None
+    """The chunk itself, if somebody wants it."""
+
+
+class PieceMaker:
+    """Makes pieces of chunks of findings, wherever these are judged."""
+
+    def __init__(
+        self, as_of: int, horizon: int, *, embed: int = EMBEDDED_ROWS, rescue: bool = False, whole: bool = False
+    ) -> None:
+        """`embed` is how many rows the page holds, `whole` whether a piece carries the findings."""
+        self._as_of, self._horizon, self._rescue, self._whole = as_of, horizon, rescue, whole
+        self._urgent = UrgentRows(embed)
+
+    def __call__(self, findings: pd.DataFrame) -> Piece:
+        """Make a piece."""
+        verdicts = findings["verdict"]
+        rows = {name: np.flatnonzero((verdicts == verdict).to_numpy(bool)) for verdict, name in CSV_OF.items()}
+        rows[SAVE_NOW] = np.flatnonzero(due_rows(findings, self._as_of, self._horizon))
+        return Piece(
+            lines=csv_lines(findings),
+            rows=rows,
+            keys={name: nanoseconds(findings[column])[rows[name]] for name, column in _ORDERED.items()},
+            rescue=_entries(findings.iloc[rows[SAVE_NOW]]) if self._rescue else None,
+            urgent=self._urgent.choose(findings, self._as_of),
+            findings=findings if self._whole else None,
+        )
+
+
+def _entries(due: pd.DataFrame) -> _Rescue:
+    entries = [entry.encode() for entry in aria2.entries(due)]
+    sizes = np.fromiter(map(len, entries), np.int64, len(entries))
+    past = (due["verdict"] == "expired").to_numpy(bool)
+    return _Rescue(b"".join(entries), sizes, nanoseconds(due["save_by"]), past)
+
+
+class _Table:
+    """A file that is being written, and the digest of it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.total = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._stream.write(data)
+        self.total.update(data)
+        self.size += len(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+@dataclass(frozen=True)
+class OrderedFile:
+    """A file whose lines stand in another one, in another order: to be written when all of them are known."""
+
+    path: Path
+    head: bytes
+    source: Path
+    parts: tuple[SortedLines, ...]
+    """Lines of the source, one part after the other."""
+
+    def write(self) -> str:
+        """Write it; gives the sha256 of the whole file."""
+        with self.path.open("wb") as stream:
+            table = _Table(stream)
+            table.write(self.head)
+            for part in self.parts:
+                part.copy(self.source, table)
+        return table.total.hexdigest()
+
+
+class Tables:
+    """The CSV files of a report, but those that are ordered: `finish` says what is to be written in them."""
+
+    def __init__(self, folder: Path, rescue: str | None = None) -> None:
+        """Open the tables in a folder that is being made; `rescue` names a downloader."""
+        self.counts = dict.fromkeys(TABLES, 0)
+        self._folder = folder
+        self._ordered = {name: SortedLines() for name in TABLES if name in _ORDERED}
+        # What may still be there comes first: a downloader that waits for the others may come too late.
+        self._rescue = (SortedLines(), SortedLines())
+        self._rescue_name = RESCUE_FILES[rescue] if rescue else None
+        self._open = ExitStack()
+        self._tables: dict[str, _Table] = {}
+        self._entries: IO[bytes] | None = None
+
+    def __enter__(self) -> Tables:
+        try:
+            for name in TABLES:
+                if name not in self._ordered:
+                    self._tables[name] = _Table(self._open.enter_context((self._folder / name).open("wb")))
+                    self._tables[name].write(_HEAD)
+            if self._rescue_name is not None:
+                entries = self._folder / "rescue.entries"
+                self._open.callback(entries.unlink, missing_ok=True)
+                self._entries = self._open.enter_context(entries.open("wb"))
+        except BaseException:
+            self._open.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def write(self, piece: Piece) -> None:
+        """Write a piece."""
+        lines, whole = piece.lines, self._tables[FINDINGS]
+        sizes = lines.sizes
+        starts = whole.size + lines.edges[:-1]
+        whole.write(lines.data)
+        self.counts[FINDINGS] += len(sizes)
+        for name, rows in piece.rows.items():
+            self.counts[name] += len(rows)
+            if name in self._ordered:
+                self._ordered[name].add(piece.keys[name], starts[rows], sizes[rows])
+            elif len(rows):
+                self._tables[name].write(lines.rows(rows))
+        if self._entries is not None and piece.rescue is not None:
+            self._write_entries(piece.rescue, self._entries)
+
+    def _write_entries(self, rescue: _Rescue, stream: IO[bytes]) -> None:
+        starts = stream.tell() + np.cumsum(rescue.sizes) - rescue.sizes
+        stream.write(rescue.data)
+        for part, rows in zip(self._rescue, (~rescue.past, rescue.past), strict=True):
+            rows = rows & (rescue.sizes > 0)
+            part.add(rescue.keys[rows], starts[rows], rescue.sizes[rows])
+
+    def finish(self) -> list[OrderedFile]:
+        """What is still to be written, the nearest deadline first, while the tables are open."""
+        self._tables[FINDINGS].flush()
+        files = [
+            OrderedFile(self._folder / name, _HEAD, self._folder / FINDINGS, (lines,))
+            for name, lines in self._ordered.items()
+        ]
+        if self._entries is not None and self._rescue_name is not None:
+            self._entries.flush()
+            source = self._folder / "rescue.entries"
+            files.append(OrderedFile(self._folder / self._rescue_name, aria2.head().encode(), source, self._rescue))
+            self.counts[self._rescue_name] = sum(map(len, self._rescue))
+        return files
+
+    def digests(self) -> dict[str, str]:
+        """Table -> sha256 of what has been written to it."""
+        return {name: table.total.hexdigest() for name, table in self._tables.items()}

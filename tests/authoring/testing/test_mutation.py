@@ -1,0 +1,148 @@
+"""What cases notice: every kind of change is tried, and what is not noticed is listed with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from policy_engine.authoring.testing.mutants import KINDS, make_mutants
+from policy_engine.authoring.testing.mutation import (
+    EQUIVALENT,
+    NOT_NOTICED,
+    NOTICED,
+    REFUSED,
+    MutationReport,
+    try_mutants,
+)
+from policy_engine.packs import read_pack
+from tests.authoring.testing.packs import CITED, KEPT, bench, case, lay
+
+WINDOWED = f"""\
+id: film
+title: Film
+summary: Kept for two days.
+versions:
+  - version: 1
+    effective_from: "2026-02-01T00:00:00Z"
+    recorded_on: "2026-02-02"
+    selector: {{service: [film], role: [main, unlisted]}}
+    storage: platform
+    retention: {{period: P2D}}
+    operation_window: {{operations: [extend, upscale], period: PT3H}}
+    {CITED}
+  - version: 2
+    effective_from: "2027-02-01T00:00:00Z"
+    recorded_on: "2026-02-02"
+    withdrawn: true
+"""
+DEADLINES = 'expires_earliest: "2026-03-03T12:00:00Z", expires_latest: "2026-03-03T12:05:00Z"'
+
+
+def states(report: MutationReport) -> dict[str, str]:
+    """What became of each change."""
+    return {one.mutant.change: one.state for one in report.outcomes}
+
+
+def test_every_kind_of_change_is_tried(tmp_path: Path) -> None:
+    """
+    A version with everything in it is changed in every way, and no two of its mutants are alike.
+    """
+    made = read_pack(lay(tmp_path, rule=WINDOWED))
+    mutants = list(make_mutants(made.rules[0], made.catalog, is_replayed=True))
+    assert {one.kind for one in mutants} == set(KINDS)
+    changes = [(one.version.number, one.change) for one in mutants]
+    assert len(changes) == len(set(changes))
+    assert {one.change for one in mutants if one.kind in ("duration", "unit", "comparison")} == {
+        *(f"retention P2D becomes {word}" for word in ("P4D", "P1D", "P3D", "PT2H")),
+        *(f"operation window PT3H becomes {word}" for word in ("PT6H", "PT1H30M", "PT4H", "PT2H", "P3D")),
+        *(
+            f"{what} becomes {which} by one nanosecond"
+            for what in ("retention P2D", "operation window PT3H")
+            for which in ("longer", "shorter")
+        ),
+    }
+
+
+def test_a_verdict_alone_does_not_notice_much(tmp_path: Path) -> None:
+    """
+    A case far from the deadline notices another service, and neither a longer period nor another storage.
+    """
+    report = try_mutants(bench(lay(tmp_path, case("2026-03-01T13:00:00Z", "verdict: active"))))
+    found = states(report)
+    assert found["retention P2D becomes PT2H"] == NOTICED
+    assert found["retention P2D becomes P4D"] == NOT_NOTICED
+    assert found["storage platform becomes vendor_cdn"] == NOT_NOTICED
+    assert found["the period is counted from the submission alone"] == NOT_NOTICED
+    assert found["the version ends the rule"] == NOTICED
+    assert report.noticed < report.countable
+    assert all(problem.span and problem.span.line == 5 for problem in report.problems)
+    longer = next(problem for problem in report.problems if "P4D" in problem.message)
+    assert longer.message == "`film` v1: no case would notice that retention P2D becomes P4D"
+    assert longer.help == "add a case of a file with service `film`, role `main`, and state what changes"
+
+
+def test_stating_deadlines_and_storage_notices_all(tmp_path: Path) -> None:
+    """
+    A case that states rule, storage and both deadlines, and one of another file, notice every change that matters.
+    """
+    cases = case("2026-03-01T13:00:00Z", f"verdict: active, rule: film, version: 1, storage: platform, {DEADLINES}")
+    other = """\
+  - name: a poster is another file
+    task: {task_id: poster, model: film, status: completed, output: {poster: "https://files.acme.example/p.png"}}
+    as_of: "2026-03-01T13:00:00Z"
+    expect: [{name: poster, verdict: ungoverned}]
+"""
+    report = try_mutants(bench(lay(tmp_path, cases + other)))
+    assert report.problems == ()
+    assert (report.noticed, report.score.percent) == (report.countable, 100)
+
+
+def test_a_change_without_a_meaning_is_listed_as_equivalent(tmp_path: Path) -> None:
+    """
+    In a catalog of one service, leaving the service out changes no answer: equivalent, and listed.
+    """
+    cases = case("2026-03-01T13:00:00Z", f"verdict: active, {DEADLINES}")
+    report = try_mutants(bench(lay(tmp_path, cases)))
+    assert states(report)["the condition on service is left out"] == EQUIVALENT
+    assert len(report.outcomes) == sum(len(report.of(one)) for one in (NOTICED, NOT_NOTICED, EQUIVALENT, REFUSED))
+
+
+def test_a_change_that_contradicts_the_pack_is_refused(tmp_path: Path) -> None:
+    """
+    A mutant that would not load is counted apart, with the reason.
+    """
+    folder = lay(tmp_path, case("2026-03-01T13:00:00Z", "verdict: active"))
+    poster = KEPT.replace("id: film", "id: poster").replace("[main]", "[poster]")
+    (folder / "rules" / "poster.yaml").write_text(poster, encoding="utf-8")
+    refused = try_mutants(bench(folder)).of(REFUSED)
+    assert "the condition on role is left out" in {one.mutant.change for one in refused}
+    assert all("both speak about storage" in one.detail for one in refused)
+
+
+def test_recorded_dates_matter_to_replays_alone(tmp_path: Path) -> None:
+    """
+    When a version was recorded is changed only where a case asks what was known on a day.
+    """
+    plain = case("2026-03-01T13:00:00Z", "verdict: active")
+    replayed = case("2026-03-01T13:00:00Z", "verdict: active", "on the day", '    known_on: "2026-02-02"\n')
+    without = states(try_mutants(bench(lay(tmp_path / "without", plain))))
+    with_replay = states(try_mutants(bench(lay(tmp_path / "with", plain + replayed))))
+    assert not any("recorded_on" in change for change in without)
+    assert with_replay["recorded_on 2026-02-02 becomes one day later"] == NOTICED
+    assert with_replay["recorded_on 2026-02-02 becomes one day earlier"] == NOT_NOTICED
+
+
+def test_a_dropped_operation_is_noticed_by_stating_the_operations(tmp_path: Path) -> None:
+    """
+    The list of operations of a window is a thing that cases can state, and then its mutants are noticed.
+    """
+    silent = lay(
+        tmp_path / "silent", case("2026-03-01T13:00:00Z", "verdict: active, operation_verdict: open"), WINDOWED
+    )
+    stating = lay(
+        tmp_path / "stating",
+        case("2026-03-01T13:00:00Z", "verdict: active, operation_verdict: open, operations: [upscale, extend]"),
+        WINDOWED,
+    )
+    change = "`extend` is left out of the operations"
+    assert states(try_mutants(bench(silent)))[change] == NOT_NOTICED
+    assert states(try_mutants(bench(stating)))[change] == NOTICED

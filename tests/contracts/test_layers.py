@@ -1,0 +1,65 @@
+"""The order of the house: modules know only what lies below them, say what they are for, and stay short."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "policy_engine").rglob("*.py"))
+LONGEST = 420
+"""Lines of a module; beyond, it wants to be two."""
+
+
+def test_layers_are_kept() -> None:
+    """
+    No module imports from above, and neighbours that should not know each other do not.
+    """
+    command = shutil.which("lint-imports", path=str(Path(sys.executable).parent)) or shutil.which("lint-imports")
+    if command is None:
+        pytest.skip("import-linter is not installed")
+    done: Any = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " 0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_say_what_they_are_for(name: str) -> None:
+    """
+    A module opens with one sentence on what it does.
+    """
+    text = ast.get_docstring(ast.parse((ROOT / name).read_text(encoding="utf-8")))
+    assert text
+    first = " ".join(text.split("\n\n")[0].split())
+    assert re.fullmatch(r"[A-Z`].*[.?]", first)
+    assert len(re.findall(r"[.!?](?= [A-Z])", first)) <= 1, first
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_stay_short(name: str) -> None:
+    """
+    A module is short enough to be read at one go.
+    """
+    assert (ROOT / name).read_text(encoding="utf-8").count("\n") <= LONGEST
+
+
+@pytest.mark.parametrize(
+    "path", sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py"))
+)
+def test_tests_say_their_promise(path: str) -> None:
+    """
+    Every test says in a docstring what it promises.
+    """
+    silent = [
+        node.name
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not ast.get_docstring(node)
+    ]
+    assert silent == []

@@ -1,0 +1,105 @@
+"""Waiting: records and checksums come back the same from disk as from memory, and a full disk is said in a sentence."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy_engine.core.files.scratch import Scratch
+from policy_engine.core.problems import UsageProblem
+from policy_engine.history import Batch, KeyStore, ServiceNames, WaitingRecords
+from policy_engine.history.records.record_reader import RecordReader
+from tests.support.exports import pack, task
+
+
+def batch_of(ids: list[str], first_line: int = 1) -> Batch:
+    """A batch of task objects with these ids."""
+    reader = RecordReader(ServiceNames(pack().catalog), (), 0)
+    for line, task_id in enumerate(ids, first_line):
+        reader.read(task(task_id), line)
+    return reader.finish()
+
+
+def groups(batches: list[Batch], most: int, size: int) -> list[list[tuple[str, int]]]:
+    """Ids and lines of the batches that come back, when `most` records stay in memory."""
+    with Scratch() as scratch:
+        waiting = WaitingRecords(scratch, most)
+        for batch in batches:
+            waiting.add(batch)
+        assert waiting.is_spilled == (sum(map(len, batches)) > most)
+        found = [list(zip(batch.task_id, batch.line, strict=True)) for batch in waiting.groups(size)]
+        waiting.close()
+    return found
+
+
+# U+FFFF stands before U+10000 in Python and in UTF-8, but not in UTF-16.
+IDS = st.lists(st.sampled_from(["a", "b", "B", "ab", "10", "9", "a\0b", "\u00e9", "\uffff", "\U00010000"]), max_size=20)
+
+
+@given(IDS, st.integers(1, 6), st.integers(0, 20))
+def test_disk_and_memory_give_the_same_groups(ids: list[str], size: int, cut: int) -> None:
+    """From disk come the same batches in the same order: by id, then as added, and no id in two of them."""
+    batches = [batch_of(ids[:cut]), batch_of(ids[cut:], 1 + len(ids[:cut]))]
+    in_memory = groups(batches, len(ids), size)
+    assert groups(batches, -1, size) == in_memory
+    assert [pair for group in in_memory for pair in group] == sorted(zip(ids, range(1, 1 + len(ids)), strict=True))
+    assert sum(len({task_id for task_id, _ in group}) for group in in_memory) == len(set(ids))
+    assert all(len(group) >= size for group in in_memory[:-1])
+
+
+def test_few_records_need_no_folder(tmp_path: Path) -> None:
+    """While all fits into memory nothing is written; what was written is removed at the end."""
+    with Scratch(tmp_path) as scratch:
+        waiting = WaitingRecords(scratch, 2)
+        waiting.add(batch_of(["a", "b"]))
+        assert list(tmp_path.iterdir()) == []
+        waiting.add(batch_of(["c"]))
+        assert [one.stat().st_mode & 0o777 for one in tmp_path.iterdir()] == [0o700]
+        waiting.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.lists(st.lists(st.integers(0, 9) | st.integers(0, 2**64 - 1), max_size=9), max_size=9), st.integers(0, 9))
+def test_repeated_checksums_are_found_on_disk_too(pieces: list[list[int]], most: int) -> None:
+    """Whatever part of the checksums fits into memory, those that occur more than once are found, in order."""
+    together = [key for piece in pieces for key in piece]
+    expected = sorted({key for key in together if together.count(key) > 1})
+    with Scratch() as scratch:
+        store = KeyStore(scratch, most)
+        for piece in pieces:
+            store.add(np.array(piece, np.uint64))
+        assert store.repeated().tolist() == expected
+
+
+def test_many_checksums_on_disk() -> None:
+    """Parts that are read one by one give what one sort gives."""
+    chance = random.Random(3)
+    keys = np.array([chance.randrange(2**32) for _ in range(5_000)] * 2 + list(range(1_000)), np.uint64)
+    found = []
+    for most in (len(keys), 700):
+        with Scratch() as scratch:
+            store = KeyStore(scratch, most)
+            for piece in np.array_split(keys, 13):
+                store.add(piece)
+            found.append(store.repeated().tolist())
+    assert found[0] == found[1]
+    assert len(found[0]) >= 4_990
+
+
+def test_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    """Where nothing can be written, the error names the folder and what to do."""
+    waiting = WaitingRecords(Scratch(tmp_path / "nowhere"), 0)
+    with pytest.raises(UsageProblem) as caught:
+        waiting.add(batch_of(["a"]))
+    (problem,) = caught.value.problems
+    assert problem.code == "no-room"
+    assert "nowhere" in problem.message
+    assert "TMPDIR" in str(problem.help)
+    store = KeyStore(Scratch(tmp_path / "nowhere"), 0)
+    with pytest.raises(UsageProblem, match="nowhere"):
+        store.add(np.array([1], np.uint64))
