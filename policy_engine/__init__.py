@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -18,15 +16,3 @@ def __getattr__(name: str) -> Any:
         # By name, since the module lies above everything that imports this package.
         return getattr(import_module("policy_engine.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-class _Package(ModuleType):
-    """Keeps `policy_engine.report.formats` the function that it is documented to be; the folder of that name is for imports."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        # Python binds a module in its package whenever it is imported, over whatever had the name.
-        if name not in _PUBLIC or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     # pandas takes a second to import, and a caller may only want to load a pack.
     import pandas as pd
 
-    from policy_engine.engine.run import EvaluationRun, Totals
+    from policy_engine.engine.control_totals import Totals
+    from policy_engine.engine.run import EvaluationRun
     from policy_engine.report.model import ReportModel
     from policy_engine.report.ranking import TopRows
 
@@ -70,7 +71,7 @@ def load_history(*paths: str | Path, pack: RulePack, columns: Mapping[str, str] 
     import pandas as pd
 
     from policy_engine.core.periods import MAX_INSTANT
-    from policy_engine.engine.evaluation import Question
+    from policy_engine.engine.question import Question
     from policy_engine.engine.run import EvaluationRun, RunOptions
     from policy_engine.history import find_sources, refuse_changed
 
@@ -169,7 +170,7 @@ def evaluate_history(
     files that cannot be read, PackInvalid for house rules, and while iterating TotalsMismatch if totals do not tie.
     """
     from policy_engine.annotations import read_marker
-    from policy_engine.engine.evaluation import make_question
+    from policy_engine.engine.question import make_question
     from policy_engine.engine.run import EvaluationRun, RunOptions
     from policy_engine.history import find_sources
     from policy_engine.report.ranking import TopRows

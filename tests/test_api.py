@@ -61,20 +61,6 @@ def test_public_names_are_there() -> None:
         _ = public.evaluat
 
 
-def test_functions_stay_functions(history: EvaluatedHistory) -> None:
-    """
-    `policy_engine.report.formats` is the function, also after the modules of that name were imported, and they stay importable.
-    """
-    from policy_engine.report.formats import FORMATS
-    from policy_engine.report.formats.text import render_text
-
-    model = public.build_report(history)
-    for _ in range(2):
-        assert public.render(model, "text") == render_text(model)
-    assert all(callable(getattr(public, name)) for name in public.__all__ if name != "__version__")
-    assert set(FORMATS) == {"html", "json", "markdown"}
-
-
 def test_import_is_light() -> None:
     """
     Importing the package, and loading a pack, does not import pandas.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from policy_engine.annotations.annotator import Marker, MarkTotals, due_rows, total
+from policy_engine.annotations.annotator import AnnotationTotals, Annotator, due_rows, total
 from policy_engine.annotations.exemptions import Exemption, Exemptions, read_exemptions
 from policy_engine.annotations.house_rules import HouseRules, read_house_rules
 from policy_engine.annotations.inventory import INVENTORY_COLUMNS, Inventory
@@ -13,12 +13,12 @@ from policy_engine.core.rule_model import Catalog
 
 __all__ = [
     "INVENTORY_COLUMNS",
+    "AnnotationTotals",
+    "Annotator",
     "Exemption",
     "Exemptions",
     "HouseRules",
     "Inventory",
-    "MarkTotals",
-    "Marker",
     "due_rows",
     "read_exemptions",
     "read_house_rules",
@@ -34,7 +34,7 @@ def read_marker(
     archived: str | Path | None = None,
     exemptions: str | Path | None = None,
     house_rules: str | Path | None = None,
-) -> Marker:
+) -> Annotator:
     """
     Read the files that were named, None = there is none; `as_of` in ns decides which copies count.
 
@@ -44,7 +44,7 @@ def read_marker(
     def named(file: str | Path) -> tuple[Path, str]:
         return Path(file), Path(file).as_posix()
 
-    return Marker(
+    return Annotator(
         inventory=None if archived is None else read_inventory(*named(archived), as_of),
         exemptions=None if exemptions is None else read_exemptions(*named(exemptions), catalog),
         house_rules=None if house_rules is None else read_house_rules(*named(house_rules), catalog),

@@ -23,7 +23,7 @@ Pair = tuple[int, int]
 
 
 @dataclass
-class MarkTotals:
+class AnnotationTotals:
     """Sums over marks; `add` makes the sums of two parts."""
 
     archived: Pair = (0, 0)
@@ -42,7 +42,7 @@ class MarkTotals:
     names: list[Hashes] = field(default_factory=list)
     """Hashes of file names by which alone copies were found, one for each asset."""
 
-    def add(self, other: MarkTotals) -> None:
+    def add(self, other: AnnotationTotals) -> None:
         """Add the sums of another part."""
         self.archived = _plus(self.archived, other.archived)
         self.archived_and_exempted = _plus(self.archived_and_exempted, other.archived_and_exempted)
@@ -78,7 +78,7 @@ class MarkTotals:
 
 
 @dataclass(frozen=True)
-class Marker:
+class Annotator:
     """What the user brings beside the history; marks findings and never changes a verdict."""
 
     as_of: int = 0
@@ -92,13 +92,13 @@ class Marker:
     exemptions: Exemptions | None = None
     house_rules: HouseRules | None = None
 
-    def at(self, as_of: int, horizon: int, longest_task: int, known_on: date | None) -> Marker:
+    def at(self, as_of: int, horizon: int, longest_task: int, known_on: date | None) -> Annotator:
         """The same for the question of a run."""
         return replace(self, as_of=as_of, horizon=horizon, longest_task=longest_task, known_on=known_on)
 
-    def mark(self, findings: pd.DataFrame) -> tuple[pd.DataFrame, MarkTotals]:
+    def mark(self, findings: pd.DataFrame) -> tuple[pd.DataFrame, AnnotationTotals]:
         """The findings with `archived`, `exempted_by` and `save_by` filled in, and their sums; pure."""
-        marks = MarkTotals()
+        marks = AnnotationTotals()
         marked = findings.copy(deep=False)
         marked["save_by"] = utc_times(self._save_by(findings, marks))
         if self.inventory is not None:
@@ -111,7 +111,7 @@ class Marker:
         self._count(marked, marks)
         return marked, marks
 
-    def _save_by(self, findings: pd.DataFrame, marks: MarkTotals) -> Int64:
+    def _save_by(self, findings: pd.DataFrame, marks: AnnotationTotals) -> Int64:
         least = np.full(len(findings), NEVER, np.int64)
         for name in ("expires_earliest", "link_expires_at"):
             instants = nanoseconds(findings[name])
@@ -122,7 +122,7 @@ class Marker:
             least = np.minimum(least, house)
         return clamped(least)
 
-    def _exempted_by(self, findings: pd.DataFrame, exemptions: Exemptions, marks: MarkTotals) -> Any:
+    def _exempted_by(self, findings: pd.DataFrame, exemptions: Exemptions, marks: AnnotationTotals) -> Any:
         codes = np.full(len(findings), -1, np.int32)
         for place, exemption in enumerate(exemptions.items):
             fitting = exemption.fits(findings)
@@ -132,7 +132,7 @@ class Marker:
                 codes[fitting & (codes < 0)] = place
         return categorical(codes, [exemption.id for exemption in exemptions.items])
 
-    def _count(self, marked: pd.DataFrame, marks: MarkTotals) -> None:
+    def _count(self, marked: pd.DataFrame, marks: AnnotationTotals) -> None:
         points = marked["points"].fillna(0).to_numpy(np.int64)
         archived, exempted = is_archived(marked), is_exempted(marked)
         marks.archived = _sum(points, archived)

@@ -14,8 +14,9 @@ import pandas as pd
 
 from policy_engine.core.frames import codes_of
 from policy_engine.core.periods import DAY, MAX_INSTANT, MIN_INSTANT, SECOND, parse_date
-from policy_engine.core.problems import InputUnusable, Problem, plain
+from policy_engine.core.problems import InputUnusable, Problem
 from policy_engine.core.rule_model import Catalog
+from policy_engine.core.safe_text import plain
 from policy_engine.packs.catalog import did_you_mean
 from policy_engine.packs.loading import read_checked
 from policy_engine.packs.yaml_document import YamlDocument

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.core.periods import parse_instant
-from policy_engine.core.problems import plain
+from policy_engine.core.safe_text import plain
 from policy_engine.core.urls.addresses import file_identity, is_url
 from policy_engine.core.urls.file_names import archive_folder, base_name, is_telling, without_ending
 

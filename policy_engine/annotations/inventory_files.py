@@ -20,8 +20,9 @@ import numpy as np
 
 from policy_engine.annotations.inventory import INVENTORY_COLUMNS, KEYS, Collector, Inventory
 from policy_engine.core.files.opening import open_given
-from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, UsageProblem, plain
-from policy_engine.history.sources import bounded
+from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, UsageProblem
+from policy_engine.core.safe_text import plain
+from policy_engine.history.opening import bounded
 from policy_engine.history.tables.parquet_bounds import read_columns
 
 _ROWS = 50_000

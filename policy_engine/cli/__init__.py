@@ -28,8 +28,8 @@ from policy_engine.core.problems import (
     UsageProblem,
     WorkerEnded,
     format_problem,
-    plain,
 )
+from policy_engine.core.safe_text import plain
 
 EXIT_CODES: dict[int, str] = {
     0: "done",

@@ -80,9 +80,9 @@ def test(
 
     PACK: a bundled pack or a folder; default piapi. A pack without cases is a failure of its own (exit 7).
     """
-    from policy_engine.cli.testing import SCHEMA, Wanted, run_tests, write_cases
+    from policy_engine.cli.testing import SCHEMA, CoverageOptions, run_tests, write_cases
 
-    wanted = Wanted(
+    wanted = CoverageOptions(
         coverage or min_coverage is not None, mutate or min_mutation is not None, min_coverage, min_mutation
     )
     if generate:

@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from policy_engine.cli.evaluating import HISTORY, make_run, period_options, reading_options, refuse_unusable
+from policy_engine.cli.evaluating import HISTORY, period_options, reading_options
 from policy_engine.cli.output import check_file, show, tell, whole_file
 from policy_engine.cli.progress import progress_of
-from policy_engine.core.files.system_errors import reading
-from policy_engine.core.problems import (
-    NothingToEvaluate,
-    PackInvalid,
-    Problem,
-    UsageProblem,
-    plain,
-)
+from policy_engine.cli.run_setup import make_run, refuse_unusable
+from policy_engine.core.problems import NothingToEvaluate, PackInvalid, Problem, UsageProblem
+from policy_engine.core.safe_text import plain
 from policy_engine.core.text.wording import count_of
+from policy_engine.history.read_errors import reading
 
 if TYPE_CHECKING:
     from policy_engine.authoring.compare.diff import PackDiff
@@ -151,7 +147,7 @@ def _load_both(old: str, new: str, path: str | None) -> tuple[RulePack, RulePack
 
 def _question(pack: RulePack, as_of: int, given: dict[str, Any]) -> Any:
     """What is asked of the old pack: the same instant, its own horizons unless the command line sets them."""
-    from policy_engine.engine.evaluation import Question
+    from policy_engine.engine.question import Question
 
     horizon, operation_horizon = given["horizon"], given["operation_horizon"]
     return Question(

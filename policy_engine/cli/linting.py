@@ -10,7 +10,8 @@ import click
 
 from policy_engine.cli.reporting import FORMAT, PACKS, report_problems
 from policy_engine.cli.values import DURATION, INSTANT, clock
-from policy_engine.core.problems import NothingToEvaluate, PackInvalid, Problem, plain
+from policy_engine.core.problems import NothingToEvaluate, PackInvalid, Problem
+from policy_engine.core.safe_text import plain
 
 if TYPE_CHECKING:
     from policy_engine.authoring.lint import LintResult

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from policy_engine.cli.values import DURATION
-from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, plain
+from policy_engine.core.problems import InputUnusable, Problem, SourceSpan
+from policy_engine.core.safe_text import plain
 
 if TYPE_CHECKING:
     from policy_engine.engine.run import EvaluationRun

@@ -19,7 +19,8 @@ import click
 from policy_engine.core.files.drafts import draft_file
 from policy_engine.core.files.signals import refuse_if_interrupted, uninterrupted
 from policy_engine.core.files.system_errors import is_out_of_room
-from policy_engine.core.problems import Problem, UsageProblem, plain, visible
+from policy_engine.core.problems import Problem, UsageProblem
+from policy_engine.core.safe_text import plain, visible
 
 _IN_MEMORY = 32 << 20
 

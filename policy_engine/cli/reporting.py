@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from policy_engine.cli.output import show, tell
-from policy_engine.core.problems import Problem, plain
+from policy_engine.core.problems import Problem
+from policy_engine.core.safe_text import plain
 
 if TYPE_CHECKING:
     from policy_engine.authoring.problem_formats.contents import Accepted

@@ -9,7 +9,8 @@ import click
 from policy_engine.cli.output import show, tell, whole_file
 from policy_engine.cli.values import INSTANT, clock
 from policy_engine.core.periods import format_instant
-from policy_engine.core.problems import Problem, UsageProblem, plain, suggest
+from policy_engine.core.problems import Problem, UsageProblem, suggest
+from policy_engine.core.safe_text import plain
 
 if TYPE_CHECKING:
     from policy_engine.core.rule_model import Rule, RulePack, RuleVersion
@@ -49,7 +50,7 @@ def rules(pack: str, as_of: int | None) -> int:
 
 
 def _row(rule: Rule, version: RuleVersion) -> tuple[str, ...]:
-    from policy_engine.core.text.wording import kept_words, selector_words
+    from policy_engine.packs.wording import kept_words, selector_words
 
     window = version.operation_window
     from policy_engine.core.periods import describe_duration

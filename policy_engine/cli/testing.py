@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy_engine.cli.output import whole_file
-from policy_engine.core.problems import NothingToEvaluate, PackInvalid, Problem, SourceSpan, UsageProblem, plain
+from policy_engine.core.problems import NothingToEvaluate, PackInvalid, Problem, SourceSpan, UsageProblem
+from policy_engine.core.safe_text import plain
 
 if TYPE_CHECKING:
     from policy_engine.authoring.testing.coverage import CoverageReport, Fraction
@@ -19,7 +20,7 @@ SCHEMA = "policy-engine/tests/v1"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CoverageOptions:
     """What is to be done beside running the cases."""
 
     coverage: bool
@@ -44,7 +45,7 @@ class Tested:
     """Exit code: the gravest of 3 (pack or case file invalid), 5 (failed or below a threshold), 7 (no case)."""
 
 
-def run_tests(locations: Sequence[str], wanted: Wanted) -> Tested:
+def run_tests(locations: Sequence[str], wanted: CoverageOptions) -> Tested:
     """Run the cases of each pack, and count what was asked for."""
     tested = Tested()
     codes = {_test_one(location, wanted, tested) for location in locations}
@@ -52,7 +53,7 @@ def run_tests(locations: Sequence[str], wanted: Wanted) -> Tested:
     return tested
 
 
-def _test_one(location: str, wanted: Wanted, tested: Tested) -> int:
+def _test_one(location: str, wanted: CoverageOptions, tested: Tested) -> int:
     from policy_engine.api import load_pack
     from policy_engine.authoring.testing.cases import CaseBench, load_cases, report_cases
 

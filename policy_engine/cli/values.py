@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import click
 
 from policy_engine.core.periods import MAX_INSTANT, MIN_INSTANT, SECOND, parse_duration, parse_instant
-from policy_engine.core.problems import Problem, UsageProblem, plain, suggest
+from policy_engine.core.problems import Problem, UsageProblem, suggest
+from policy_engine.core.safe_text import plain
 
 _HUMAN = re.compile(r"([0-9]+)\s*(d|day|days|h|hour|hours|m|min|minute|minutes|s|second|seconds|w|week|weeks)", re.I)
 

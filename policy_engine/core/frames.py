@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.core.periods import MAX_INSTANT, MIN_INSTANT, NAT, format_instant, parse_instant
-from policy_engine.core.problems import plain
+from policy_engine.core.safe_text import plain
 
 Int64 = npt.NDArray[np.int64]
 T = TypeVar("T")

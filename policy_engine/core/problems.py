@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Literal
 
+from policy_engine.core.safe_text import plain
+
 Severity = Literal["error", "warning"]
 
 _LONGEST = 2_000
@@ -122,22 +124,6 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
     by_folded = {name.casefold(): name for name in known}
     near = get_close_matches(word.casefold(), list(by_folded), n=1, cutoff=0.6)
     return by_folded[near[0]] if near else None
-
-
-def visible(text: str) -> str:
-    """One line of text in which characters that cannot be printed are visible escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def plain(text: object, limit: int = 120) -> str:
-    """
-    Make text from an input safe to show on a terminal or in a log: control, bidirectional and line-break
-    characters become visible escapes, and long text is cut.
-    """
-    shown = visible(str(text)[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 1] + "\u2026"
 
 
 def format_problem(problem: Problem, sources: Mapping[str, str] | None = None) -> str:

@@ -110,3 +110,46 @@ WITHOUT_ASSET_REASONS: dict[str, str] = {
     "unknown_service": "The task completed without an output, and its service is not known: nothing can be expected.",
 }
 """Why a task has no asset, with meaning."""
+
+
+VERDICT_WORDS: dict[str, tuple[str, str]] = {
+    "active": ("active", "Kept by the platform, and the deadline is further away than the horizon."),
+    "at_risk": ("at risk", "The deadline is nearer than the horizon, or may be past already: save these first."),
+    "expired": (
+        "past its deadline",
+        "Every admissible deadline has passed. The provider may have deleted the file; nobody looked.",
+    ),
+    "vendor_cdn": ("vendor CDN", "Held by the vendor's CDN on the vendor's own terms; no period is published."),
+    "ungoverned": ("ungoverned", "No published rule covers these files; how long they stay is not known."),
+    "undetermined": ("undetermined", "A fact is missing, and the answer depends on it; the reasons say which."),
+}
+"""Verdict -> (words, meaning)."""
+
+
+WINDOW_WORDS: dict[str, str] = {
+    "open": "Follow-up operations are still accepted.",
+    "closing": "Accepted still, or on one reading closed already; the window closes within the horizon.",
+    "closed": "Every admissible window has closed.",
+    "ungoverned": "The service has follow-up operations, and no published rule says how long they work.",
+    "undetermined": "A fact is missing, and the answer depends on it.",
+    "none": "The service has no follow-up operations.",
+}
+"""Operation verdict -> meaning."""
+
+
+EVIDENCE_WORDS: dict[str, str] = {
+    "agrees": "The host of the URL belongs to whom the rule says holds the file.",
+    "conflicts": "The host of the URL belongs to somebody else than the rule says.",
+    "expected": "No URL was seen; the task completed, so the file is expected to exist.",
+    "none": "The host's owner is not known, or no rule says who holds the file.",
+}
+"""Evidence -> meaning."""
+
+
+BASIS_WORDS: dict[str, str] = {
+    "published": "The provider states it.",
+    "observed": "Seen in the provider's own data, not stated.",
+    "assumed": "Neither stated nor seen; the rule pack reasons.",
+    "internal": "A house rule.",
+}
+"""Basis -> meaning."""

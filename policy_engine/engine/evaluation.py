@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from policy_engine.annotations import Marker
-from policy_engine.core.frames import as_instant, categorical, codes_of, instants_of, integers, utc_times
-from policy_engine.core.periods import NAT, parse_duration
+from policy_engine.annotations import Annotator
+from policy_engine.core.frames import categorical, codes_of, instants_of, integers, utc_times
+from policy_engine.core.periods import NAT
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.urls.addresses import HostOwners, is_url, link_expiry
 from policy_engine.core.vocabulary import (
@@ -41,6 +41,7 @@ from policy_engine.engine.kernel import (
     judge,
     read_creation,
 )
+from policy_engine.engine.question import Question, make_question
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -52,18 +53,6 @@ _FACT_REASON = {fact: f"{fact}_unknown" for fact in FACTS if fact != "service"}
 _UNDETERMINED = VERDICTS.index(Verdict.UNDETERMINED)
 _WINDOW_NONE = OPERATION_VERDICTS.index(OperationVerdict.NONE)
 _WINDOW_UNDETERMINED = OPERATION_VERDICTS.index(OperationVerdict.UNDETERMINED)
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of every asset."""
-
-    as_of: int
-    """The instant asked about, ns since 1970 in UTC."""
-    horizon: int
-    """How far ahead "at risk" looks, ns."""
-    operation_horizon: int
-    """How far ahead "closing" looks, ns."""
 
 
 @dataclass(frozen=True)
@@ -317,27 +306,7 @@ def evaluate(
     Raises ValueError for a missing `service` column, naive times, unreadable text and horizons below 0.
     """
     findings = Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)
-    return Marker().mark(findings)[0]
-
-
-def make_question(
-    pack: RulePack, as_of: datetime | str | int, horizon: str | int | None, operation_horizon: str | int | None
-) -> Question:
-    """A question from what a Python caller gives: times and ISO 8601 texts; None means the pack's horizon."""
-    return Question(
-        as_of=as_instant(as_of),
-        horizon=_as_period(horizon, pack.horizon),
-        operation_horizon=_as_period(operation_horizon, pack.operation_horizon),
-    )
-
-
-def _as_period(value: str | int | None, default: int) -> int:
-    if value is None:
-        return default
-    period = parse_duration(value) if isinstance(value, str) else int(value)
-    if period < 0:
-        raise ValueError(f"a horizon of {period} ns; it looks ahead, so it is 0 or more")
-    return period
+    return Annotator().mark(findings)[0]
 
 
 def _unmix(code: int, domains: Sequence[Sequence[str | None]]) -> Profile:

@@ -14,24 +14,25 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 import pandas as pd
 
-from policy_engine.annotations import Marker, MarkTotals
+from policy_engine.annotations import Annotator
 from policy_engine.core.files.scratch import Scratch
-from policy_engine.core.problems import Problem, TotalsMismatch
 from policy_engine.core.rule_model import RulePack
-from policy_engine.core.vocabulary import QUARANTINE_COLUMNS, VERDICTS
-from policy_engine.engine.assets.maker import AssetMaker, Period, TaskTotals, place
-from policy_engine.engine.evaluation import Evaluator, Question
-from policy_engine.engine.finding_totals import FindingTotals, count_findings
+from policy_engine.core.vocabulary import QUARANTINE_COLUMNS
+from policy_engine.engine.assets.maker import AssetMaker, Period, place
+from policy_engine.engine.control_totals import Totals
+from policy_engine.engine.evaluation import Evaluator
+from policy_engine.engine.finding_totals import count_findings
 from policy_engine.engine.parallel.memory import Sizes
 from policy_engine.engine.parallel.workers import start_workers
+from policy_engine.engine.question import Question
 from policy_engine.history import (
     Batch,
     HistoryReader,
-    KeyStore,
-    Seen,
+    Partition,
+    ReadTotals,
+    RepeatedKeys,
     Source,
-    Unit,
-    WaitingRecords,
+    SpillBuffer,
     checksums,
     merge_neighbours,
     merge_records,
@@ -41,55 +42,8 @@ from policy_engine.history import (
 
 T = TypeVar("T")
 Keys = np.ndarray[Any, np.dtype[np.uint64]]
-Found = tuple[Keys, int]
+PartitionKeys = tuple[Keys, int]
 """Checksums of the task ids of a unit, and the number of its lines."""
-
-
-@dataclass
-class Totals:
-    """All control totals of a run; `add` makes those of two parts, `check` refuses what does not tie."""
-
-    seen: Seen = field(default_factory=Seen)
-    tasks: TaskTotals = field(default_factory=TaskTotals)
-    findings: FindingTotals = field(default_factory=FindingTotals)
-    marks: MarkTotals = field(default_factory=MarkTotals)
-    merged: int = 0
-    """Records that were merged into another record of their task."""
-
-    def add(self, other: Totals) -> None:
-        """Add the totals of another part."""
-        self.seen.add(other.seen)
-        self.tasks.add(other.tasks)
-        self.findings.add(other.findings)
-        self.marks.add(other.marks)
-        self.merged += other.merged
-
-    def check(self) -> None:
-        """Raise TotalsMismatch when any control total does not tie."""
-        seen, tasks, findings = self.seen, self.tasks, self.findings
-        without = sum(count for count, _ in tasks.without_assets.values())
-        without_points = sum(points for _, points in tasks.without_assets.values())
-        verdicts = [findings.verdict(str(verdict)) for verdict in VERDICTS]
-        ties = (
-            (
-                "records read = tasks + merged + quarantined",
-                seen.records,
-                tasks.tasks + self.merged + len(seen.quarantine),
-            ),
-            ("tasks = with assets + without", tasks.tasks, tasks.with_assets + without),
-            ("assets = the six verdicts", findings.assets, sum(assets for assets, _ in verdicts)),
-            ("assets = operation verdicts", findings.assets, sum(findings.windows.values())),
-            ("points of assets = the six verdicts", findings.points, sum(points for _, points in verdicts)),
-            ("points = verdicts + tasks without assets", tasks.points, findings.points + without_points),
-            ("assets = archived + exempted + the rest", findings.assets, self.marks.accounted[0]),
-            ("points of assets = archived + exempted + the rest", findings.points, self.marks.accounted[1]),
-        )
-        broken = [f"{law}: {left} is not {right}" for law, left, right in ties if left != right]
-        if broken:
-            raise TotalsMismatch([
-                Problem("totals-mismatch", text, help="this is a defect of the program: report it with the input")
-                for text in broken
-            ])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,7 +55,7 @@ class RunOptions:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Documented column name -> the table's own."""
     known_on: date | None = None
-    marker: Marker = field(default_factory=Marker)
+    marker: Annotator = field(default_factory=Annotator)
     """What the user brings beside the history: inventory, exemptions, house rules."""
     every: int | None = None
     """How often such a run is made, ns; the horizon of the question holds it already."""
@@ -130,7 +84,7 @@ class Mapper(Protocol):
     """Carries out a step of a run for each unit, wherever that may be: in other processes, on other machines."""
 
     def map(
-        self, step: Callable[[_Work, Unit], Iterator[Any]], work: _Work, units: Sequence[Unit], /
+        self, step: Callable[[_Work, Partition], Iterator[Any]], work: _Work, units: Sequence[Partition], /
     ) -> Iterator[Iterator[Any]]:
         """Give the results of `step(work, unit)` for each unit, in order; to be read one by one, since few exist."""
         ...
@@ -186,11 +140,11 @@ class EvaluationRun:
             with closing(read(units, work, scratch)) as parts:
                 yield from self._collect(parts, work, scratch)
 
-    def _read_here(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
+    def _read_here(self, units: list[Partition], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
         units, counts = self._look_for_repeated(units, (work.keys(unit) for unit in units), work, scratch)
         yield from self._watched(units, counts, (work.parts(unit) for unit in units))
 
-    def _read_in_workers(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
+    def _read_in_workers(self, units: list[Partition], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
         with start_workers(self.options.jobs, work, scratch) as workers:
             keys = (next(found)[0] for found in workers.map(_keys_of, units))
             units, counts = self._look_for_repeated(units, keys, work, scratch)
@@ -198,20 +152,20 @@ class EvaluationRun:
         with start_workers(self.options.jobs, work, scratch) as workers:
             yield from self._watched(units, counts, workers.map(_parts_of, units))
 
-    def _read_elsewhere(self, units: list[Unit], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
+    def _read_elsewhere(self, units: list[Partition], work: _Work, scratch: Scratch) -> Generator[_Part, None, None]:
         assert self.mapper is not None
         keys = (next(found)[0] for found in self.mapper.map(_keys_of, work, units))
         units, counts = self._look_for_repeated(units, keys, work, scratch)
         yield from self._watched(units, counts, self.mapper.map(_parts_of, work, units))
 
     def _look_for_repeated(
-        self, units: list[Unit], keys: Iterable[Found | None], work: _Work, scratch: Scratch
-    ) -> tuple[list[Unit], list[int]]:
+        self, units: list[Partition], keys: Iterable[PartitionKeys | None], work: _Work, scratch: Scratch
+    ) -> tuple[list[Partition], list[int]]:
         """Give each unit the number of its first line, count its records, and tell `work` which task ids repeat."""
         done, total = 0, sum(unit.size for unit in units)
         told = 0
 
-        def watched() -> Iterator[Found | None]:
+        def watched() -> Iterator[PartitionKeys | None]:
             nonlocal done, told
             for unit, found in zip(units, keys, strict=True):
                 done += unit.size
@@ -220,11 +174,13 @@ class EvaluationRun:
                 yield found
 
         self._tell("looking", 0, total, 0)
-        store = KeyStore(scratch, self.options.sizes.keys)
+        store = RepeatedKeys(scratch, self.options.sizes.keys)
         numbered, counts, work.duplicates = _prepare(units, watched(), store, work.keys)
         return numbered, counts
 
-    def _watched(self, units: list[Unit], counts: list[int], results: Iterable[Iterable[_Part]]) -> Iterator[_Part]:
+    def _watched(
+        self, units: list[Partition], counts: list[int], results: Iterable[Iterable[_Part]]
+    ) -> Iterator[_Part]:
         done, records, total = 0, 0, sum(unit.size for unit in units)
         for unit, count, parts in zip(units, counts, results, strict=True):
             of_unit = 0
@@ -241,7 +197,7 @@ class EvaluationRun:
             self.watch(Progress(stage, done, total, records))
 
     def _collect(self, parts: Iterable[_Part], work: _Work, scratch: Scratch) -> Iterator[Any]:
-        with closing(WaitingRecords(scratch, self.options.sizes.waiting)) as waiting:
+        with closing(SpillBuffer(scratch, self.options.sizes.waiting)) as waiting:
             for part in parts:
                 self.totals.add(part.totals)
                 if part.waiting is not None:
@@ -251,7 +207,7 @@ class EvaluationRun:
             done = 0
             for records in waiting.groups(self.options.sizes.merged):
                 merged, away = merge_records([records], self._reader.names)
-                part = work.judge(merged, Seen())
+                part = work.judge(merged, ReadTotals())
                 self.totals.add(part.totals)
                 self.totals.merged += away
                 if part.made is not None:
@@ -301,10 +257,10 @@ class _Work:
             self._as_of, options.question.horizon, pack.longest_task, options.known_on
         )  # fmt: skip
 
-    def keys(self, unit: Unit) -> Found | None:
+    def keys(self, unit: Partition) -> PartitionKeys | None:
         return self.reader.keys(unit)
 
-    def parts(self, unit: Unit) -> Iterator[_Part]:
+    def parts(self, unit: Partition) -> Iterator[_Part]:
         for batch, seen in self.reader.batches(unit):
             waiting = None
             if len(self.duplicates) and len(batch):
@@ -319,7 +275,7 @@ class _Work:
             part.totals.merged = away
             yield replace(part, waiting=waiting)
 
-    def judge(self, tasks: Batch, seen: Seen) -> _Part:
+    def judge(self, tasks: Batch, seen: ReadTotals) -> _Part:
         assets, task_totals = self._maker.make(tasks)
         if self._make is None:
             return _Part(assets if len(assets) else None, Totals(seen, task_totals), None)
@@ -348,21 +304,21 @@ def _patient_collector() -> Iterator[None]:
 
 
 def _prepare(
-    units: Sequence[Unit],
-    keys: Iterable[Found | None],
-    store: KeyStore,
-    again: Callable[[Unit], Found | None],
-) -> tuple[list[Unit], list[int], Keys]:
+    units: Sequence[Partition],
+    keys: Iterable[PartitionKeys | None],
+    store: RepeatedKeys,
+    again: Callable[[Partition], PartitionKeys | None],
+) -> tuple[list[Partition], list[int], Keys]:
     """
     Give each unit the number of its first line, count its records, and find the task ids that occur more than once.
 
     A file of which some unit could not be read apart becomes one unit; `again` gives its keys.
     """
-    numbered: list[Unit] = []
+    numbered: list[Partition] = []
     counts: list[int] = []
     for file, group in itertools.groupby(zip(units, keys, strict=True), key=lambda pair: pair[0].file):
         mark, size, line = store.count, 0, 1
-        of_file: list[tuple[Unit, int]] | None = []
+        of_file: list[tuple[Partition, int]] | None = []
         for unit, found in group:
             size += unit.size
             if found is None:
@@ -373,7 +329,7 @@ def _prepare(
                 line += found[1]
         if of_file is None:
             store.forget_from(mark)
-            whole = Unit(file, size=size)
+            whole = Partition(file, size=size)
             found = again(whole)
             assert found is not None, "a whole file is read apart from nothing"
             store.add(found[0])
@@ -383,7 +339,7 @@ def _prepare(
     return numbered, counts, store.repeated()
 
 
-def _records_of(found: Found) -> int:
+def _records_of(found: PartitionKeys) -> int:
     """About how many records a unit holds: a line of JSON may hold many, and rows of a table may share a checksum."""
     keys, lines = found
     return max(len(keys), lines)
@@ -395,12 +351,12 @@ def _are_in(keys: Keys, known: Keys) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.asarray(known[places] == keys)
 
 
-def _keys_of(work: _Work, unit: Unit) -> Iterator[tuple[Found | None]]:
+def _keys_of(work: _Work, unit: Partition) -> Iterator[tuple[PartitionKeys | None]]:
     # In a tuple, since None on its own is the end of what a worker has to say.
     yield (work.keys(unit),)
 
 
-def _parts_of(work: _Work, unit: Unit) -> Iterator[_Part]:
+def _parts_of(work: _Work, unit: Partition) -> Iterator[_Part]:
     # Again, since a process of a cluster has not heard of it.
     with _patient_collector():
         yield from work.parts(unit)

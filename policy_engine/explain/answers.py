@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from policy_engine.core.periods import describe_duration, format_instant
-from policy_engine.core.problems import plain, suggest
+from policy_engine.core.problems import suggest
 from policy_engine.core.rule_model import RuleVersion
+from policy_engine.core.safe_text import plain
 from policy_engine.core.vocabulary import OperationVerdict, Verdict
 from policy_engine.explain.tracing import ANY_OTHER, Answer, FileGroup, Supposition, TaskExplanation
 from policy_engine.history.records.names import fold

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy_engine.core.problems import Problem, plain, suggest
-from policy_engine.history import Batch, HistoryReader, Unit
+from policy_engine.core.problems import Problem, suggest
+from policy_engine.core.safe_text import plain
+from policy_engine.history import Batch, HistoryReader, Partition
 from policy_engine.history.records.record_reader import FieldProblem
 
 _MAX_NEAR = 2_000
@@ -56,7 +57,7 @@ class Search:
 def matching_records(reader: HistoryReader, search: Search) -> Iterator[Batch]:
     """Records of the id, one file after another, so that lines are counted from the beginning of each."""
     for file in range(len(reader.sources)):
-        for batch, seen in reader.records(Unit(file)):
+        for batch, seen in reader.records(Partition(file)):
             rows = search.rows(batch)
             places = {(batch.file[row], batch.line[row], batch.item[row]) for row in rows}
             search.problems += [one for one in seen.problem_examples if (one.file, one.line, one.item) in places]

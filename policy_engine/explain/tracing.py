@@ -15,8 +15,9 @@ from policy_engine.core.problems import NothingToEvaluate
 from policy_engine.core.rule_model import RulePack, Service
 from policy_engine.core.vocabulary import ACCOUNTS, MEDIA, UNLISTED_ROLE
 from policy_engine.engine.assets.maker import AssetMaker, place
-from policy_engine.engine.evaluation import Evaluator, Question
+from policy_engine.engine.evaluation import Evaluator
 from policy_engine.engine.kernel import read_creation
+from policy_engine.engine.question import Question
 from policy_engine.engine.run import RunOptions
 from policy_engine.explain.searching import Search, matching_records
 from policy_engine.history import (

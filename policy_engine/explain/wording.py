@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from policy_engine.core.periods import describe_duration, format_instant
-from policy_engine.core.problems import plain
+from policy_engine.core.safe_text import plain
 from policy_engine.core.vocabulary import WITHOUT_ASSET_REASONS, Evidence, StorageLocation, Verdict
 from policy_engine.explain.answers import FACT_LABELS, VALUE_WORDS, AnswerWriter, listed
 from policy_engine.explain.tracing import FileGroup, FileSeen, RuleKey, TaskExplanation

@@ -146,3 +146,16 @@ def _locate(text: str, error: json.JSONDecodeError) -> NotJson:
 
 def _too_deep() -> NotJson:
     return NotJson("nested_too_deep", "the nesting is too deep")
+
+
+def kind_of(value: object) -> str:
+    """Name the kind of a decoded value for people, without showing it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return f"text of {len(value)} characters" if value else "empty text"
+    return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "something else"

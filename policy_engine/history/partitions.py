@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from policy_engine.core.problems import InputUnusable
-from policy_engine.history.sources import Source
+from policy_engine.history.sources import Partition, Source
 from policy_engine.history.tables.parquet import open_parquet, row_groups
 
 UNIT = 1 << 25
@@ -18,33 +17,14 @@ TABLE_ROWS = 100_000
 """Rows from which on some row groups of a Parquet file are a unit."""
 
 
-@dataclass(frozen=True)
-class Unit:
-    """A part of a source that can be read on its own."""
-
-    file: int
-    """Place of the source in the list of sources."""
-    start: int = 0
-    """
-    First byte, for plain JSON Lines and CSV: the unit begins at the first line that starts at or after it. First row
-    group, for Parquet.
-    """
-    end: int | None = None
-    """First byte or row group no longer in it; None = to the end of the file."""
-    first_line: int = 1
-    """Number of its first line, or row."""
-    size: int = 0
-    """Bytes of the file that it stands for."""
-
-
-def plan_units(sources: Sequence[Source], size: int | None = None) -> list[Unit]:
+def plan_units(sources: Sequence[Source], size: int | None = None) -> list[Partition]:
     """
     Cut plain JSON Lines into blocks of `size` bytes, and tables too; every other source is one unit.
 
     Rows of a table that belong to one task are put together within a unit, so how tables are cut depends on the file
     alone: no result depends on `size`. Whether a CSV file can be cut is only known when it has been read once.
     """
-    units: list[Unit] = []
+    units: list[Partition] = []
     for place, source in enumerate(sources):
         if source.kind == "parquet":
             units += _row_groups_of(place, source)
@@ -52,25 +32,25 @@ def plan_units(sources: Sequence[Source], size: int | None = None) -> list[Unit]
         step = TABLE_UNIT if source.kind == "csv" else size or UNIT
         if source.kind in ("json-lines", "csv") and not source.compression and source.size > step:
             edges = [*range(0, source.size, step), source.size]
-            units += [Unit(place, start, end, size=end - start) for start, end in itertools.pairwise(edges)]
+            units += [Partition(place, start, end, size=end - start) for start, end in itertools.pairwise(edges)]
         else:
-            units.append(Unit(place, size=source.size))
+            units.append(Partition(place, size=source.size))
     return units
 
 
-def _row_groups_of(place: int, source: Source) -> Iterator[Unit]:
+def _row_groups_of(place: int, source: Source) -> Iterator[Partition]:
     try:
         with open_parquet(source) as file:
             sizes = row_groups(file)
     except InputUnusable:
         # Reading it tells why.
-        yield Unit(place, size=source.size)
+        yield Partition(place, size=source.size)
         return
     start = rows = 0
     for group, size in enumerate(sizes):
         rows += size
         if rows >= TABLE_ROWS or group == len(sizes) - 1:
-            yield Unit(place, start, group + 1, size=source.size * rows // max(sum(sizes), 1))
+            yield Partition(place, start, group + 1, size=source.size * rows // max(sum(sizes), 1))
             start, rows = group + 1, 0
     if not sizes:
-        yield Unit(place, size=source.size)
+        yield Partition(place, size=source.size)

@@ -25,13 +25,13 @@ from policy_engine.history.decoding import (
     decode_values,
     lines_of_objects,
 )
-from policy_engine.history.merging.adjacent_rows import Told, open_end
-from policy_engine.history.partitions import Unit
+from policy_engine.history.merging.adjacent_rows import RepeatedIdFeed, open_end
+from policy_engine.history.opening import open_bytes
 from policy_engine.history.records.batch import Batch, join
 from policy_engine.history.records.names import ServiceNames
-from policy_engine.history.records.record_reader import RecordReader, Seen
+from policy_engine.history.records.record_reader import ReadTotals, RecordReader
 from policy_engine.history.records.task_blocks import FastPath
-from policy_engine.history.sources import MAX_DOCUMENT, Source, open_bytes
+from policy_engine.history.sources import MAX_DOCUMENT, Partition, Source
 from policy_engine.history.tables.table_reader import NotApart, TableReader
 
 BLOCK = 1 << 18
@@ -70,7 +70,7 @@ class HistoryReader:
         self._records = records or _RECORDS
         self._tables = TableReader(self.names, dict(mapping or {}), min(self._records, _ROWS))
 
-    def batches(self, unit: Unit) -> Iterator[tuple[Batch, Seen]]:
+    def batches(self, unit: Partition) -> Iterator[tuple[Batch, ReadTotals]]:
         """
         The records of a unit, in batches, with what was set aside.
 
@@ -80,7 +80,7 @@ class HistoryReader:
         records = self.records(unit)
         yield from _with_neighbours(records) if self.is_table(unit) else records
 
-    def records(self, unit: Unit) -> Iterator[tuple[Batch, Seen]]:
+    def records(self, unit: Partition) -> Iterator[tuple[Batch, ReadTotals]]:
         """As `batches`, each batch with what was met in reading just it; rows of one task may come in several."""
         source = self.sources[unit.file]
         reader = RecordReader(self.names, self._legacy, unit.file)
@@ -89,7 +89,7 @@ class HistoryReader:
                 yield _take(reader)
             yield _take(reader)
 
-    def keys(self, unit: Unit) -> tuple[npt.NDArray[np.uint64], int] | None:
+    def keys(self, unit: Partition) -> tuple[npt.NDArray[np.uint64], int] | None:
         """
         Checksums of the task ids in a unit, one per usable record in any order, and the number of lines.
 
@@ -110,13 +110,13 @@ class HistoryReader:
         sums = [checksums(batch) for batch, _ in self.batches(unit)]
         return np.concatenate(sums), 0
 
-    def is_table(self, unit: Unit) -> bool:
+    def is_table(self, unit: Partition) -> bool:
         """True where rows of one task may stand one below the other."""
         return self.sources[unit.file].kind in ("csv", "parquet")
 
-    def _keys_of_table(self, unit: Unit, source: Source) -> tuple[npt.NDArray[np.uint64], int] | None:
+    def _keys_of_table(self, unit: Partition, source: Source) -> tuple[npt.NDArray[np.uint64], int] | None:
         read = self._tables.csv_ids if source.kind == "csv" else self._tables.parquet_ids
-        told, sums, lines = Told(), [np.empty(0, np.uint64)], 0
+        told, sums, lines = RepeatedIdFeed(), [np.empty(0, np.uint64)], 0
         with _named(source):
             try:
                 for ids in read(source, unit):
@@ -125,7 +125,7 @@ class HistoryReader:
             except NotApart:
                 if source.kind == "csv" and unit.end is not None:
                     return None
-                told, sums, lines = Told(), [np.empty(0, np.uint64)], 0
+                told, sums, lines = RepeatedIdFeed(), [np.empty(0, np.uint64)], 0
                 for batch, seen in self.batches(unit):
                     sums.append(_checksums(told.take(_with_gaps(batch))))
                     lines += seen.records
@@ -141,7 +141,7 @@ class HistoryReader:
         _read_lines(block, reader, 1)
         return reader.finish().task_id, count_lines(block)
 
-    def _feed(self, unit: Unit, source: Source, reader: RecordReader) -> Iterator[None]:
+    def _feed(self, unit: Partition, source: Source, reader: RecordReader) -> Iterator[None]:
         if source.kind == "csv":
             yield from self._tables.read_csv(source, reader, unit)
         elif source.kind == "parquet":
@@ -171,7 +171,7 @@ class HistoryReader:
                     yield
                     held = 0
 
-    def _blocks(self, unit: Unit, source: Source) -> Iterator[bytes]:
+    def _blocks(self, unit: Partition, source: Source) -> Iterator[bytes]:
         """Whole lines of a unit, about BLOCK bytes at a time; the last line may lack its line feed."""
         with open_bytes(source.path, source.compression) as stream:
             position = unit.start
@@ -222,7 +222,7 @@ def _named(source: Source) -> Iterator[None]:
         raise InputUnusable(Problem("unreadable-file", message, SourceSpan(source.name, 1))) from None
 
 
-def _with_neighbours(parts: Iterable[tuple[Batch, Seen]]) -> Iterator[tuple[Batch, Seen]]:
+def _with_neighbours(parts: Iterable[tuple[Batch, ReadTotals]]) -> Iterator[tuple[Batch, ReadTotals]]:
     """Batches of rows, each without those at its end that the next one may go on with; they begin that one."""
     held: Batch | None = None
     for batch, seen in parts:
@@ -231,7 +231,7 @@ def _with_neighbours(parts: Iterable[tuple[Batch, Seen]]) -> Iterator[tuple[Batc
         held = whole.part(edge, len(whole)) if edge < len(whole) else None
         yield whole.part(0, edge) if held is not None else whole, seen
     if held is not None:
-        yield held, Seen()
+        yield held, ReadTotals()
 
 
 def _with_gaps(batch: Batch) -> list[str]:
@@ -246,10 +246,10 @@ def _with_gaps(batch: Batch) -> list[str]:
     return ids
 
 
-def _take(reader: RecordReader) -> tuple[Batch, Seen]:
+def _take(reader: RecordReader) -> tuple[Batch, ReadTotals]:
     batch, seen = reader.finish(), reader.seen
     seen.records_by_file[reader.file] = seen.records
-    reader.seen = Seen()
+    reader.seen = ReadTotals()
     return batch, seen
 
 

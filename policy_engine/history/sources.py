@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import glob
-import gzip
-import io
 import os
 import stat
 import sys
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
-from policy_engine.core.problems import InputUnusable, Problem, ProblemList, SourceSpan, plain
+from policy_engine.core.problems import InputUnusable, Problem, ProblemList, SourceSpan
+from policy_engine.core.safe_text import plain
 from policy_engine.history.decoding import BOM, NotJson, decode_values
+from policy_engine.history.opening import Compression, open_bytes
 
 Kind = Literal["json-lines", "json", "csv", "parquet"]
-Compression = Literal["", "gzip", "zstd"]
 
 _EXTENSIONS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".pq", ".txt", ".log")
 _PACKED = (".gz", ".gzip", ".zst", ".zstd")
@@ -27,12 +25,6 @@ _UTF_16 = ([True, False, True, False], [False, True, False, True])
 """Which of the first four bytes are zero where ASCII characters take two bytes each."""
 _PEEK = 1 << 16
 _LONGEST_FIRST_LINE = 1 << 26
-_ALWAYS_UNPACKED = 1 << 27
-_MOST_UNPACKED = 100
-"""
-What a packed file may hold: so many bytes in any case, and so many times its own size. Exports pack to a tenth of their
-size, even made-up ones to a fiftieth; a few kilobytes that unpack to gigabytes are made to fill memory and time.
-"""
 MAX_DOCUMENT = 1 << 30
 """Bytes of a JSON document that is not line by line; a longer one is refused, since it is decoded whole."""
 
@@ -85,7 +77,7 @@ def refuse_changed(sources: Sequence[Source]) -> None:
 
 
 @dataclass(frozen=True)
-class Found:
+class Sources:
     """What the arguments named."""
 
     sources: tuple[Source, ...]
@@ -93,7 +85,7 @@ class Found:
     """Files of folders that are no exports, with the reason."""
 
 
-def find_sources(arguments: Iterable[str], spool: Path | None = None) -> Found:
+def find_sources(arguments: Iterable[str], spool: Path | None = None) -> Sources:
     """
     Resolve files, folders, globs and `-` (standard input) to sources, in an order that arguments do not change.
 
@@ -133,7 +125,7 @@ def find_sources(arguments: Iterable[str], spool: Path | None = None) -> Found:
     if problems.items:
         raise InputUnusable(problems.items)
     not_exports += [entry for real, entry in skipped.items() if real not in named]
-    return Found(tuple(sources), tuple(sorted(not_exports)))
+    return Sources(tuple(sources), tuple(sorted(not_exports)))
 
 
 @dataclass(frozen=True)
@@ -329,72 +321,20 @@ def _json_or_lines(first: bytes, stream: IO[bytes]) -> Kind:
     return "json-lines"
 
 
-@contextmanager
-def open_bytes(path: str, compression: Compression) -> Iterator[IO[bytes]]:
-    """Open a file and unpack it on the way; damage of the packing raises InputUnusable."""
-    with Path(path).open("rb") as raw:
-        try:
-            if compression == "gzip":
-                with gzip.GzipFile(fileobj=raw) as stream:
-                    yield bounded(stream, raw)
-            elif compression == "zstd":
-                with _open_zstd(raw) as unpacked:
-                    yield bounded(unpacked, raw)
-            else:
-                yield raw
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise InputUnusable(
-                Problem(
-                    "damaged-packing",
-                    f"the packed file is damaged or cut short ({error})",
-                    help="fetch or pack it again",
-                )
-            ) from None
-        except OSError as error:
-            # A read that fails does not say of which file.
-            error.filename = error.filename or path
-            raise
+@dataclass(frozen=True)
+class Partition:
+    """A part of a source that can be read on its own."""
 
-
-@contextmanager
-def _open_zstd(raw: IO[bytes]) -> Iterator[IO[bytes]]:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-    try:
-        with zstd.ZstdFile(raw) as stream:
-            yield stream  # type: ignore[misc]
-    except zstd.ZstdError as error:
-        raise EOFError(str(error)) from None
-
-
-def bounded(stream: Any, packed: IO[bytes], always: int = _ALWAYS_UNPACKED) -> IO[bytes]:
-    """What an unpacked stream holds; reading raises InputUnusable where it is far more than the packed file's size."""
-    most = max(always, _MOST_UNPACKED * os.fstat(packed.fileno()).st_size)
-    return io.BufferedReader(_Unpacked(stream, most), 1 << 17)
-
-
-class _Unpacked(io.RawIOBase):
-    """What a packed stream holds; raises InputUnusable where it is more than a file of its size holds in good faith."""
-
-    def __init__(self, stream: Any, most: int) -> None:
-        self._stream = stream
-        self._left = most
-        self._most = most
-
-    def readable(self) -> bool:
-        """It can be read, and nothing else."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as the stream goes."""
-        size: int = self._stream.readinto(buffer)
-        self._left -= size
-        if self._left < 0:
-            message = (
-                f"the packed file unpacks to more than {self._most >> 20:,} MiB, far more than its size lets expect"
-            )
-            help_ = "if it is what you think it is, unpack it yourself and give the unpacked file"
-            raise InputUnusable(Problem("packed-too-tightly", message, help=help_))
-        return size
+    file: int
+    """Place of the source in the list of sources."""
+    start: int = 0
+    """
+    First byte, for plain JSON Lines and CSV: the unit begins at the first line that starts at or after it. First row
+    group, for Parquet.
+    """
+    end: int | None = None
+    """First byte or row group no longer in it; None = to the end of the file."""
+    first_line: int = 1
+    """Number of its first line, or row."""
+    size: int = 0
+    """Bytes of the file that it stands for."""

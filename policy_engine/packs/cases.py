@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from policy_engine.core.periods import parse_date, parse_duration, parse_instant
-from policy_engine.core.problems import PackInvalid, Problem, ProblemList, SourceSpan, plain
+from policy_engine.core.problems import PackInvalid, Problem, ProblemList, SourceSpan
 from policy_engine.core.rule_model import RulePack
+from policy_engine.core.safe_text import plain
 from policy_engine.core.vocabulary import UNLISTED_ROLE
 from policy_engine.packs.catalog import did_you_mean
 from policy_engine.packs.loading import PackFolder, find_pack, in_order, read_member

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from policy_engine.core.problems import Problem, ProblemList, SourceSpan, plain, suggest
+from policy_engine.core.problems import Problem, ProblemList, SourceSpan, suggest
 from policy_engine.core.rule_model import Catalog, ExpectedOutputs, ModelName, OutputSpec, Service
+from policy_engine.core.safe_text import plain
 from policy_engine.core.vocabulary import UNLISTED_ROLE
 from policy_engine.packs.yaml_document import MAX_WORD, ValuePath, YamlDocument
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from policy_engine.core.periods import parse_date, parse_duration
-from policy_engine.core.problems import PackInvalid, Problem, ProblemList, SourceSpan, plain, suggest
+from policy_engine.core.problems import PackInvalid, Problem, ProblemList, SourceSpan, suggest
 from policy_engine.core.resources import bundled
 from policy_engine.core.rule_model import Catalog, Money, NoPublishedRule, Rule, RulePack, Source
+from policy_engine.core.safe_text import plain
 from policy_engine.packs.catalog import did_you_mean, read_catalog
 from policy_engine.packs.rules import check_source, read_citation, read_period, read_rule
 from policy_engine.packs.schema_check import check_document

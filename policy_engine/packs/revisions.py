@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from policy_engine.core.problems import Problem, UsageProblem, plain, suggest
+from policy_engine.core.problems import Problem, UsageProblem, suggest
 from policy_engine.core.rule_model import RulePack
+from policy_engine.core.safe_text import plain
 from policy_engine.packs.loading import PackFolder, bundled_pack_names, read_folder, read_pack
 
 _HEADS = ("pack.yaml", "catalog.yaml")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from policy_engine.core.periods import parse_date, parse_duration, parse_instant
-from policy_engine.core.problems import Problem, ProblemList, plain
+from policy_engine.core.problems import Problem, ProblemList
 from policy_engine.core.rule_model import (
     Catalog,
     Citation,
@@ -20,6 +20,7 @@ from policy_engine.core.rule_model import (
     Selector,
     Service,
 )
+from policy_engine.core.safe_text import plain
 from policy_engine.core.vocabulary import UNLISTED_ROLE, StorageLocation
 from policy_engine.packs.catalog import did_you_mean, fold
 from policy_engine.packs.yaml_document import ValuePath, YamlDocument

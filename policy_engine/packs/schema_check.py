@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from policy_engine.core.periods import MAX_INSTANT, MIN_INSTANT, parse_date, parse_duration, parse_instant
-from policy_engine.core.problems import Problem, plain, suggest
+from policy_engine.core.problems import Problem, suggest
 from policy_engine.core.resources import bundled
+from policy_engine.core.safe_text import plain
 from policy_engine.packs.compiled_schema import compile_schema
 from policy_engine.packs.yaml_document import MAX_PROBLEMS, MAX_WORD, ValuePath, YamlDocument
 

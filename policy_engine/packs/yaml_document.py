@@ -19,7 +19,8 @@ from typing import Any
 import yaml
 
 from policy_engine.core.files.opening import open_given
-from policy_engine.core.problems import Problem, SourceSpan, plain
+from policy_engine.core.problems import Problem, SourceSpan
+from policy_engine.core.safe_text import plain
 
 MAX_BYTES = 4_000_000
 """Largest file that is read."""

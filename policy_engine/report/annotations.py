@@ -7,21 +7,25 @@ from datetime import datetime, timedelta
 from pathlib import PurePath
 from zoneinfo import ZoneInfo
 
-from policy_engine.annotations import Marker, MarkTotals, total
+from policy_engine.annotations import AnnotationTotals, Annotator, total
 from policy_engine.core.periods import SECOND, describe_duration, format_instant
-from policy_engine.core.text.wording import MONTHS, VERDICT_WORDS, selector_words
-from policy_engine.report.local_times import LocalTimes
+from policy_engine.core.text.wording import MONTHS
+from policy_engine.core.vocabulary import VERDICT_WORDS
+from policy_engine.packs.wording import selector_words
 from policy_engine.report.model import (
     Amount,
     CountLine,
     ExemptionLine,
     HouseRuleLine,
     InventoryLine,
+    LocalTimes,
     MarksReport,
 )
 
 
-def make_marks(marker: Marker, totals: MarkTotals, as_of: int, amount: Callable[[int, int], Amount]) -> MarksReport:
+def make_marks(
+    marker: Annotator, totals: AnnotationTotals, as_of: int, amount: Callable[[int, int], Amount]
+) -> MarksReport:
     """What the user's own files say; `amount` makes (assets, points) an Amount."""
     inventory, exemptions = marker.inventory, marker.exemptions
     return MarksReport(
@@ -54,7 +58,7 @@ def make_marks(marker: Marker, totals: MarkTotals, as_of: int, amount: Callable[
     )  # fmt: skip
 
 
-def _house_rules(marker: Marker) -> tuple[HouseRuleLine, ...]:
+def _house_rules(marker: Annotator) -> tuple[HouseRuleLine, ...]:
     lines = []
     for house in () if marker.house_rules is None else marker.house_rules.rules:
         for version in house.rule.versions:

@@ -12,29 +12,26 @@ import pandas as pd
 
 from policy_engine.core.periods import DAY, HOUR, NAT, describe_duration, format_duration, format_instant
 from policy_engine.core.rule_model import RulePack, RuleVersion
-from policy_engine.core.text.wording import (
+from policy_engine.core.text.wording import age_in_days, count_of, day_and_time, day_label, instant_text, time_left, usd
+from policy_engine.core.vocabulary import (
     BASIS_WORDS,
     EVIDENCE_WORDS,
-    GLOSSARY,
+    EVIDENCES,
+    OPERATION_VERDICTS,
+    REASONS,
     VERDICT_WORDS,
+    VERDICTS,
     WINDOW_WORDS,
-    age_in_days,
-    count_of,
-    day_and_time,
-    day_label,
-    instant_text,
-    kept_words,
-    money_sentence,
-    operations_words,
-    selector_words,
-    time_left,
-    usd,
+    WITHOUT_ASSET_REASONS,
 )
-from policy_engine.core.vocabulary import EVIDENCES, OPERATION_VERDICTS, REASONS, VERDICTS, WITHOUT_ASSET_REASONS
+from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.finding_totals import NextUp
-from policy_engine.engine.run import EvaluationRun, RunOptions, Totals
+from policy_engine.engine.run import EvaluationRun, RunOptions
 from policy_engine.history import FIELD_PROBLEMS
+from policy_engine.packs.wording import kept_words, money_sentence, operations_words, selector_words
 from policy_engine.report.annotations import make_local, make_marks
+from policy_engine.report.files import CSV_OF
+from policy_engine.report.glossary import GLOSSARY
 from policy_engine.report.model import (
     Amount,
     CountLine,
@@ -50,19 +47,11 @@ from policy_engine.report.model import (
     VerdictLine,
 )
 from policy_engine.report.notices import collect_warnings, page_totals
-from policy_engine.report.ranking import TopRows, file_rows
+from policy_engine.report.ranking import TopRows
+from policy_engine.report.rows import file_rows
 
 _QUARANTINE_ROWS = 100
 _COMING_HOURS, _PAST_DAYS = 72, 14
-
-CSV_OF: dict[str, str] = {
-    "at_risk": "at_risk.csv",
-    "expired": "expired.csv",
-    "vendor_cdn": "vendor_cdn.csv",
-    "ungoverned": "ungoverned.csv",
-    "undetermined": "undetermined.csv",
-}
-"""Verdict -> file of the report folder that lists its assets."""
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,10 @@ from policy_engine.core.frames import Int64, nanoseconds
 from policy_engine.core.text.csv_blocks import CsvLines, csv_lines
 from policy_engine.core.text.csv_cells import header_line
 from policy_engine.core.vocabulary import FINDING_COLUMNS
-from policy_engine.report.build import CSV_OF
+from policy_engine.report.files import CSV_OF, FINDINGS, RESCUE_FILES, SAVE_NOW, TABLES
 from policy_engine.report.formats import aria2
 from policy_engine.report.ranking import EMBEDDED_ROWS, UrgentRows
 
-SAVE_NOW = "save_now.csv"
-RESCUE_FILES = {"aria2": "save_now.aria2.txt"}
-"""Downloader -> input file for it."""
-FINDINGS = "findings.csv"
-TABLES = (FINDINGS, *CSV_OF.values(), SAVE_NOW)
-"""Tables of findings in a report folder."""
 _HEAD = header_line(FINDING_COLUMNS).encode()
 _ORDERED = {CSV_OF["at_risk"]: "expires_earliest", SAVE_NOW: "save_by"}
 """Table whose rows are ordered by time -> column of that time; the others are in the order of the findings."""
@@ -46,7 +40,7 @@ class _Rescue:
 
 
 @dataclass(frozen=True)
-class Piece:
+class TablePiece:
     """What a report holds of a chunk of findings."""
 
     lines: CsvLines
@@ -70,12 +64,12 @@ class PieceMaker:
         self._as_of, self._horizon, self._rescue, self._whole = as_of, horizon, rescue, whole
         self._urgent = UrgentRows(embed)
 
-    def __call__(self, findings: pd.DataFrame) -> Piece:
+    def __call__(self, findings: pd.DataFrame) -> TablePiece:
         """Make a piece."""
         verdicts = findings["verdict"]
         rows = {name: np.flatnonzero((verdicts == verdict).to_numpy(bool)) for verdict, name in CSV_OF.items()}
         rows[SAVE_NOW] = np.flatnonzero(due_rows(findings, self._as_of, self._horizon))
-        return Piece(
+        return TablePiece(
             lines=csv_lines(findings),
             rows=rows,
             keys={name: nanoseconds(findings[column])[rows[name]] for name, column in _ORDERED.items()},
@@ -164,7 +158,7 @@ class Tables:
     ) -> None:
         self._open.close()
 
-    def write(self, piece: Piece) -> None:
+    def write(self, piece: TablePiece) -> None:
         """Write a piece."""
         lines, whole = piece.lines, self._tables[FINDINGS]
         sizes = lines.sizes

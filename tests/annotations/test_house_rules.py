@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from policy_engine.annotations import Marker, read_house_rules
+from policy_engine.annotations import Annotator, read_house_rules
 from policy_engine.core.periods import DAY, HOUR, parse_instant
 from policy_engine.core.problems import PackInvalid
 from policy_engine.core.vocabulary import FINDING_COLUMNS
@@ -34,7 +34,7 @@ def save_by(tmp_path: Path, text: str, **facts: Any) -> tuple[str | None, int]:
     house = read_house_rules(path, "house.yaml", pack().catalog)
     row = {"service": "udio", "created_at": "2026-01-06T00:00:00Z", "completed_at": "2026-01-06T01:00:00Z"} | facts
     findings = evaluate(pd.DataFrame({name: [value] for name, value in row.items()}), pack(), as_of=AS_OF)
-    marker = Marker(parse_instant(AS_OF), DAY, HOUR, house_rules=house)
+    marker = Annotator(parse_instant(AS_OF), DAY, HOUR, house_rules=house)
     marked, totals = marker.mark(findings)
     assert list(marked.columns) == list(FINDING_COLUMNS)
     assert marked["verdict"].tolist() == findings["verdict"].tolist()

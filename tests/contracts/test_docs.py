@@ -49,7 +49,7 @@ from policy_engine.core.vocabulary import (
 )
 from policy_engine.history import FIELD_PROBLEMS, QUARANTINE_REASONS, TABLE_COLUMNS
 from policy_engine.packs import read_pack
-from policy_engine.report.folder import EXTRA_FILES, REPORT_FILES
+from policy_engine.report.files import EXTRA_FILES, REPORT_FILES
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "policy_engine"

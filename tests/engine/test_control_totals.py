@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from policy_engine.annotations import Marker
+from policy_engine.annotations import Annotator
 from policy_engine.cli import EXIT_CODES
 from policy_engine.engine import run as runs
 from policy_engine.engine.assets.maker import AssetMaker
 from policy_engine.engine.evaluation import Evaluator
 from policy_engine.history import HistoryReader
-from policy_engine.history.merging.spill import KeyStore
+from policy_engine.history.merging.repeated_keys import RepeatedKeys
 from policy_engine.history.records.record_reader import RecordReader
 from tests.support.commands import AS_OF, environment, in_own_process, policy_engine
 from tests.support.exports import history_row, kling, task, write_lines
@@ -66,7 +66,7 @@ def read_a_record_twice(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(HistoryReader, "batches", more)
     # So that the copy is not found and merged, which would be right.
-    patch.setattr(KeyStore, "repeated", lambda store: np.empty(0, np.uint64))
+    patch.setattr(RepeatedKeys, "repeated", lambda store: np.empty(0, np.uint64))
 
 
 def forget_what_was_set_aside(patch: pytest.MonkeyPatch) -> None:
@@ -151,12 +151,12 @@ def lose_a_verdict(patch: pytest.MonkeyPatch) -> None:
 
 def lose_a_mark(patch: pytest.MonkeyPatch) -> None:
     """The marks beside the verdicts miss the last file of a chunk."""
-    mark = Marker.mark
+    mark = Annotator.mark
 
-    def fewer(self: Marker, findings: pd.DataFrame) -> Any:
+    def fewer(self: Annotator, findings: pd.DataFrame) -> Any:
         return mark(self, findings)[0], mark(self, findings.iloc[:-1])[1]
 
-    patch.setattr(Marker, "mark", fewer)
+    patch.setattr(Annotator, "mark", fewer)
 
 
 BREAKS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {

@@ -21,7 +21,8 @@ from policy_engine.core.problems import PackInvalid, SourceSpan
 from policy_engine.core.rule_model import OperationWindow, RulePack
 from policy_engine.core.vocabulary import FINDING_COLUMNS, TIME_COLUMNS, StorageLocation
 from policy_engine.engine.decision_table import DecisionTable
-from policy_engine.engine.evaluation import Evaluator, Question, RowQuestions, evaluate
+from policy_engine.engine.evaluation import Evaluator, RowQuestions, evaluate
+from policy_engine.engine.question import Question
 from policy_engine.packs.timeline import in_force
 from tests.support.agreeing import ask, frame_of, instants, judged, plain, rows
 from tests.support.strategies import (

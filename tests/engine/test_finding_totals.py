@@ -16,9 +16,9 @@ from policy_engine.api import evaluate_history
 from policy_engine.core.periods import HOUR, parse_instant
 from policy_engine.core.problems import TotalsMismatch
 from policy_engine.core.vocabulary import OPERATION_VERDICTS, VERDICTS
+from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.finding_totals import FindingTotals, count_findings
-from policy_engine.engine.run import Totals
-from policy_engine.history import SetAside
+from policy_engine.history import QuarantinedRecord
 from tests.support.commands import AS_OF, EXAMPLE
 from tests.support.exports import pack
 
@@ -180,7 +180,7 @@ MARK_POINTS = "points of assets = archived + exempted + the rest"
 CHANGES: dict[str, tuple[Callable[[Totals], object], set[str]]] = {
     "a record more": (lambda t: setattr(t.seen, "records", t.seen.records + 1), {READ}),
     "a merge less": (lambda t: setattr(t, "merged", t.merged - 1), {READ}),
-    "a quarantine more": (lambda t: t.seen.quarantine.append(SetAside(0, 1, 0, "x", "x", "x")), {READ}),
+    "a quarantine more": (lambda t: t.seen.quarantine.append(QuarantinedRecord(0, 1, 0, "x", "x", "x")), {READ}),
     "a task more": (lambda t: setattr(t.tasks, "tasks", t.tasks.tasks + 1), {READ, TASKS}),
     "a task with assets more": (lambda t: setattr(t.tasks, "with_assets", t.tasks.with_assets + 1), {TASKS}),
     "a task without more": (lambda t: bump(t.tasks.without_assets, 0), {TASKS}),

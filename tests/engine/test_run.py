@@ -22,10 +22,11 @@ from policy_engine.api import evaluate_history
 from policy_engine.core.periods import DAY, HOUR, parse_instant
 from policy_engine.core.problems import InputUnusable, Problem, TotalsMismatch
 from policy_engine.core.vocabulary import FINDING_COLUMNS
-from policy_engine.engine.evaluation import Question
+from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.parallel.memory import Sizes
-from policy_engine.engine.run import EvaluationRun, Progress, RunOptions, Totals
-from policy_engine.history import HistoryReader, Unit, find_sources, plan_units
+from policy_engine.engine.question import Question
+from policy_engine.engine.run import EvaluationRun, Progress, RunOptions
+from policy_engine.history import HistoryReader, Partition, find_sources, plan_units
 from policy_engine.history import partitions as units_module
 from policy_engine.history import reader as reading_module
 from tests.support.commands import policy_engine
@@ -453,7 +454,7 @@ def test_file_that_changes_while_it_is_read_is_refused(
     method = "records" if command == "explain" else "batches"
     read, changes = getattr(HistoryReader, method), [CHANGES[change]]
 
-    def change_it(self: HistoryReader, unit: Unit) -> Iterator[Any]:
+    def change_it(self: HistoryReader, unit: Partition) -> Iterator[Any]:
         for batch in read(self, unit):
             while changes:
                 changes.pop()(path)

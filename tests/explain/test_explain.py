@@ -14,7 +14,7 @@ import pytest
 from policy_engine.core.periods import DAY, format_instant, parse_instant
 from policy_engine.core.problems import NothingToEvaluate
 from policy_engine.core.rule_model import RulePack
-from policy_engine.engine.evaluation import Question
+from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, RunOptions
 from policy_engine.explain import TaskExplanation, explain_task, render_explanation
 from policy_engine.history import find_sources

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from policy_engine.cli.output import paint
-from policy_engine.report.folder import EXTRA_FILES, REPORT_FILES
+from policy_engine.report.files import EXTRA_FILES, REPORT_FILES
 from tests.report.test_folder import check_schema, content, read_csv, read_json
 from tests.support.commands import AS_OF, EXAMPLE, Done, policy_engine
 from tests.support.exports import kling, task, write, write_lines

@@ -26,8 +26,7 @@ from policy_engine.core.periods import parse_instant
 from policy_engine.core.resources import bundled
 from policy_engine.core.vocabulary import FINDING_COLUMNS, VERDICTS
 from policy_engine.report import folder as report_folder
-from policy_engine.report.build import CSV_OF
-from policy_engine.report.folder import REPORT_FILES
+from policy_engine.report.files import CSV_OF, REPORT_FILES
 from policy_engine.report.ranking import TopRows
 from tests.support.commands import AS_OF, EXAMPLE, Done, in_own_process, policy_engine
 from tests.support.exports import task, write, write_lines

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from policy_engine.core.periods import DAY, HOUR, format_instant, parse_duration, parse_instant
-from policy_engine.engine.evaluation import Question
+from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, RunOptions
-from policy_engine.history import PageSeen, Source, find_sources
+from policy_engine.history import HistoryPage, Source, find_sources
 from policy_engine.report.notices import PageTotals, collect_warnings, page_totals
 from tests.support.exports import CREATED, ENDED, IMAGE, history_row, pack, page, task, write_json, write_lines
 
@@ -221,7 +221,7 @@ def test_folders_are_queries_of_their_own(tmp_path: Path) -> None:
 def seen(*pages: tuple[int, int, int | None, int]) -> tuple[PageTotals, ...]:
     """Totals of pages given as (file, total, page, rows)."""
     sources = [Source(name, name, "json", "", 1) for name in ("one.json", "two.json", "deep/three.json")]
-    return page_totals([PageSeen(*one) for one in pages], sources)
+    return page_totals([HistoryPage(*one) for one in pages], sources)
 
 
 def test_pages_without_a_number_are_all_counted() -> None:
@@ -245,7 +245,7 @@ def test_many_pages_are_grouped_quickly() -> None:
     Ten thousand pages in as many files take no longer than reading them.
     """
     sources = [Source(f"{number}.json", "x", "json", "", 1) for number in range(10_000)]
-    pages = [PageSeen(number, 1_000_000, number, 100) for number in range(10_000)]
+    pages = [PageTotals(number, 1_000_000, number, 100) for number in range(10_000)]
     assert page_totals(pages, sources) == (PageTotals("the given files", 1_000_000, 1_000_000, 10_000),)
 
 

@@ -14,7 +14,8 @@ from policy_engine.api import evaluate_history
 from policy_engine.core.periods import parse_instant
 from policy_engine.core.text.wording import instant_text
 from policy_engine.core.vocabulary import VERDICTS
-from policy_engine.report.ranking import TopRows, UrgentRows, file_rows, make_rows
+from policy_engine.report.ranking import TopRows, UrgentRows
+from policy_engine.report.rows import file_rows, make_rows
 from tests.support.commands import AS_OF, EXAMPLE
 from tests.support.exports import pack
 

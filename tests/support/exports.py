@@ -22,8 +22,9 @@ from policy_engine.core.periods import DAY, HOUR, parse_instant
 from policy_engine.core.problems import InputUnusable, Problem
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.vocabulary import WITHOUT_ASSET_REASONS
-from policy_engine.engine.evaluation import Question
-from policy_engine.engine.run import EvaluationRun, RunOptions, Totals
+from policy_engine.engine.control_totals import Totals
+from policy_engine.engine.question import Question
+from policy_engine.engine.run import EvaluationRun, RunOptions
 from policy_engine.history import FIELD_PROBLEMS, QUARANTINE_REASONS, find_sources
 from policy_engine.packs import read_pack
 

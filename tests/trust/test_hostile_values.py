@@ -198,7 +198,7 @@ def test_annotations_are_ours_and_one_line_each(made: Outputs) -> None:
 # --- Markdown, SARIF, JSON ----------------------------------------------------------------------------------------
 
 
-class Seen(HTMLParser):
+class ReadTotals(HTMLParser):
     """The elements of a page, and the text around them."""
 
     def __init__(self, page: str) -> None:
@@ -228,7 +228,7 @@ def test_markdown_makes_nothing_of_hostile_words(made: Outputs) -> None:
                "strong", "hr"}  # fmt: skip
     for name, text in markdown_texts(made):
         page = cmarkgfm.github_flavored_markdown_to_html(text, options=Options.CMARK_OPT_UNSAFE)
-        seen = Seen(page)
+        seen = ReadTotals(page)
         assert {tag for tag, _ in seen.tags} <= allowed, (name, {tag for tag, _ in seen.tags} - allowed)
         assert all(set(attributes) <= {"align"} for _, attributes in seen.tags), name
         outside_code = re.sub(r"<code>.*?</code>", "", page, flags=re.DOTALL)

@@ -18,7 +18,8 @@ from pack_tables import ACCOUNTS, DATED, LONGEST_TASK, PERIODS, VENDOR, Answer, 
 
 from policy_engine.core.periods import DAY, HOUR, NAT, parse_instant
 from policy_engine.core.vocabulary import FACTS
-from policy_engine.engine.evaluation import Evaluator, Question
+from policy_engine.engine.evaluation import Evaluator
+from policy_engine.engine.question import Question
 from policy_engine.packs import read_pack
 
 COMPARED = (

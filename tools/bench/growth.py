@@ -21,8 +21,9 @@ from policy_engine.core.periods import DAY, HOUR, NAT, format_instant, parse_ins
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.vocabulary import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE
 from policy_engine.engine.decision_table import DecisionTable
-from policy_engine.engine.evaluation import Evaluator, Question
+from policy_engine.engine.evaluation import Evaluator
 from policy_engine.engine.kernel import judge, read_creation
+from policy_engine.engine.question import Question
 from policy_engine.packs import read_pack
 
 ASSETS = 300_000

@@ -28,10 +28,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from policy_engine.core.vocabulary import FACTS  # noqa: E402
-from tests.support.agreeing import assert_agreement, judged  # noqa: E402 - after the path to it
-from tests.support.strategies import ASSET_BYTES, PACK_BYTES, WORLD_BYTES, World, around, make_world  # noqa: E402
-from tools.torture.telling import Teller  # noqa: E402
+from policy_engine.core.vocabulary import FACTS
+from tests.support.agreeing import assert_agreement, judged
+from tests.support.strategies import ASSET_BYTES, PACK_BYTES, WORLD_BYTES, World, around, make_world
+from tools.torture.telling import Teller
 
 ASSETS = 120
 """Assets of one world: enough for asking to cost little beside answering."""

@@ -45,18 +45,19 @@ with fuzzing.instrumented(*(f"policy_engine.{name}" for name in MODULES)):
     from policy_engine.engine.assets.json_outputs import OutputColumns
     from policy_engine.engine.assets.maker import AssetMaker, TaskTotals
     from policy_engine.engine.assets.output_paths import FileKinds
-    from policy_engine.history import HistoryReader, Seen, find_sources, merge_records
+    from policy_engine.history import HistoryReader, ReadTotals, find_sources, merge_records
     from policy_engine.history import partitions as units_module
     from policy_engine.history import reader as reading
     from policy_engine.history import sources as sources_module
     from policy_engine.history.decoding import STRICT_ERRORS, count_lines, decode_strictly
     from policy_engine.history.merging.adjacent_rows import starts
+    from policy_engine.history.opening import Compression
     from policy_engine.history.records.batch import Batch
     from policy_engine.history.records.names import ServiceNames
     from policy_engine.history.records.outputs import decode_output
     from policy_engine.history.records.record_reader import RecordReader
     from policy_engine.history.records.task_blocks import FastPath
-    from policy_engine.history.sources import Compression, Source
+    from policy_engine.history.sources import Source
     from policy_engine.history.tables import csv_text as table_text
     from policy_engine.history.tables.csv_rows import CsvLines
     from policy_engine.history.tables.row_blocks import FlatPath
@@ -209,7 +210,7 @@ def check_file(text: bytes, extension: str) -> None:
 def _read_source(source: Source, text: bytes) -> RecordReader:
     _held(text)
     reader = RecordReader(NAMES, CATALOG.legacy_outputs, 0)
-    for _ in _reader()._feed(units_module.Unit(0), source, reader):
+    for _ in _reader()._feed(units_module.Partition(0), source, reader):
         pass
     return reader
 
@@ -308,7 +309,7 @@ def _collapsed(value: object) -> str:
     return _PLAIN.sub(b"a", text).decode("latin-1")
 
 
-def _words_of(seen: Seen) -> Sequence[str]:
+def _words_of(seen: ReadTotals) -> Sequence[str]:
     return sorted({one.reason for one in seen.quarantine} | set(seen.problem_counts))
 
 
@@ -354,13 +355,13 @@ def _read_outcome(file: Path) -> tuple[Any, ...]:
     keys = [reader.keys(one) for one in units]
     if any(one is None for one in keys):
         # Some table cannot be cut.
-        units = [units_module.Unit(0)]
+        units = [units_module.Partition(0)]
         keys = [reader.keys(one) for one in units]
     line, numbered = 1, []
     for one, (_, lines) in zip(units, keys, strict=True):
         numbered.append(dataclasses.replace(one, first_line=line))
         line += lines
-    seen, batches = Seen(), []
+    seen, batches = ReadTotals(), []
     for one in numbered:
         for batch, more in reader.batches(one):
             batches.append(batch)

@@ -21,9 +21,8 @@ from policy_engine.authoring.compare.wording import (
     space_words,
     witness_words,
 )
-from policy_engine.core.markdown_text import escape
 from policy_engine.core.periods import format_duration, format_instant
-from policy_engine.core.problems import plain
+from policy_engine.core.safe_text import escape, plain
 
 SCHEMA = "policy-engine/diff/v1"
 SHOWN = 30

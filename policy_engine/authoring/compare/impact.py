@@ -15,14 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from policy_engine.annotations import MarkTotals
+from policy_engine.annotations import AnnotationTotals
 from policy_engine.core.frames import codes_of, nanoseconds
 from policy_engine.core.problems import Problem, TotalsMismatch
 from policy_engine.core.rule_model import Catalog, RulePack
 from policy_engine.core.vocabulary import VERDICTS
-from policy_engine.engine.evaluation import Evaluator, Question
+from policy_engine.engine.control_totals import Totals
+from policy_engine.engine.evaluation import Evaluator
 from policy_engine.engine.finding_totals import FindingTotals, Pair, count_findings
-from policy_engine.engine.run import EvaluationRun, Totals
+from policy_engine.engine.question import Question
+from policy_engine.engine.run import EvaluationRun
 
 ABSENT = "absent"
 STATES = (*(str(verdict) for verdict in VERDICTS), ABSENT)
@@ -79,7 +81,7 @@ class ImpactTotals:
         for found in (self.before, self.after):
             # Marks are no part of the comparison: every asset stands among the rest.
             standing = {str(verdict): found.verdict(str(verdict)) for verdict in VERDICTS}
-            Totals(run.seen, run.tasks, found, MarkTotals(standing=standing), run.merged).check()
+            Totals(run.seen, run.tasks, found, AnnotationTotals(standing=standing), run.merged).check()
         assets = sum(count for count, _ in self.matrix.values())
         points = sum(amount for _, amount in self.matrix.values())
         ties = [("assets under both packs", self.before.assets, self.after.assets)]

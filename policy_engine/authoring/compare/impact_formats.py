@@ -12,12 +12,12 @@ from policy_engine.authoring.compare.diff import DIRECTIONS, PackDiff
 from policy_engine.authoring.compare.expected_impact import Outcome
 from policy_engine.authoring.compare.impact import ABSENT, STATES, ImpactTotals, Move
 from policy_engine.authoring.compare.wording import head_words
-from policy_engine.core.markdown_text import escape
 from policy_engine.core.periods import format_instant
-from policy_engine.core.problems import plain
-from policy_engine.core.text.wording import VERDICT_WORDS, count_of, usd
+from policy_engine.core.safe_text import escape, plain
+from policy_engine.core.text.wording import count_of, usd
+from policy_engine.core.vocabulary import VERDICT_WORDS
+from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.finding_totals import Pair
-from policy_engine.engine.run import Totals
 
 SCHEMA = "policy-engine/impact/v1"
 LINES = 25

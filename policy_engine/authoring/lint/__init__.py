@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from policy_engine.authoring.lint import (
+from policy_engine.authoring.lint.baseline import Accepted, Baseline, apply_baseline
+from policy_engine.authoring.lint.checks import (
     duplicate_version,
     duration_jump,
     gap,
@@ -20,15 +21,14 @@ from policy_engine.authoring.lint import (
     untested,
     version_order,
 )
-from policy_engine.authoring.lint.baseline import Accepted, Baseline, apply_baseline
-from policy_engine.authoring.lint.question import Found, LintQuestion
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.core.problem_codes import page_of
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import RulePack
 from policy_engine.packs.cases import Case
 from policy_engine.packs.rule_space import RuleSpace
 
-CHECKS: Mapping[str, Callable[[LintQuestion], Found]] = {
+CHECKS: Mapping[str, Callable[[LintQuestion], CheckResult]] = {
     "overlap": overlap.check,
     "gap": gap.check,
     "shadowed": shadowed.check,

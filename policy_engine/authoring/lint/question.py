@@ -33,7 +33,7 @@ class LintQuestion:
         return self.space.pack
 
 
-class Found(NamedTuple):
+class CheckResult(NamedTuple):
     """What a check gives."""
 
     problems: tuple[Problem, ...]

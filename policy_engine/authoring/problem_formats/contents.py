@@ -11,7 +11,8 @@ from hashlib import sha256
 from typing import Protocol
 
 from policy_engine.core.problem_codes import page_of
-from policy_engine.core.problems import Problem, plain
+from policy_engine.core.problems import Problem
+from policy_engine.core.safe_text import plain
 from policy_engine.core.text.wording import count_of
 
 LONGEST = 2_000

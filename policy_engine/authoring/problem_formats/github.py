@@ -8,7 +8,7 @@ from a rule file is on one line, never at its beginning, and escaped as the runn
 from __future__ import annotations
 
 from policy_engine.authoring.problem_formats.contents import LONGEST, Contents, Entry
-from policy_engine.core.problems import plain
+from policy_engine.core.safe_text import plain
 
 SHOWN = 10
 """Annotations of one level that GitHub shows for a step."""

@@ -12,7 +12,7 @@ import re
 from html import escape
 
 from policy_engine.authoring.problem_formats.contents import Contents, Entry
-from policy_engine.core.problems import plain
+from policy_engine.core.safe_text import plain
 
 MOST_BYTES = 800_000
 """Length of a summary: GitHub shows none above one mebibyte."""

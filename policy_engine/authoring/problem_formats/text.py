@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from policy_engine.authoring.problem_formats.contents import LONGEST, Contents
-from policy_engine.core.problems import format_problem, plain
+from policy_engine.core.problems import format_problem
+from policy_engine.core.safe_text import plain
 
 
 def to_text(contents: Contents) -> str:

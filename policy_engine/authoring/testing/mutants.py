@@ -18,8 +18,8 @@ from policy_engine.core.periods import (
     format_duration,
     format_instant,
 )
-from policy_engine.core.problems import plain
 from policy_engine.core.rule_model import Catalog, Rule, RuleVersion, Selector
+from policy_engine.core.safe_text import plain
 from policy_engine.core.vocabulary import ACCOUNTS, MEDIA, UNLISTED_ROLE, StorageLocation
 
 KINDS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from policy_engine.authoring.lint import overlap as overlaps
+from policy_engine.authoring.lint.checks import overlap
 from policy_engine.authoring.lint.question import LintQuestion
 from policy_engine.authoring.testing.cases import CaseBench, Row
 from policy_engine.authoring.testing.coverage import Fraction
@@ -16,8 +16,9 @@ from policy_engine.authoring.testing.equivalence import answers_anywhere, find_d
 from policy_engine.authoring.testing.mutants import SUBMITTED, Mutant, make_mutants
 from policy_engine.core.frames import instants_of, utc_times
 from policy_engine.core.periods import NAT
-from policy_engine.core.problems import PackInvalid, Problem, plain
+from policy_engine.core.problems import PackInvalid, Problem
 from policy_engine.core.rule_model import Rule, RulePack
+from policy_engine.core.safe_text import plain
 from policy_engine.packs.rule_space import RuleSpace
 from policy_engine.packs.timeline import in_force
 
@@ -215,7 +216,7 @@ def _why_refused(pack: RulePack) -> str | None:
                 meant = declared if named is None else declared & named
                 if meant:
                     return f"`{plain(min(meant))}` is declared to have no published rule"
-    return _first_error(overlaps.check(LintQuestion(RuleSpace(pack))).problems)
+    return _first_error(overlap.check(LintQuestion(RuleSpace(pack))).problems)
 
 
 def _first_error(problems: Sequence[Problem]) -> str | None:

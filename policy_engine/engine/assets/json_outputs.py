@@ -16,7 +16,7 @@ import numpy as np
 from policy_engine.core.urls.address_column import UrlColumn, places_of_schemes
 from policy_engine.core.urls.addresses import is_plain_url
 from policy_engine.engine.assets.output_paths import FileKinds, Node
-from policy_engine.engine.assets.settled_files import Bool, FoundFiles, Leaves, Rows, settle
+from policy_engine.engine.assets.settled_files import Bool, FoundFiles, OutputRoles, Rows, settle
 from policy_engine.history.decoding import STRICT_ERRORS
 
 # Why this way is exact: it gives an answer for an output only if
@@ -51,7 +51,7 @@ class OutputColumns:
 
     def __init__(self, kinds: FileKinds, service: str) -> None:
         """Make the typed shape of the service's outputs."""
-        self._leaves = Leaves(kinds)
+        self._leaves = OutputRoles(kinds)
         self._root = kinds.tree(service)
         self._places: dict[int, int] = {}
         self._shape: Any = _shape(self._root)

@@ -47,9 +47,9 @@ class TaskFiles:
 
 FILE, SAME_FILE, PREVIEW = range(3)
 """What an address at a listed path is."""
-Leaf = tuple[int, int, str]
+OutputRole = tuple[int, int, str]
 """(FILE, SAME_FILE or PREVIEW; place in FileKinds.kinds; output name): what an address at a path is."""
-_Found = list[tuple[Leaf | None, str]]
+_Found = list[tuple[OutputRole | None, str]]
 """Addresses in the order met, with the leaf of their path; None = at no path that the catalog lists."""
 
 
@@ -60,7 +60,7 @@ class Node:
     keys: dict[str, Node] = field(default_factory=dict)
     any_key: Node | None = None
     element: Node | None = None
-    leaf: Leaf | None = None
+    leaf: OutputRole | None = None
 
 
 class FileKinds:
@@ -72,15 +72,15 @@ class FileKinds:
         self._ids: dict[tuple[object, ...], int] = {}
         self._trees: dict[str, Node] = {}
         self._by_name: dict[str, dict[str, int]] = {}
-        self._leaves: dict[str, dict[str, Leaf]] = {}
-        self._flat: dict[tuple[str | None, ...], Leaf | None] = {}
+        self._leaves: dict[str, dict[str, OutputRole]] = {}
+        self._flat: dict[tuple[str | None, ...], OutputRole | None] = {}
         for service in catalog.services:
             self._add(service)
 
     def _add(self, service: Service) -> None:
         root = Node()
         names: dict[str, int] = {}
-        leaves: dict[str, Leaf] = {}
+        leaves: dict[str, OutputRole] = {}
         for rank, spec in enumerate(service.outputs):
             node = root
             for step in _steps(spec.path):
@@ -219,7 +219,7 @@ class FileKinds:
         one, other = sorted((self.kinds[first], self.kinds[second]), key=lambda kind: (kind.rank, kind.name))
         return self._kind(_unite(one, other))
 
-    def leaf_of(self, service: str | None, file: FlatFile) -> Leaf | None:
+    def leaf_of(self, service: str | None, file: FlatFile) -> OutputRole | None:
         """What a table's row says of its file: the catalog's facts by path or name, else the row's own."""
         key = (service, file.output, file.media, file.role, file.watermarked)
         if key in self._flat:
@@ -232,7 +232,7 @@ class FileKinds:
 
     def _flat_leaf(
         self, service: str | None, output: str | None, media: str | None, role: str | None, watermarked: str | None
-    ) -> Leaf | None:
+    ) -> OutputRole | None:
         leaf = None
         if output is not None:
             leaf = self._leaves.get(service or "", {}).get(output)
@@ -289,7 +289,7 @@ def _mark(watermarked: bool | None) -> str | None:
     return None if watermarked is None else "true" if watermarked else "false"
 
 
-def _lateness(one: tuple[Leaf | None, str]) -> int:
+def _lateness(one: tuple[OutputRole | None, str]) -> int:
     """Repeats of listed files come before addresses at no listed path, and these before previews."""
     leaf = one[0]
     return 1 if leaf is None else 0 if leaf[0] == SAME_FILE else 2
@@ -335,7 +335,7 @@ def _key_of(pair: tuple[str, Any]) -> str:
 _NO_KEYS: dict[str, Node] = {}
 
 
-def _take(leaf: Leaf | None, text: str, found: _Found) -> None:
+def _take(leaf: OutputRole | None, text: str, found: _Found) -> None:
     if is_plain_url(text):
         found.append((leaf, text))
     else:

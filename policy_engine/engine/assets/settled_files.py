@@ -10,7 +10,7 @@ import pandas as pd
 
 from policy_engine.core.frames import taken
 from policy_engine.core.urls.address_column import UrlColumn
-from policy_engine.engine.assets.output_paths import FILE, PREVIEW, SAME_FILE, FileKinds, Leaf
+from policy_engine.engine.assets.output_paths import FILE, PREVIEW, SAME_FILE, FileKinds, OutputRole
 
 Rows = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
@@ -31,17 +31,17 @@ class FoundFiles:
     """Outputs that the general way must look at; they have no row above."""
 
 
-class Leaves:
+class OutputRoles:
     """What addresses can be, each with a number from 0."""
 
     def __init__(self, kinds: FileKinds) -> None:
         """`kinds` tell the order of files."""
         self._kinds = kinds
-        self._places: dict[Leaf, int] = {}
+        self._places: dict[OutputRole, int] = {}
         self._names: dict[str, int] = {}
         self._rows: list[tuple[int, int, int, int]] = []
 
-    def add(self, leaf: Leaf) -> int:
+    def add(self, leaf: OutputRole) -> int:
         """The number of a leaf, which is known from then on."""
         place = self._places.get(leaf)
         if place is None:
@@ -61,7 +61,7 @@ class Leaves:
         return what, kind, name, rank
 
 
-def settle(leaves: Leaves, rows: Rows, leaf: Rows, column: UrlColumn, odd: Bool) -> FoundFiles:
+def settle(leaves: OutputRoles, rows: Rows, leaf: Rows, column: UrlColumn, odd: Bool) -> FoundFiles:
     """
     The files of n addresses, each at a place of the output in `rows`, and in the order in which they are met there.
 

@@ -12,7 +12,7 @@ import numpy as np
 from policy_engine.core.frames import taken
 from policy_engine.core.urls.address_column import UrlColumn
 from policy_engine.engine.assets.output_paths import FILE, UNLISTED, FileKinds
-from policy_engine.engine.assets.settled_files import FoundFiles, Leaves, settle
+from policy_engine.engine.assets.settled_files import FoundFiles, OutputRoles, settle
 from policy_engine.history import FlatFile, Outputs
 
 # Why this way is exact: `settle` is, of addresses at places that the catalog or the row knows, and leaves the rest. A
@@ -38,7 +38,7 @@ def find_flat(kinds: FileKinds, services: Sequence[str | None], outputs: Sequenc
     files = list(chain.from_iterable(parts))
     # Asked once for all that say the same; anew each time, since every row of a table may state facts of its own.
     stated = list(zip(taken(services, rows), map(_FACTS, files), strict=True))
-    leaves = Leaves(kinds)
+    leaves = OutputRoles(kinds)
     unlisted = leaves.add((FILE, UNLISTED, ""))
     known: dict[Any, int] = {}
     for key, file in dict(zip(stated, files, strict=True)).items():

@@ -8,7 +8,8 @@ from policy_engine.core.problems import Problem, UsageProblem
 
 MIB = 1 << 20
 
-# Measured on nested task objects with all columns of findings, rounded up; tests/engine/parallel/test_memory.py measures whole runs.
+# Measured on nested task objects with all columns of findings, rounded up;
+# tests/engine/parallel/test_memory.py measures whole runs.
 _BASE = 190 * MIB
 """What a process takes before it reads anything, all libraries loaded and a writer of Parquet at work."""
 _WORKER = 100 * MIB

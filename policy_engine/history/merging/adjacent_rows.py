@@ -36,7 +36,7 @@ def starts(ids: Sequence[str], lines: Sequence[int] | None = None) -> npt.NDArra
     return first
 
 
-class Told:
+class RepeatedIdFeed:
     """
     The task ids that are told to the search for those that occur again: each where its rows start.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-from policy_engine.history.records.outputs import Report, kind_of, read_boolean
+from policy_engine.history.decoding import kind_of
+from policy_engine.history.records.outputs import Report, read_boolean
 
 MAX_USAGE = 10**12
 """A task that cost more says something else; sums over a chunk stay inside int64."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from policy_engine.history.decoding import NotJson, decode_values
-from policy_engine.history.records.outputs import kind_of
+from policy_engine.history.decoding import NotJson, decode_values, kind_of
 
 _MAX_DEPTH = 8
 _OF_RECORDS = frozenset({"status", "model", "task_model", "task_type", "action", "output", "created_at"})

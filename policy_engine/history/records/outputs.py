@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from policy_engine.core.urls.addresses import is_url, urls_in
-from policy_engine.history.decoding import STRICT_ERRORS, NotJson, decode_strictly, decode_values
+from policy_engine.history.decoding import STRICT_ERRORS, NotJson, decode_strictly, decode_values, kind_of
 from policy_engine.history.records.batch import FlatFile, Outputs
 
 Report = Callable[[str, str, str], None]
@@ -186,16 +186,3 @@ def _all_urls(value: Any) -> list[str]:
         elif isinstance(one, list):
             waiting += one
     return sorted(found)
-
-
-def kind_of(value: object) -> str:
-    """Name the kind of a decoded value for people, without showing it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, (int, float)):
-        return "a number"
-    if isinstance(value, str):
-        return f"text of {len(value)} characters" if value else "empty text"
-    return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "something else"

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from policy_engine.core.periods import NAT
-from policy_engine.core.problems import InputUnusable, Problem, plain
+from policy_engine.core.problems import InputUnusable, Problem
+from policy_engine.core.safe_text import plain
+from policy_engine.history.decoding import kind_of
 from policy_engine.history.records.batch import Batch
 from policy_engine.history.records.cells import (
     first_time,
@@ -23,7 +25,7 @@ from policy_engine.history.records.cells import (
 )
 from policy_engine.history.records.envelopes import Page, is_bare, take_apart
 from policy_engine.history.records.names import STATES, WAITING_STATES, ServiceNames
-from policy_engine.history.records.outputs import kind_of, read_flat_output, read_output
+from policy_engine.history.records.outputs import read_flat_output, read_output
 from policy_engine.history.records.times import read_times
 
 _IS_COMPLETED = np.array([state == "completed" for state in STATES])
@@ -66,7 +68,7 @@ QUARANTINE_REASONS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class QuarantinedRecord:
     """A record that could not be used."""
 
     file: int
@@ -78,7 +80,7 @@ class SetAside:
 
 
 @dataclass(frozen=True)
-class PageSeen:
+class HistoryPage:
     """A page of the task history and what it declares."""
 
     file: int
@@ -100,19 +102,19 @@ class FieldProblem:
 
 
 @dataclass
-class Seen:
+class ReadTotals:
     """What reading met beside the records themselves; adds up over parts of a history."""
 
     records: int = 0
     """Records met, whether used or set aside."""
-    quarantine: list[SetAside] = field(default_factory=list)
-    pages: list[PageSeen] = field(default_factory=list)
+    quarantine: list[QuarantinedRecord] = field(default_factory=list)
+    pages: list[HistoryPage] = field(default_factory=list)
     problem_counts: dict[str, int] = field(default_factory=dict)
     problem_examples: list[FieldProblem] = field(default_factory=list)
     """The first ones only; the counts are complete."""
     records_by_file: dict[int, int] = field(default_factory=dict)
 
-    def add(self, other: Seen) -> None:
+    def add(self, other: ReadTotals) -> None:
         """
         Add what another part of the history met.
 
@@ -142,7 +144,7 @@ class RecordReader:
         """Start an empty batch for the source at place `file`."""
         self.names = names
         self.file = file
-        self.seen = Seen()
+        self.seen = ReadTotals()
         self._legacy = legacy_outputs
         self._rows: list[tuple[Any, ...]] = []
         """Records read one by one that wait to become columns."""
@@ -192,7 +194,7 @@ class RecordReader:
     def set_aside(self, line: int, item: int, reason: str, found: str, expected: str) -> None:
         """Quarantine a record."""
         self.seen.records += 1
-        self.seen.quarantine.append(SetAside(self.file, line, item, reason, found, expected))
+        self.seen.quarantine.append(QuarantinedRecord(self.file, line, item, reason, found, expected))
 
     def finish(self) -> Batch:
         """The records read so far, as columns; starts the next batch."""
@@ -231,7 +233,7 @@ class RecordReader:
                 self.set_aside(line, item, *taken.refusal)
             else:
                 self._read_record(taken.record, line, item, taken.webhook)
-        self.seen.pages += [PageSeen(self.file, page.total, page.number, page.rows) for page in pages]
+        self.seen.pages += [HistoryPage(self.file, page.total, page.number, page.rows) for page in pages]
 
     def _read_record(
         self, record: Mapping[str, Any], line: int, item: int, webhook: object, is_flat: bool = False

@@ -15,7 +15,8 @@ from policy_engine.history.records.names import ServiceNames
 # Why this path is exact: a block is taken only if every line decodes into the types below, in which case the general
 # reader would read the same values and find no problem. A field typed UnsetType may not be there at all: it is one
 # that the general reader gives a meaning to (envelopes, pages, history rows, legacy shapes, flat rows). Fields not
-# named here are those that the general reader does not look at either. tests/history/records/test_task_blocks.py compares both.
+# named here are those that the general reader does not look at either.
+# tests/history/records/test_task_blocks.py compares both.
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_USAGE)]
 

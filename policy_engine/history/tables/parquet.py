@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from policy_engine.core.periods import SECOND, format_instant
-from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, plain
+from policy_engine.core.problems import InputUnusable, Problem, SourceSpan
+from policy_engine.core.safe_text import plain
 from policy_engine.history.sources import Source
 
 

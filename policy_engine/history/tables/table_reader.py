@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, plain, suggest
-from policy_engine.history.partitions import Unit
+from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, suggest
+from policy_engine.core.safe_text import plain
+from policy_engine.history.opening import open_bytes
 from policy_engine.history.records.names import UNKNOWN_STATE, ServiceNames
 from policy_engine.history.records.record_reader import RecordReader
-from policy_engine.history.sources import Source, open_bytes
+from policy_engine.history.sources import Partition, Source
 from policy_engine.history.tables.csv_rows import CsvLines, Row
 from policy_engine.history.tables.csv_text import TableText
 from policy_engine.history.tables.parquet import open_parquet, values_of
@@ -141,7 +142,7 @@ class TableReader:
         self._headers: dict[str, _Header] = {}
         self._leaves: dict[str, list[Leaf]] = {}
 
-    def read_csv(self, source: Source, reader: RecordReader, unit: Unit) -> Iterator[None]:
+    def read_csv(self, source: Source, reader: RecordReader, unit: Partition) -> Iterator[None]:
         """
         Feed a CSV file or a part of it.
 
@@ -194,7 +195,7 @@ class TableReader:
                     if len(reader) >= self._rows:
                         yield
 
-    def csv_ids(self, source: Source, unit: Unit) -> Iterator[list[str]]:
+    def csv_ids(self, source: Source, unit: Partition) -> Iterator[list[str]]:
         """
         The task ids of a unit of a CSV file, one per line and "" where a line has none, in pieces.
 
@@ -223,7 +224,7 @@ class TableReader:
             if rows is None:
                 raise NotApart
 
-    def read_parquet(self, source: Source, reader: RecordReader, unit: Unit) -> Iterator[None]:
+    def read_parquet(self, source: Source, reader: RecordReader, unit: Partition) -> Iterator[None]:
         """Feed a Parquet file or a part of it; raises InputUnusable for one without task ids and for a damaged one."""
         with open_parquet(source) as file:
             titles = file.schema_arrow.names
@@ -240,7 +241,7 @@ class TableReader:
                 if len(reader) >= self._rows:
                     yield
 
-    def parquet_ids(self, source: Source, unit: Unit) -> Iterator[list[str]]:
+    def parquet_ids(self, source: Source, unit: Partition) -> Iterator[list[str]]:
         """The task ids of a unit of a Parquet file as `csv_ids` gives them; NotApart where they are not text."""
         with open_parquet(source) as file:
             titles = file.schema_arrow.names
@@ -293,14 +294,14 @@ class TableReader:
         return self._flat.columns(table, first_line)
 
     @contextmanager
-    def _opened(self, source: Source, unit: Unit) -> Iterator[tuple[CsvLines, _Header]]:
+    def _opened(self, source: Source, unit: Partition) -> Iterator[tuple[CsvLines, _Header]]:
         """The lines of a part behind the header."""
         csv.field_size_limit(_LONGEST_FIELD)
         with open_bytes(source.path, source.compression) as raw:
             try:
                 if unit.start:
                     if source.path not in self._headers:
-                        with self._opened(source, Unit(unit.file)):
+                        with self._opened(source, Partition(unit.file)):
                             pass
                     header = self._headers[source.path]
                     yield CsvLines(TableText(raw, unit.start, unit.end), unit.first_line, header.delimiter), header
@@ -320,7 +321,7 @@ class TableReader:
         return _Header(row.fields, lines.delimiter, names, frozenset((row.fields[0], f"\ufeff{row.fields[0]}")))
 
 
-def _groups(file: Any, unit: Unit) -> range:
+def _groups(file: Any, unit: Partition) -> range:
     return range(unit.start, file.num_row_groups if unit.end is None else unit.end)
 
 

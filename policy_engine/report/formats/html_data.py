@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from policy_engine.core.periods import NAT, SECOND
-from policy_engine.core.text.wording import EVIDENCE_WORDS, WINDOW_WORDS
-from policy_engine.core.vocabulary import REASONS, VERDICTS
+from policy_engine.core.vocabulary import EVIDENCE_WORDS, REASONS, VERDICTS, WINDOW_WORDS
 from policy_engine.report.model import FileColumn, ReportModel, RuleLine
 
 LONGEST_TEXT = 2000

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from policy_engine.core.markdown_text import escape
-from policy_engine.core.problems import plain
+from policy_engine.core.safe_text import escape, plain
 from policy_engine.report.model import Amount, ReportModel
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from policy_engine.core.json_text import json_text
+from policy_engine.core.safe_text import json_text
 from policy_engine.core.vocabulary import VERDICTS
 from policy_engine.report.model import (
     Amount,

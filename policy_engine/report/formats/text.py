@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from policy_engine.core.problems import plain
+from policy_engine.core.safe_text import plain
 from policy_engine.report.model import Amount, CountLine, Notice, ReportModel
 
 LINES = 25

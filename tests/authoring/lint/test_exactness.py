@@ -8,9 +8,10 @@ from itertools import pairwise
 
 from hypothesis import given
 
+from policy_engine.authoring.lint.wording import when
 from policy_engine.core.rule_model import Rule, RulePack, RuleVersion
 from policy_engine.core.vocabulary import FACTS
-from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER, replay, when
+from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER, replay
 from tests.authoring.lint.asking import ask, matching, stretches
 from tests.support.oracle import complete_profiles, in_force, matches, service_of
 from tests.support.strategies import EFFECTIVE, RECORDED, packs

@@ -1,7 +1,8 @@
 """
 Formats of problems: each holds everything, and no text of a rule file can be more than text in any of them.
 
-`python tests/authoring/problem_formats/test_problem_formats.py` rewrites the snapshots; read the difference before taking it.
+`python tests/authoring/problem_formats/test_problem_formats.py` rewrites the snapshots;
+read the difference before taking it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from policy_engine import __version__
 from policy_engine.authoring.problem_formats import FORMATS, markdown, sarif, write_problems
 from policy_engine.cli.reporting import SHAPES
 from policy_engine.core.problem_codes import PROBLEM_CODES
-from policy_engine.core.problems import Problem, SourceSpan, plain
+from policy_engine.core.problems import Problem, SourceSpan
+from policy_engine.core.safe_text import plain
 from policy_engine.packs.schema_check import load_schema
 from tests.support.commands import policy_engine
 

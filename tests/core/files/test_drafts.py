@@ -13,7 +13,7 @@ import pytest
 
 from policy_engine.core.files import drafts as staging
 from policy_engine.core.files.drafts import clear_abandoned, draft_file, draft_folder, put_in_place, scratch_folder
-from policy_engine.report.folder import REPORT_FILES
+from policy_engine.report.files import REPORT_FILES
 from tests.support.commands import AS_OF, Done, environment, policy_engine
 from tests.support.exports import task, write_lines
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from policy_engine.core.files import signals as interruptions
-from policy_engine.core.files.system_errors import reading
 from policy_engine.core.problems import InputUnusable
 from policy_engine.history import find_sources
-from policy_engine.history.sources import open_bytes
+from policy_engine.history.opening import open_bytes
+from policy_engine.history.read_errors import reading
 from tests.support.commands import AS_OF, ROOT, environment, in_own_process, policy_engine
 from tests.support.exports import as_lines, task
 

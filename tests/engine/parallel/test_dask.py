@@ -22,12 +22,12 @@ import pytest
 from policy_engine.core.periods import DAY, HOUR, parse_instant
 from policy_engine.core.problems import InputUnusable, SourceSpan, UsageProblem
 from policy_engine.core.vocabulary import FINDING_COLUMNS
-from policy_engine.engine.evaluation import Question
 from policy_engine.engine.parallel.dask import cluster as cluster_module
 from policy_engine.engine.parallel.dask import compatibility as likeness
 from policy_engine.engine.parallel.dask import mapper, open_cluster
+from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, RunOptions
-from policy_engine.history import Unit, find_sources
+from policy_engine.history import Partition, find_sources
 from policy_engine.history import partitions as units_module
 from tests.support.commands import AS_OF, environment, in_own_process, policy_engine
 from tests.support.exports import IMAGE, history_row, kling, pack, task, write_csv, write_lines
@@ -233,7 +233,7 @@ def test_a_worker_that_is_killed_is_replaced(history: Path, tmp_path: Path, monk
         run.mapper = one
         assert rows(list(run.chunks())) == expected
         with pytest.raises(UsageProblem, match="the workers that read this part of the file ended") as caught:
-            next(one.map(die, None, [Unit(1)]))
+            next(one.map(die, None, [Partition(1)]))
     assert codes(caught) == ["worker-killed"]
     assert caught.value.problems[0].span == SourceSpan("b.jsonl.gz", 1)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from policy_engine.history import Batch, ServiceNames, merge_neighbours, merge_records
 from policy_engine.history.merging import adjacent_rows as neighbours
-from policy_engine.history.merging.adjacent_rows import Told, open_end, starts
+from policy_engine.history.merging.adjacent_rows import RepeatedIdFeed, open_end, starts
 from policy_engine.history.records.record_reader import RecordReader
 from policy_engine.packs import read_pack
 
@@ -93,7 +93,7 @@ def test_ids_are_told_once_for_rows_together(ids: list[str], cuts: list[int]) ->
     """An id is told once for rows together and twice where they are too many, however the rows are cut in pieces."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbours, "MOST", 3)
-        told, answer = Told(), []
+        told, answer = RepeatedIdFeed(), []
         edges = sorted({0, len(ids), *(cut for cut in cuts if cut < len(ids))})
         for start, end in pairwise(edges):
             answer += told.take(ids[start:end])

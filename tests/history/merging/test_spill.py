@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from policy_engine.core.files.scratch import Scratch
 from policy_engine.core.problems import UsageProblem
-from policy_engine.history import Batch, KeyStore, ServiceNames, WaitingRecords
+from policy_engine.history import Batch, RepeatedKeys, ServiceNames, SpillBuffer
 from policy_engine.history.records.record_reader import RecordReader
 from tests.support.exports import pack, task
 
@@ -28,7 +28,7 @@ def batch_of(ids: list[str], first_line: int = 1) -> Batch:
 def groups(batches: list[Batch], most: int, size: int) -> list[list[tuple[str, int]]]:
     """Ids and lines of the batches that come back, when `most` records stay in memory."""
     with Scratch() as scratch:
-        waiting = WaitingRecords(scratch, most)
+        waiting = SpillBuffer(scratch, most)
         for batch in batches:
             waiting.add(batch)
         assert waiting.is_spilled == (sum(map(len, batches)) > most)
@@ -55,7 +55,7 @@ def test_disk_and_memory_give_the_same_groups(ids: list[str], size: int, cut: in
 def test_few_records_need_no_folder(tmp_path: Path) -> None:
     """While all fits into memory nothing is written; what was written is removed at the end."""
     with Scratch(tmp_path) as scratch:
-        waiting = WaitingRecords(scratch, 2)
+        waiting = SpillBuffer(scratch, 2)
         waiting.add(batch_of(["a", "b"]))
         assert list(tmp_path.iterdir()) == []
         waiting.add(batch_of(["c"]))
@@ -70,7 +70,7 @@ def test_repeated_checksums_are_found_on_disk_too(pieces: list[list[int]], most:
     together = [key for piece in pieces for key in piece]
     expected = sorted({key for key in together if together.count(key) > 1})
     with Scratch() as scratch:
-        store = KeyStore(scratch, most)
+        store = RepeatedKeys(scratch, most)
         for piece in pieces:
             store.add(np.array(piece, np.uint64))
         assert store.repeated().tolist() == expected
@@ -83,7 +83,7 @@ def test_many_checksums_on_disk() -> None:
     found = []
     for most in (len(keys), 700):
         with Scratch() as scratch:
-            store = KeyStore(scratch, most)
+            store = RepeatedKeys(scratch, most)
             for piece in np.array_split(keys, 13):
                 store.add(piece)
             found.append(store.repeated().tolist())
@@ -93,13 +93,13 @@ def test_many_checksums_on_disk() -> None:
 
 def test_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     """Where nothing can be written, the error names the folder and what to do."""
-    waiting = WaitingRecords(Scratch(tmp_path / "nowhere"), 0)
+    waiting = SpillBuffer(Scratch(tmp_path / "nowhere"), 0)
     with pytest.raises(UsageProblem) as caught:
         waiting.add(batch_of(["a"]))
     (problem,) = caught.value.problems
     assert problem.code == "no-room"
     assert "nowhere" in problem.message
     assert "TMPDIR" in str(problem.help)
-    store = KeyStore(Scratch(tmp_path / "nowhere"), 0)
+    store = RepeatedKeys(Scratch(tmp_path / "nowhere"), 0)
     with pytest.raises(UsageProblem, match="nowhere"):
         store.add(np.array([1], np.uint64))

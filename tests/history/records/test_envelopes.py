@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from policy_engine.core.periods import DAY, HOUR, parse_instant
-from policy_engine.engine.evaluation import Question
+from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, RunOptions
 from policy_engine.history import find_sources
 from tests.support.exports import (

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from policy_engine.core.periods import DAY, HOUR, parse_instant
 from policy_engine.core.problems import InputUnusable
-from policy_engine.engine.evaluation import Question
 from policy_engine.engine.parallel.memory import Sizes
+from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, Progress, RunOptions
-from policy_engine.history import Seen, Unit, find_sources, plan_units
+from policy_engine.history import Partition, ReadTotals, find_sources, plan_units
 from policy_engine.history import partitions as units
 from policy_engine.history.merging import adjacent_rows as neighbours
 from policy_engine.history.reader import HistoryReader
@@ -160,7 +160,7 @@ def test_parquet_in_many_parts_is_described_once(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.Table.from_pylist(rows_of(100)), path, row_group_size=10)
     reader = HistoryReader(find_sources([str(path)]).sources, CATALOG)
-    parts = [Unit(0, start=group, end=group + 1) for group in range(20)]
+    parts = [Partition(0, start=group, end=group + 1) for group in range(20)]
     gc.collect()
     gc.disable()
     try:
@@ -198,7 +198,7 @@ def test_batches_of_short_rows_are_bounded(tmp_path: Path, end: str, row: str) -
     text = f"task_id{end}" + "".join(row.format(number) + end for number in range(3_000))
     found = find_sources([str(write(tmp_path / "a.csv", text))])
     reader = HistoryReader(found.sources, CATALOG, records=100)
-    sizes = [len(batch) + len(seen.quarantine) for batch, seen in reader.batches(Unit(0))]
+    sizes = [len(batch) + len(seen.quarantine) for batch, seen in reader.batches(Partition(0))]
     # A row that is taken apart may set more than one aside; a row that the next one may go on with waits for it.
     assert max(sizes) <= 102
     assert sum(sizes) == 3_000
@@ -306,7 +306,7 @@ def records(path: Path) -> Any:
     """The records of a file and what was set aside, in terms that can be compared."""
     found = find_sources([str(path)])
     reader = HistoryReader(found.sources, CATALOG)
-    seen, rows = Seen(), []
+    seen, rows = ReadTotals(), []
     (unit,) = plan_units(found.sources)
     for batch, more in reader.batches(unit):
         seen.add(more)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from policy_engine.core.files.scratch import Scratch
 from policy_engine.core.files.signals import uninterrupted
-from policy_engine.core.problems import Problem, UsageProblem, plain
+from policy_engine.core.problems import Problem, UsageProblem
+from policy_engine.core.safe_text import plain
 from policy_engine.engine.parallel.dask.compatibility import reason_of, stamp
 from policy_engine.engine.parallel.dask.mapper import CONNECT, DaskMapper
 from policy_engine.engine.parallel.dask.processes import HOST, OwnWorkers, settings

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import policy_engine
-from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, UsageProblem, plain
+from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, UsageProblem
+from policy_engine.core.safe_text import plain
 
 if TYPE_CHECKING:
     # A worker that is asked what it has should not have to load everything first.

@@ -32,7 +32,7 @@ from policy_engine.engine.parallel.workers import read_results, read_results_of,
 
 if TYPE_CHECKING:
     from policy_engine.engine.parallel.dask.processes import OwnWorkers
-    from policy_engine.history import Unit
+    from policy_engine.history import Partition
 
 CONNECT = 10.0
 """Seconds in which a scheduler must answer."""
@@ -110,7 +110,7 @@ class DaskMapper:
             return error
 
     def map(
-        self, step: Callable[[Any, Unit], Iterator[Any]], work: Any, units: Sequence[Unit]
+        self, step: Callable[[Any, Partition], Iterator[Any]], work: Any, units: Sequence[Partition]
     ) -> Iterator[Iterator[Any]]:
         """
         The results of `step(work, unit)` for each unit, in order, to be read before the next; few exist at a time,
@@ -120,10 +120,10 @@ class DaskMapper:
         """
         packed = pickle.dumps(work, protocol=5)
         digest = hashlib.sha256(packed).hexdigest()
-        waiting: deque[tuple[Unit, Any]] = deque()
+        waiting: deque[tuple[Partition, Any]] = deque()
         try:
             kept = self._keep(packed, digest)
-            fetching: tuple[Unit, Any, concurrent.futures.Future[bytes | Path]] | None = None
+            fetching: tuple[Partition, Any, concurrent.futures.Future[bytes | Path]] | None = None
             rest = deque(units)
             while rest or waiting or fetching:
                 room = self._room() if rest else 0
@@ -201,7 +201,7 @@ class DaskMapper:
 
         return asyncio.run_coroutine_threadsafe(fetch(), self._client.loop.asyncio_loop)
 
-    def _result(self, unit: Unit, future: Any, fetching: concurrent.futures.Future[bytes | Path]) -> bytes | Path:
+    def _result(self, unit: Partition, future: Any, fetching: concurrent.futures.Future[bytes | Path]) -> bytes | Path:
         alone = 0.0
         while True:
             try:
@@ -228,7 +228,7 @@ class DaskMapper:
         except (OSError, TimeoutError):
             return True
 
-    def _failure(self, unit: Unit, future: Any, error: BaseException) -> BaseException:
+    def _failure(self, unit: Partition, future: Any, error: BaseException) -> BaseException:
         from distributed.scheduler import KilledWorker
 
         name = self._stamps[unit.file].name
@@ -264,9 +264,13 @@ def _keep(packed: bytes) -> bytes:
 
 
 def _perform(
-    packed: bytes | Path, digest: str, step: Callable[[Any, Unit], Iterator[Any]], expected: Stamp, unit: Unit,
+    packed: bytes | Path,
+    digest: str,
+    step: Callable[[Any, Partition], Iterator[Any]],
+    expected: Stamp,
+    unit: Partition,
     place: Path | None,
-) -> bytes | Path:  # fmt: skip
+) -> bytes | Path:
     """
     Do one unit, and give its results or the file that they are in.
 

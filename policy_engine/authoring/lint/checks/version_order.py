@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
 from policy_engine.core.periods import DAY
 from policy_engine.core.problems import Problem, Severity
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.packs.rule_space import version_name
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each version whose number or day of recording does not fit its place."""
     # A day has begun somewhere on Earth up to fourteen hours before it begins in UTC.
     tomorrow = day_of(question.as_of) + timedelta(days=1) if question.as_of is not None else None
@@ -30,7 +30,7 @@ def check(question: LintQuestion) -> Found:
                 latest = version
     covered = f"{count(question.space.versions, 'version')} of {count(len(question.pack.rules), 'rule')}"
     covered += "" if tomorrow else "; days to come not looked at: no instant is given"
-    return Found(tuple(problems), covered)
+    return CheckResult(tuple(problems), covered)
 
 
 def day_of(instant: int) -> date:

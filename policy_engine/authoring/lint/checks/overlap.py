@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.wording import kind_of_file, says, some_instant, when
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem, Severity
 from policy_engine.core.rule_model import RuleVersion
-from policy_engine.packs.rule_space import Box, Key, RuleSpace, kind_of_file, says, some_instant, when
+from policy_engine.packs.rule_space import Box, Key, RuleSpace
 
 
 class _Meeting(NamedTuple):
@@ -49,7 +50,7 @@ class _Meeting(NamedTuple):
         return not self.is_current, 0 if self.is_current else self.known_from, self.since
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each pair of rule versions that contradict each other."""
     space = question.space
     found: dict[frozenset[Key], _Meeting] = {}
@@ -63,7 +64,7 @@ def check(question: LintQuestion) -> Found:
     covered = (
         f"{count(rules, 'rule')}, {count(len(space.domains), 'service')}, {count(rules * (rules - 1) // 2, 'pair')}"
     )
-    return Found(tuple(problems), covered)
+    return CheckResult(tuple(problems), covered)
 
 
 def _meetings(space: RuleSpace) -> Iterator[tuple[Box, Box]]:

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
-from policy_engine.core.problems import Problem, plain
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.safe_text import plain
 from policy_engine.core.vocabulary import FACTS
 from policy_engine.packs.catalog import did_you_mean
 from policy_engine.packs.rule_space import RuleSpace, version_name
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each word of a version that names nothing."""
     space = question.space
     problems: list[Problem] = []
@@ -45,7 +46,7 @@ def check(question: LintQuestion) -> Found:
                     if name not in offered
                 ]
     covered = f"{count(words, 'word')} of {count(space.versions, 'version')} against the catalog"
-    return Found(tuple(problems), covered)
+    return CheckResult(tuple(problems), covered)
 
 
 class _Known:

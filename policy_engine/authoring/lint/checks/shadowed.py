@@ -8,14 +8,15 @@ was known for a while. This is a warning.
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.wording import some_instant
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
-from policy_engine.packs.rule_space import SINCE_EVER, some_instant, version_name
+from policy_engine.packs.rule_space import SINCE_EVER, version_name
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each version that never stands."""
     space = question.space
     problems = []
@@ -23,7 +24,7 @@ def check(question: LintQuestion) -> Found:
         standing = {box.version.number for box in space.histories[rule.id].boxes}
         problems += [_problem(rule, version) for version in rule.versions if version.number not in standing]
     covered = f"{count(space.versions, 'version')} on {count(space.days, 'day')} of recording"
-    return Found(tuple(problems), covered)
+    return CheckResult(tuple(problems), covered)
 
 
 def _problem(rule: Rule, version: RuleVersion) -> Problem:

@@ -10,13 +10,14 @@ known that is recorded. This is a warning.
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.wording import kind_of_file, some_instant
 from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.problems import Problem
-from policy_engine.packs.rule_space import Box, Key, RuleSpace, kind_of_file, some_instant
+from policy_engine.packs.rule_space import Box, Key, RuleSpace
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each window that outlasts the retention period of a file it applies to."""
     space = question.space
     kept = [box for box in space.boxes if _keeps(box)]
@@ -40,7 +41,7 @@ def check(question: LintQuestion) -> Found:
             _compare(space, two, one, found)
     windows = sum(_works(box) for box in space.boxes)
     covered = f"{count(windows, 'window')} against {count(len(kept), 'retention period')}"
-    return Found(tuple(sorted(found.values(), key=Problem.sort_key)), covered)
+    return CheckResult(tuple(sorted(found.values(), key=Problem.sort_key)), covered)
 
 
 def _keeps(box: Box) -> bool:

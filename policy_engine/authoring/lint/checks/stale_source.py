@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
 from policy_engine.core.periods import DAY, describe_duration
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Citation
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each cited source whose last reading is too old; says so when no length of time is given."""
     pack, after, as_of = question.pack, question.review_after, question.as_of
     if after is None or as_of is None:
-        return Found((), "not looked at: give the most that a reading may be old (--review-after)")
+        return CheckResult((), "not looked at: give the most that a reading may be old (--review-after)")
     today = date.fromordinal(date(1970, 1, 1).toordinal() + as_of // DAY)
     citations: list[tuple[str, Citation]] = []
     for rule in pack.rules:
@@ -52,4 +52,4 @@ def check(question: LintQuestion) -> Found:
     covered = (
         f"{count(len(users), 'cited source')} of {len(pack.sources)}, read within {describe_duration(after)} of {today}"
     )
-    return Found(tuple(problems), covered)
+    return CheckResult(tuple(problems), covered)

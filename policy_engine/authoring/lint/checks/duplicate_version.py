@@ -9,14 +9,15 @@ what is said of files counts; a citation of the same page on a later day is no c
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.wording import some_instant
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
-from policy_engine.packs.rule_space import SINCE_EVER, Box, RuleSpace, says_the_same, some_instant, version_name
+from policy_engine.packs.rule_space import SINCE_EVER, Box, RuleSpace, says_the_same, version_name
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each version without an effect of its own, and each rule that repeats another."""
     space = question.space
     problems: list[Problem] = []
@@ -29,7 +30,7 @@ def check(question: LintQuestion) -> Found:
                 problems.append(_version(rule, version, before[0]))
     problems += _rules(space)
     covered = f"{count(space.versions, 'version')} against those they replace, {count(len(space.pack.rules), 'rule')}"
-    return Found(tuple(problems), covered)
+    return CheckResult(tuple(problems), covered)
 
 
 def _cites_the_same(version: RuleVersion, before: RuleVersion | None) -> bool:

@@ -12,24 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.wording import kind_of_file, some_instant, when
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.rule_model import Service
-from policy_engine.packs.rule_space import (
-    FOR_EVER,
-    SINCE_EVER,
-    Box,
-    RuleSpace,
-    kind_of_file,
-    leaves,
-    some_instant,
-    version_name,
-    when,
-)
+from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER, Box, RuleSpace, leaves, version_name
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each service, and each interval of time, that is neither governed nor declared."""
     space = question.space
     declared = {service for entry in space.pack.no_published_rule for service in entry.services}
@@ -43,7 +34,7 @@ def check(question: LintQuestion) -> Found:
     services = len(space.domains)
     covered = f"{count(services, 'service')} ({len(declared & space.domains.keys())} declared to have no rule), "
     covered += f"{count(len(space.pack.rules), 'rule')}, {count(space.dates, 'date')} of effect"
-    return Found(tuple(sorted(problems, key=Problem.sort_key)), covered)
+    return CheckResult(tuple(sorted(problems, key=Problem.sort_key)), covered)
 
 
 def _never(service: Service) -> Problem:

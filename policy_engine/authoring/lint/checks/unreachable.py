@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.wording import kind_of_file
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.vocabulary import FACTS
-from policy_engine.packs.rule_space import RuleSpace, kind_of_file, matches_some, version_name
+from policy_engine.packs.rule_space import RuleSpace, matches_some, version_name
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each version that no profile matches, and each value that no profile matching the version has."""
     space = question.space
     problems: list[Problem] = []
@@ -36,7 +37,7 @@ def check(question: LintQuestion) -> Found:
                 for value in sorted(conditions.get(fact, frozenset()) - known):
                     problems.append(_in_vain(rule, version, fact, value, matching[0]))
     covered = f"{count(space.versions, 'version')}, {count(values, 'value')} of selectors"
-    return Found(tuple(problems), covered)
+    return CheckResult(tuple(problems), covered)
 
 
 def _no_file(space: RuleSpace, rule: Rule, version: RuleVersion) -> Problem:

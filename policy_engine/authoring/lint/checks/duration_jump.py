@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.wording import kind_of_file, some_instant
 from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import RuleVersion
-from policy_engine.packs.rule_space import FOR_EVER, Box, RuleSpace, kind_of_file, some_instant
+from policy_engine.packs.rule_space import FOR_EVER, Box, RuleSpace
 
 FACTOR = 8
 """How many times longer or shorter a period must be to be called a jump."""
@@ -42,7 +43,7 @@ class _Rival(NamedTuple):
     words: str
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each period that jumps against the version before it, or against all of its siblings."""
     space = question.space
     problems = []
@@ -62,7 +63,7 @@ def check(question: LintQuestion) -> Found:
                 if rival is not None:
                     problems.append(_problem(space, box, rival, key))
     covered = f"{count(compared, 'period')} against the version before and the siblings, factor {FACTOR}"
-    return Found(tuple(sorted(problems, key=Problem.sort_key)), covered)
+    return CheckResult(tuple(sorted(problems, key=Problem.sort_key)), covered)
 
 
 def _is_jump(one: int, two: int) -> bool:

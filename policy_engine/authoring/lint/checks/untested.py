@@ -11,18 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.wording import kind_of_file, some_instant
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.packs.cases import Case
-from policy_engine.packs.rule_space import RuleSpace, kind_of_file, some_instant, version_name
+from policy_engine.packs.rule_space import RuleSpace, version_name
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each rule and version without a case; says so when the cases are not given."""
     if question.cases is None:
-        return Found((), "not looked at: no cases are given, or their files are invalid")
+        return CheckResult((), "not looked at: no cases are given, or their files are invalid")
     space = question.space
     rules, versions = _named(question.cases)
     problems: list[Problem] = []
@@ -35,7 +36,7 @@ def check(question: LintQuestion) -> Found:
             problems += [_version(space, rule, each) for each in needing if (rule.id, each.number) not in versions]
     covered = f"{count(len(space.pack.rules), 'rule')}, {count(space.versions, 'version')}, "
     covered += count(len(question.cases), "case")
-    return Found(tuple(problems), covered)
+    return CheckResult(tuple(problems), covered)
 
 
 def _named(cases: Iterable[Case]) -> tuple[set[str], set[tuple[str, int]]]:

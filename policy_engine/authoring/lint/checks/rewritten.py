@@ -8,7 +8,7 @@ of the file may change. This is an error; undo the edit and add a version.
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import Found, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
 from policy_engine.core.periods import format_duration, format_instant
 from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.rule_model import Rule, RuleVersion
@@ -18,11 +18,11 @@ from policy_engine.packs.rule_space import version_name
 _MEND = "put v{number} back as it was, and write what is new as a version at the end of the file"
 
 
-def check(question: LintQuestion) -> Found:
+def check(question: LintQuestion) -> CheckResult:
     """Find each version of the earlier pack that is edited or missing; says so when there is no earlier pack."""
     earlier = question.earlier
     if earlier is None:
-        return Found((), "not looked at: give a revision to compare with (--against)")
+        return CheckResult((), "not looked at: give a revision to compare with (--against)")
     where = question.revision or "the earlier pack"
     rules = {rule.id: rule for rule in question.pack.rules}
     problems: list[Problem] = []
@@ -42,7 +42,7 @@ def check(question: LintQuestion) -> Found:
                 problems += _edited(rule, before, version, where)
     added = question.space.versions - total + sum(len(old.versions) for old in earlier.rules if old.id not in rules)
     covered = f"{count(total, 'version')} of {count(len(earlier.rules), 'rule')} merged in {where}"
-    return Found(tuple(sorted(problems, key=Problem.sort_key)), f"{covered}; {max(added, 0):,} added since")
+    return CheckResult(tuple(sorted(problems, key=Problem.sort_key)), f"{covered}; {max(added, 0):,} added since")
 
 
 def _rule_removed(old: Rule, where: str) -> Problem:

@@ -1,0 +1,1 @@
+"""The lint checks, one module each, named by its id."""

@@ -1,0 +1,185 @@
+"""Puts a finished report where it belongs, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from time import sleep
+
+from policy_engine.core.files.drafts import claim_name, draft_folder, held, is_draft, put_in_place, remove
+from policy_engine.core.files.signals import refuse_if_interrupted, uninterrupted
+from policy_engine.core.files.system_errors import is_out_of_room
+from policy_engine.core.problems import Problem, UsageProblem
+from policy_engine.core.safe_text import plain
+from policy_engine.report.files import EXTRA_FILES, REPORT_FILES
+
+_MANIFEST = "policy-engine/manifest/v1"
+
+
+_PATIENCE, _ATTEMPTS, _PAUSE = 200, 5, 0.05
+"""How often a run waits for another one to put its report in place, how often it tries to, and seconds in between."""
+
+
+def is_report(folder: Path) -> bool:
+    """True for a folder that `write_report` has made: its manifest says so."""
+    try:
+        with (folder / "manifest.json").open("rb") as stream:
+            return _MANIFEST.encode() in stream.read(200)
+    except OSError:
+        return False
+
+
+def check_folder(folder: Path) -> None:
+    """
+    Refuse a folder that holds anything but an earlier report; raises UsageProblem.
+
+    What other runs, at work or killed, have in it does not count.
+    """
+    try:
+        if not folder.exists():
+            return
+        if not folder.is_dir():
+            raise UsageProblem(
+                Problem("output-is-a-file", f"`{plain(folder)}` is a file", help="name a folder with -o")
+            )
+        name = _real(folder).name
+        entries = sorted(one.name for one in folder.iterdir())
+        present = [one for one in entries if not is_draft(one, name)]
+        foreign = [name for name in present if name not in (*REPORT_FILES, *EXTRA_FILES) or (folder / name).is_dir()]
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    if foreign:
+        raise UsageProblem(Problem(
+            "foreign-files", f"the folder `{plain(folder)}` holds other files, for instance `{plain(foreign[0])}`",
+            help="nothing was written; name a new folder with -o, or move those files away",
+        ))  # fmt: skip
+    # A run that was killed while it put its report in place may have left a part of it there; the next one ends that.
+    if present and claim_name(name) not in entries and not is_report(folder):
+        raise UsageProblem(Problem(
+            "foreign-files",
+            f"the folder `{plain(folder)}` holds `{plain(present[0])}` and no manifest.json of an earlier report",
+            help="nothing was written; name a new folder with -o, or move that file away",
+        ))  # fmt: skip
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A folder beside the target (so that renaming is possible), removed unless it became the target."""
+    target = _real(folder)
+    place = target if _stays(target) else target.parent
+    with ExitStack() as stack:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            if place == target:
+                _end_publishing(target)
+            staging = stack.enter_context(draft_folder(place, target.name))
+        except OSError as error:
+            raise _unwritable(folder, error) from None
+        yield staging
+
+
+def _real(folder: Path) -> Path:
+    """A link is followed, so that the report lies where it points to."""
+    return Path(os.path.realpath(folder))
+
+
+def _stays(folder: Path) -> bool:
+    """True for a folder that must keep its place: a mounted one, somebody's working directory, a guest elsewhere."""
+    if not folder.is_dir():
+        return False
+    here = _real(Path.cwd())
+    return (
+        folder == here
+        or folder in here.parents
+        or os.path.ismount(folder)
+        or not os.access(folder.parent, os.W_OK | os.X_OK)
+    )
+
+
+def _publish(staging: Path, folder: Path) -> None:
+    """Put the finished folder in place; an earlier report stands until the new one is complete."""
+    target = _real(folder)
+    with uninterrupted():
+        refuse_if_interrupted()
+        check_folder(folder)
+        if staging.parent == target:
+            _publish_within(staging, target)
+        else:
+            put_in_place(staging, target)
+
+
+def _publish_within(staging: Path, folder: Path) -> None:
+    """
+    Move the files of a report into the folder around it, which must keep its place.
+
+    INVARIANT: as long as a folder of the claimed name is there, it and the folder around it make a complete report,
+    which the next run puts together if this one is killed.
+    """
+    claim = folder / claim_name(folder.name)
+    for _ in range(_PATIENCE):
+        try:
+            staging.rename(claim)
+        except OSError:
+            if not claim.exists():
+                raise
+            _end_publishing(folder)
+            sleep(_PAUSE)
+            continue
+        _move_patiently(claim, folder)
+        return
+    raise UsageProblem(Problem(
+        "folder-in-use", f"another run is putting its report in place in `{plain(folder)}`, or was ended while it did",
+        help=f"if no other run is at work there, remove `{plain(claim)}` and run again",
+    ))  # fmt: skip
+
+
+def _move_patiently(claim: Path, folder: Path) -> None:
+    """Move the files; what the system refuses once it may allow the next time, and half a report helps nobody."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            _move_files(claim, folder)
+            return
+        except OSError as error:
+            if attempt == _ATTEMPTS - 1:
+                why = error.strerror or plain(error)
+                raise UsageProblem(Problem(
+                    "half-published", f"not all files of the report could be moved into `{plain(folder)}`: {why}",
+                    help=f"the others are in `{plain(claim)}`; see to it that they can be moved, and run again, which "
+                    "puts the report together",
+                )) from None  # fmt: skip
+        sleep(_PAUSE)
+
+
+def _end_publishing(folder: Path) -> None:
+    """Put the report in place that a killed run had completed; nothing when the run is still at it."""
+    claim = folder / claim_name(folder.name)
+    with suppress(BlockingIOError), uninterrupted():
+        if claim.exists():
+            with held(claim) as is_ours:
+                if is_ours:
+                    _move_files(claim, folder)
+
+
+def _move_files(claim: Path, folder: Path) -> None:
+    # Without its manifest a folder is no report, so a run that ends between two files leaves no half truth.
+    if (claim / "manifest.json").exists():
+        wanted = json.loads((claim / "manifest.json").read_bytes())["outputs"]
+        (folder / "manifest.json").unlink(missing_ok=True)
+        for name in (*EXTRA_FILES, *REPORT_FILES):
+            if (claim / name).exists():
+                (claim / name).replace(folder / name)
+            elif name not in wanted:
+                (folder / name).unlink(missing_ok=True)
+    remove(claim)
+
+
+def _unwritable(folder: Path, error: OSError) -> UsageProblem:
+    if is_out_of_room(error):
+        raise error
+    return UsageProblem(Problem(
+        "unwritable-folder", f"`{plain(folder)}` cannot be written: {error.strerror or error}",
+        help="name another folder with -o",
+    ))  # fmt: skip
