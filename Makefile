@@ -37,7 +37,7 @@ lint: $(VENV)/.test ## Check format, lints, types, import layers and the bundled
 	@$(BIN)/policy-engine check --strict
 	@$(BIN)/policy-engine test --min-coverage 100 --min-mutation 100
 
-# Arguments go in ARGS, such as ARGS='--only engine' or ARGS='--markdown docs/performance.md'.
+# Arguments go in ARGS, such as ARGS='--only engine' or ARGS='--markdown docs/development/performance.md'.
 bench: $(VENV)/.test ## Time it against DuckDB, Polars and pandas on little data: some minutes
 	@$(BIN)/python tools/bench/run.py --only programs engine rules kernel report $(ARGS)
 
