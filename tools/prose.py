@@ -2,8 +2,8 @@
 Check the English of pages, docstrings, comments, messages and templates against the rules in prose.yaml.
 
 `python tools/prose.py [PATH...]`: files or folders, by default everything that people read. Each hit is one line on
-stdout: file, line, column, what was found, what to write instead. Exit 1 if there was any. `--count` prints the hits per
-folder alone.
+stdout: file, line, column, what was found, what to write instead. Exit 1 if there was any. `--count` prints only the
+number of hits per folder.
 """
 
 from __future__ import annotations
