@@ -287,6 +287,19 @@ def test_the_index_names_every_page() -> None:
     assert checks <= targets(docs / "lint.md")
 
 
+def test_the_architecture_page_names_modules_that_exist() -> None:
+    """
+    Every room, and every module that the page names, is in the package or beside it; every room has a row.
+    """
+    page = "docs/development/architecture.md"
+    named = {name for name in _CODE.findall(PAGES[page].read_text(encoding="utf-8")) if "/" in name}
+    files = {name for name in named if re.fullmatch(r"[a-z_0-9/]+(\.py|/)?", name)}
+    assert len(files) > len(named) / 2
+    assert sorted(name for name in files if not (SOURCE / name).exists() and not (ROOT / name).exists()) == []
+    rooms = {path.name for path in SOURCE.iterdir() if path.is_dir() and not path.name.startswith("_")}
+    assert set(first_words(section(page, "The rooms"))) == rooms | {"api.py"}
+
+
 def test_the_readme_is_short() -> None:
     """
     The README is read in a few minutes, and says how to try the program and how to test it.
