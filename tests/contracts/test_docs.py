@@ -457,8 +457,8 @@ class Provider(BaseHTTPRequestHandler):
 )
 def test_the_export_script_fetches_a_whole_history(tmp_path: Path) -> None:
     """
-    The script of docs/piapi-export.md, run against a stand-in for the provider, fetches every row and the young tasks, and the
-    program reads what it saved.
+    The script of docs/piapi-export.md, run against a stand-in for the provider, fetches every row and the recent tasks,
+    and the program reads what it saved.
     """
     page = PAGES["docs/piapi-export.md"].read_text(encoding="utf-8")
     script = next(block.body for block in blocks(page) if block.info == "bash")
