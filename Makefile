@@ -29,15 +29,16 @@ test: $(VENV)/.test ## Run the tests on all cores (ARGS='-k word' picks some)
 	$(warn_without_chromium); \
 	exit $$outcome
 
-lint: $(VENV)/.test ## Check format, lints, types, import layers and the bundled rule pack
+lint: $(VENV)/.test ## Check format, lints, types, import layers, English and the bundled rule pack
 	@$(BIN)/ruff format --check --quiet . || { echo "some files are not formatted: run $(BIN)/ruff format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --strict --no-error-summary policy_engine
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/prose.py
 	@$(BIN)/policy-engine check --strict
 	@$(BIN)/policy-engine test --min-coverage 100 --min-mutation 100
 
-# Arguments go in ARGS, such as ARGS='--only engine' or ARGS='--markdown docs/performance.md'.
+# Arguments go in ARGS, such as ARGS='--only engine' or ARGS='--markdown docs/development/performance.md'.
 bench: $(VENV)/.test ## Time it against DuckDB, Polars and pandas on little data: some minutes
 	@$(BIN)/python tools/bench/run.py --only programs engine rules kernel report $(ARGS)
 
