@@ -165,7 +165,7 @@ class HistoryReader:
                     line += count_lines(block)
                 else:
                     reader.take_columns(columns)
-                    line += len(columns[0])
+                    line += len(columns)
                 held += len(block)
                 if len(reader) >= self._records or held >= self._records * _RECORD:
                     yield

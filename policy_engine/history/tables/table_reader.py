@@ -14,6 +14,7 @@ from typing import Any
 from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, suggest
 from policy_engine.core.safe_text import plain
 from policy_engine.history.opening import open_bytes
+from policy_engine.history.records.batch import RecordColumns
 from policy_engine.history.records.names import UNKNOWN_STATE, ServiceNames
 from policy_engine.history.records.record_reader import RecordReader
 from policy_engine.history.sources import Partition, Source
@@ -283,7 +284,7 @@ class TableReader:
             if any(fields):
                 _take_row(Row(line, fields), header, reader)
 
-    def _plain_columns(self, rows: list[list[str]], header: _Header, first_line: int) -> list[list[Any]] | None:
+    def _plain_columns(self, rows: list[list[str]], header: _Header, first_line: int) -> RecordColumns | None:
         width = len(header.fields)
         if any(len(fields) != width for fields in rows) or not header.firsts.isdisjoint(map(itemgetter(0), rows)):
             return None
