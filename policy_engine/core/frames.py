@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from policy_engine.core.periods import MAX_INSTANT, MIN_INSTANT, NAT, format_instant, parse_instant
 from policy_engine.core.safe_text import plain
@@ -53,12 +55,10 @@ def category_of(values: Sequence[str | None], index: npt.NDArray[Any] | None = N
 def texts(values: Sequence[str | None], index: npt.NDArray[Any] | None = None) -> Any:
     """A column of texts that hardly repeat, taken at `index` if given; None is missing."""
     try:
-        import pyarrow as pa
-
         # pandas would look at every value once more before it makes the same array.
         column = pa.array(values, pa.large_string())
         return pd.array(column if index is None else column.take(pa.array(index)), dtype="str")
-    except (ImportError, UnicodeEncodeError):
+    except UnicodeEncodeError:
         return pd.array(values if index is None else [values[row] for row in index.tolist()], dtype="str")
 
 
@@ -69,9 +69,6 @@ def joined_texts(*parts: tuple[Any, npt.NDArray[Any]]) -> Any:
     A part is texts, in a list or a column, or an array of numbers to write, and n places in them.
     """
     try:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         kind = pa.large_string()
         columns = []
         for words, places in parts:
@@ -79,7 +76,7 @@ def joined_texts(*parts: tuple[Any, npt.NDArray[Any]]) -> Any:
             columns.append(column.take(pa.array(places)))
         column = pc.binary_join_element_wise(*columns, pa.scalar("", kind))
         return pd.array(column, dtype="str")
-    except (ImportError, UnicodeEncodeError):
+    except UnicodeEncodeError:
         listed = [[str(words[place]) for place in places.tolist()] for words, places in parts]
         return pd.array(list(map("".join, zip(*listed, strict=True))), dtype="str")
 

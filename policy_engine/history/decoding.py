@@ -46,11 +46,8 @@ def check_utf8(block: bytes) -> None:
     """Raise UnicodeDecodeError unless the bytes are UTF-8."""
     if block.isascii():
         return
-    try:
-        import pyarrow as pa
-    except ImportError:
-        block.decode()
-        return
+    import pyarrow as pa
+
     try:
         # Looks without making a text, which takes a fraction of the time.
         edges = pa.py_buffer(np.array([0, len(block)], np.int32))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from policy_engine.core.frames import texts
 from policy_engine.core.urls.addresses import HostOwners, host_of
@@ -56,10 +57,6 @@ class UrlColumn:
     def texts(self) -> Any:
         """The addresses as a column of a frame."""
         if not self._is_ascii:
-            return texts(self._given)
-        try:
-            import pyarrow as pa
-        except ImportError:
             return texts(self._given)
         edges = pa.py_buffer(np.append(0, self._ends))
         present = None if self.sizes.all() else pa.py_buffer(np.packbits(self.sizes > 0, bitorder="little"))

@@ -1,4 +1,4 @@
-"""Reads Parquet files as columns of Python values, as the readers of records take them; needs pyarrow."""
+"""Reads Parquet files as columns of Python values, as the readers of records take them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from policy_engine.history.sources import Source
 
 @contextmanager
 def open_parquet(source: Source) -> Iterator[Any]:
-    """A Parquet file; needs pyarrow (the `parquet` extra), and says so, or what is wrong with the file."""
-    span = SourceSpan(source.name, 1)
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise InputUnusable(Problem(
-            "missing-extra", "reading Parquet needs pyarrow", span, help="pip install 'media-policy-engine[parquet]'",
-        )) from None  # fmt: skip
+    """An open Parquet file; raises InputUnusable for a damaged one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(source.path) as file:
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         message = plain(str(error).splitlines()[0] if str(error) else type(error).__name__)
-        problem = Problem(
-            "damaged-file", f"the Parquet file cannot be read ({message})", span, help="write or fetch it again"
-        )
-        raise InputUnusable(problem) from None
+        raise InputUnusable(
+            Problem(
+                "damaged-file",
+                f"the Parquet file cannot be read ({message})",
+                SourceSpan(source.name, 1),
+                help="write or fetch it again",
+            )
+        ) from None
 
 
 def row_groups(file: Any) -> list[int]:
