@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from policy_engine.core.hashing import odd_factors
 from policy_engine.core.problems import InputUnusable, Problem, SourceSpan
 from policy_engine.core.rule_model import Catalog
 from policy_engine.history.decoding import (
@@ -48,8 +49,7 @@ _MOST_VALUES = 30_000_000
 """Values of a document; each takes about 100 bytes of memory, however short it is written."""
 _UUID = 36
 """Characters of a UUID."""
-_FACTORS = np.array([0x9E3779B97F4A7C15 * (2 * place + 1) % 2**64 for place in range(_UUID // 4)], np.uint64)
-"""Odd numbers that spread the pieces of an id over 64 bits."""
+_FACTORS = odd_factors(_UUID // 4)
 
 
 class HistoryReader:

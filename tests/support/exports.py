@@ -25,7 +25,8 @@ from policy_engine.core.vocabulary import WITHOUT_ASSET_REASONS
 from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, RunOptions
-from policy_engine.history import FIELD_PROBLEMS, QUARANTINE_REASONS, find_sources
+from policy_engine.history import find_sources
+from policy_engine.history.records.record_reader import FIELD_PROBLEMS, QUARANTINE_REASONS
 from policy_engine.packs import read_pack
 
 Record = dict[str, Any]

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from policy_engine.core.frames import texts
+from policy_engine.core.hashing import odd_factors
 from policy_engine.core.urls.addresses import HostOwners, host_of
 
 Int64 = npt.NDArray[np.int64]
@@ -22,10 +23,7 @@ _TAIL = 32
 _LONGEST_SITE = 64
 _HTTPS = np.frombuffer(b"https://", np.uint64)[0]
 _LOWER_CASE = np.frombuffer(b" " * _WORD, np.uint64)[0]
-_FACTORS = np.array(
-    [0x9E3779B97F4A7C15 * (2 * place + 1) % 2**64 for place in range(_LONGEST_SITE // _WORD)], np.uint64
-)
-"""Odd numbers that spread words over 64 bits."""
+_FACTORS = odd_factors(_LONGEST_SITE // _WORD)
 
 
 class UrlColumn:

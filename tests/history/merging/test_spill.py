@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from policy_engine.core.files.scratch import Scratch
 from policy_engine.core.problems import UsageProblem
-from policy_engine.history import Batch, RepeatedKeys, ServiceNames, SpillBuffer
+from policy_engine.history import Batch, ServiceNames
+from policy_engine.history.merging.repeated_keys import RepeatedKeys
+from policy_engine.history.merging.spill import SpillBuffer
 from policy_engine.history.records.record_reader import RecordReader
 from tests.support.exports import pack, task
 

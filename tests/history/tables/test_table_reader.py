@@ -22,9 +22,10 @@ from policy_engine.core.problems import InputUnusable
 from policy_engine.engine.parallel.memory import Sizes
 from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, Progress, RunOptions
-from policy_engine.history import Partition, ReadTotals, find_sources, plan_units
+from policy_engine.history import Partition, ReadTotals, find_sources
 from policy_engine.history import partitions as units
 from policy_engine.history.merging import adjacent_rows as neighbours
+from policy_engine.history.partitions import plan_units
 from policy_engine.history.reader import HistoryReader
 from policy_engine.history.records.record_reader import RecordReader
 from policy_engine.history.tables import csv_text as table_text
