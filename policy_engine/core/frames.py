@@ -26,9 +26,9 @@ def categorical(codes: npt.NDArray[Any], words: Sequence[str]) -> Any:
     return pd.Categorical.from_codes(codes.astype(np.int64), categories=pd.Index(list(words), dtype="object"))
 
 
-def taken(values: Sequence[T], places: npt.NDArray[Any]) -> list[T]:
-    """The values at some places."""
-    return list(map(values.__getitem__, places.tolist()))
+def taken(values: Sequence[T], indices: npt.NDArray[Any]) -> list[T]:
+    """The values at some indices."""
+    return list(map(values.__getitem__, indices.tolist()))
 
 
 def coded(values: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
@@ -36,14 +36,14 @@ def coded(values: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
     # Counting None among texts is slow, and the first text ends the other look.
     if not any(values) and values.count(None) == len(values):
         return np.full(len(values), -1, np.int64), []
-    places: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
-    codes = np.fromiter(map(places.__getitem__, values), np.int64, len(values))
-    missing = [places[one] for one in (None, "") if one in places]
+    indices: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
+    codes = np.fromiter(map(indices.__getitem__, values), np.int64, len(values))
+    missing = [indices[value] for value in (None, "") if value in indices]
     if not missing:
-        return codes, list(places)
-    lookup = np.cumsum([code not in missing for code in range(len(places))]) - 1
+        return codes, list(indices)
+    lookup = np.cumsum([code not in missing for code in range(len(indices))]) - 1
     lookup[missing] = -1
-    return lookup[codes], [value for value, code in places.items() if code not in missing]
+    return lookup[codes], [value for value, code in indices.items() if code not in missing]
 
 
 def category_of(values: Sequence[str | None], index: npt.NDArray[Any] | None = None) -> Any:
@@ -66,18 +66,18 @@ def joined_texts(*parts: tuple[Any, npt.NDArray[Any]]) -> Any:
     """
     A column of n texts, each put together of one text per part.
 
-    A part is texts, in a list or a column, or an array of numbers to write, and n places in them.
+    A part is texts, in a list or a column, or an array of numbers to write, and n indices into them.
     """
     try:
         kind = pa.large_string()
         columns = []
-        for words, places in parts:
+        for words, indices in parts:
             column = pa.array(words).cast(kind) if isinstance(words, np.ndarray) else pa.array(words, kind)
-            columns.append(column.take(pa.array(places)))
+            columns.append(column.take(pa.array(indices)))
         column = pc.binary_join_element_wise(*columns, pa.scalar("", kind))
         return pd.array(column, dtype="str")
     except UnicodeEncodeError:
-        listed = [[str(words[place]) for place in places.tolist()] for words, places in parts]
+        listed = [[str(words[index]) for index in indices.tolist()] for words, indices in parts]
         return pd.array(list(map("".join, zip(*listed, strict=True))), dtype="str")
 
 

@@ -38,7 +38,7 @@ class CsvLines:
     data: memoryview
     """All lines, one after another."""
     edges: Int64
-    """Where each line begins in `data`, and where the last one ends; n + 1 places."""
+    """Where each line begins in `data`, and where the last one ends; n + 1 positions."""
 
     @property
     def sizes(self) -> Int64:
@@ -89,7 +89,7 @@ class _Coded(NamedTuple):
 
     words: list[str]
     codes: npt.NDArray[Any] | None
-    """Place of each cell among the words; None where there is one word for all."""
+    """Index of each cell among the words; None where there is one word for all."""
 
 
 class _Together:
@@ -116,9 +116,9 @@ class _Together:
         """The cells of the columns, a comma between two."""
         codes, rest = pd.factorize(self._codes)
         texts = [""] * len(rest)
-        for place, words in enumerate(reversed(self._columns)):
+        for index, words in enumerate(reversed(self._columns)):
             rest, which = np.divmod(rest, len(words))
-            mark = "," if place else ""
+            mark = "," if index else ""
             texts = [words[code] + mark + text for code, text in zip(which.tolist(), texts, strict=True)]
         return pa.array(texts, pa.large_string()).take(pa.array(codes))
 
@@ -159,10 +159,10 @@ def _words(words: list[str], codes: npt.NDArray[Any]) -> Any:
     """A column of distinct cells; the code -1 is an empty one."""
     if (codes == codes[0]).all():
         return _Coded([words[codes[0]] if codes[0] >= 0 else ""], None)
-    places = np.where(codes < 0, len(words), codes)
+    indices = np.where(codes < 0, len(words), codes)
     if len(words) <= _FEW:
-        return _Coded([*words, ""], places)
-    return pa.array([*words, ""], pa.large_string()).take(pa.array(places))
+        return _Coded([*words, ""], indices)
+    return pa.array([*words, ""], pa.large_string()).take(pa.array(indices))
 
 
 def _integers(column: pd.Series[Any]) -> Any:
@@ -185,8 +185,8 @@ def _texts(column: pd.Series[Any]) -> Any:
     found = (text < 0x20) | (text == ord('"')) | (text == ord(",")) | (text == ord(";"))
     odd = np.zeros(len(cells), bool)
     if found.any():
-        places = np.flatnonzero(found)
-        odd[np.searchsorted(edges, places[(places >= edges[0])], side="right") - 1] = True
+        indices = np.flatnonzero(found)
+        odd[np.searchsorted(edges, indices[(indices >= edges[0])], side="right") - 1] = True
     filled = np.flatnonzero(edges[1:] > edges[:-1])
     first = text[edges[filled]]
     lower = first | 0x20
@@ -194,8 +194,8 @@ def _texts(column: pd.Series[Any]) -> Any:
     odd[filled[~is_plain]] = True
     if odd.any():
         rows = np.flatnonzero(odd)
-        mended = [None if text is None else quoted(neutral(text)) for text in cells.take(pa.array(rows)).to_pylist()]
-        cells = pc.replace_with_mask(cells, pa.array(odd), pa.array(mended, pa.large_string()))
+        repaired = [None if text is None else quoted(neutral(text)) for text in cells.take(pa.array(rows)).to_pylist()]
+        cells = pc.replace_with_mask(cells, pa.array(odd), pa.array(repaired, pa.large_string()))
     return cells
 
 

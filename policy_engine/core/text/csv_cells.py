@@ -30,7 +30,7 @@ def neutral(text: str) -> str:
     """
     Text that no spreadsheet runs: an apostrophe before anything it could take for a formula.
 
-    NUL cannot stand in CSV and becomes U+FFFD. For text only: a negative number is no formula.
+    CSV cannot hold NUL, which becomes U+FFFD. For text only: a negative number is not a formula.
     """
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
@@ -98,7 +98,7 @@ def _cell(value: Any) -> str:
 
 
 def plain_number(value: float) -> str:
-    """A number in plain decimal notation without exponent or trailing zeros; "" where there is none."""
+    """A number in plain decimal notation without exponent or trailing zeros; "" for one that is not finite."""
     if not math.isfinite(value):
         return ""
     text = repr(value)
@@ -128,7 +128,7 @@ def header_line(names: Sequence[str]) -> str:
 
 
 # A csv.writer quotes cells that hold a character of its line end. So cells with these are quoted, and programs which
-# also divide at them (LibreOffice does unless told otherwise) keep the cell whole.
+# also divide at them (LibreOffice does by default) keep the cell whole.
 _QUOTED_TOO = ";\t\r\n"
 QUOTE = '"'
 _TO_QUOTE = re.compile(f"[,{QUOTE}{_QUOTED_TOO}]")

@@ -93,7 +93,7 @@ class SpillBuffer:
                 self._database = _open_database(self._scratch.folder / "records.sqlite")
             batches, self._batches = self._batches, []
             for batch in batches:
-                # Bytes compare as code points do in Python, also for text that is no good UTF-8.
+                # Bytes compare as code points do in Python, also for text that is not valid UTF-8.
                 ids = [task_id.encode("utf-8", "surrogatepass") for task_id in batch.task_id]
                 rows = zip(ids, pack_records(batch), strict=True)
                 self._database.executemany("INSERT INTO records VALUES (?, ?)", rows)

@@ -132,38 +132,39 @@ class Batch(RecordFields):
         return len(self.task_id)
 
     def part(self, start: int, end: int) -> Batch:
-        """The rows from one place to another, of records that have not been merged."""
-        columns = {one.name: getattr(self, one.name)[start:end] for one in fields(self) if one.name != "also"}
+        """The rows from `start` to `end`, of records that have not been merged."""
+        names = [column.name for column in fields(self) if column.name != "also"]
+        columns = {name: getattr(self, name)[start:end] for name in names}
         return Batch(**columns)
 
     def take(self, rows: Sequence[int]) -> Batch:
         """A batch of some rows, in the order given."""
         columns: dict[str, Any] = {}
-        for one in fields(self):
-            column = getattr(self, one.name)
-            if one.name == "also":
-                columns["also"] = {new: column[old] for new, old in enumerate(rows) if old in column}
-            elif isinstance(column, np.ndarray):
-                columns[one.name] = column[np.asarray(rows, np.intp)]
+        for column in fields(self):
+            values = getattr(self, column.name)
+            if column.name == "also":
+                columns["also"] = {new: values[old] for new, old in enumerate(rows) if old in values}
+            elif isinstance(values, np.ndarray):
+                columns[column.name] = values[np.asarray(rows, np.intp)]
             else:
-                columns[one.name] = list(map(column.__getitem__, rows))
+                columns[column.name] = list(map(values.__getitem__, rows))
         return Batch(**columns)
 
 
 def join(batches: Sequence[Batch]) -> Batch:
     """All rows of several batches, in order."""
     columns: dict[str, Any] = {}
-    for one in fields(Batch):
-        if one.name == "also":
+    for column in fields(Batch):
+        if column.name == "also":
             also, base = {}, 0
             for batch in batches:
                 also.update({base + row: sources for row, sources in batch.also.items()})
                 base += len(batch)
             columns["also"] = also
-        elif one.type == "Int64":
-            columns[one.name] = np.concatenate(
-                [getattr(batch, one.name) for batch in batches] or [np.empty(0, np.int64)]
+        elif column.type == "Int64":
+            columns[column.name] = np.concatenate(
+                [getattr(batch, column.name) for batch in batches] or [np.empty(0, np.int64)]
             )
         else:
-            columns[one.name] = [value for batch in batches for value in getattr(batch, one.name)]
+            columns[column.name] = [value for batch in batches for value in getattr(batch, column.name)]
     return Batch(**columns)

@@ -29,10 +29,10 @@ from policy_engine.history.records.outputs import read_flat_output, read_output
 from policy_engine.history.records.times import read_times
 
 _IS_COMPLETED = np.array([state == "completed" for state in STATES])
-_IS_WAITING = np.array([place in WAITING_STATES for place in range(len(STATES))])
+_IS_WAITING = np.array([state in WAITING_STATES for state in range(len(STATES))])
 _MAX_EXAMPLES = 200
 MAX_QUARANTINE = 1_000_000
-"""Records that are set aside at most; beyond them, the whole is no export, and holding each would fill the memory."""
+"""Records that are set aside at most; beyond them the input is not an export, and they would fill the memory."""
 
 FIELD_PROBLEMS: dict[str, str] = {
     "unreadable_time": "A time has no zone, is not RFC 3339, or is impossible or far away; it counts as unknown.",
@@ -139,7 +139,7 @@ class RecordReader:
     """Collects the records of one file or block and gives them back as a batch."""
 
     def __init__(self, names: ServiceNames, legacy_outputs: tuple[str, ...], file: int) -> None:
-        """Start an empty batch for the source at place `file`."""
+        """Start an empty batch for the source at index `file`."""
         self.names = names
         self.file = file
         self.seen = ReadTotals()

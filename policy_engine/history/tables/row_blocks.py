@@ -45,7 +45,7 @@ class FlatPath:
             return None
 
     def _columns(self, table: Mapping[str, Sequence[Any]], first_line: int) -> RecordColumns:
-        if not all(type(one) is str for one in table["task_id"]):
+        if not all(type(task_id) is str for task_id in table["task_id"]):
             raise _Left
         ids = list(map(str.strip, table["task_id"]))
         if not all(ids):
@@ -59,7 +59,9 @@ class FlatPath:
 
         stated, models, types = (column(name, _text) for name in ("service", "model", "task_type"))
         names = self._names
-        namings = _each_once(list(zip(models, types, stated, strict=True)), lambda one: names.resolve_stated(*one))
+        namings = _each_once(
+            list(zip(models, types, stated, strict=True)), lambda stated: names.resolve_stated(*stated)
+        )
         statuses = column("status", _text)
         return RecordColumns(
             line=list(range(first_line, first_line + count)),
@@ -128,7 +130,7 @@ def _times(values: Sequence[Any]) -> list[Any]:
     if not _SCALARS.issuperset(map(type, values)):
         raise _Left
     # is_missing, written out: nearly every row has a time of its own.
-    return [None if not one or (type(one) is str and one[:10] == ZERO_DATE) else one for one in values]
+    return [None if not time or (type(time) is str and time[:10] == ZERO_DATE) else time for time in values]
 
 
 def _report(code: str, name: str, found: str) -> NoReturn:
