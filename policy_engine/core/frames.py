@@ -128,7 +128,7 @@ def as_instant(value: datetime | str | int) -> int:
     elif isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         instant = int(value)
     else:
-        raise ValueError(f"`{plain(value)}` is no time; give a zone-aware time, RFC 3339 text or ns since 1970")
+        raise ValueError(f"`{plain(value)}` is not a time; give a zone-aware time, RFC 3339 text or ns since 1970")
     if not MIN_INSTANT <= instant <= MAX_INSTANT:
         raise ValueError(f"a time outside {format_instant(MIN_INSTANT)} to {format_instant(MAX_INSTANT)}")
     return instant
@@ -165,7 +165,7 @@ def _instant_in(name: str, row: int, value: Any) -> int:
         return NAT
     if not isinstance(value, (str, datetime)):
         # Seconds, milliseconds or nanoseconds: a guess would be wrong by decades.
-        raise ValueError(f"`{name}` holds `{plain(value)}` in row {row}, which is no time; give zone-aware times")
+        raise ValueError(f"`{name}` holds `{plain(value)}` in row {row}, which is not a time; give zone-aware times")
     try:
         return as_instant(value)
     except ValueError as error:

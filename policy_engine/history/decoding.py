@@ -90,7 +90,7 @@ def decode_values(text: bytes) -> list[tuple[int, object]]:
     except UnicodeDecodeError as error:
         before = text[: error.start]
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-        message = f"the byte 0x{text[error.start]:02x} is no UTF-8"
+        message = f"the byte 0x{text[error.start]:02x} is not UTF-8"
         raise NotJson("not_utf8", message, before.count(b"\n") + 1, column) from None
     try:
         return _decode_patiently(characters)

@@ -308,7 +308,7 @@ def _read_odd_line(text: bytes, reader: RecordReader, number: int) -> None:
     try:
         values = [value for _, value in decode_values(text)]
     except NotJson as error:
-        reader.set_aside(number, 0, error.code, f"a line that is no JSON: {error.message}", "one JSON value")
+        reader.set_aside(number, 0, error.code, f"a line that is not JSON: {error.message}", "one JSON value")
     else:
         reader.read(values[0] if len(values) == 1 else values, number)
 
@@ -341,5 +341,5 @@ def _document(source: Source) -> list[tuple[int, object]]:
             problem = Problem("encoding", f"the file is not UTF-8: {error.message}", span, help="save it as UTF-8")
         else:
             help_ = "was the download cut short? fetch the file again, or give one record per line"
-            problem = Problem("not-json", f"the file is no valid JSON: {error.message}", span, help=help_)
+            problem = Problem("not-json", f"the file is not valid JSON: {error.message}", span, help=help_)
         raise InputUnusable(problem) from None

@@ -256,7 +256,7 @@ def _inspect(name: str, path: str) -> Source:
     status = Path(path).stat()
     if not stat.S_ISREG(status.st_mode):
         help_ = "give a file, a folder, or `-` for standard input"
-        raise InputUnusable(Problem("not-a-file", "this is no regular file", help=help_))
+        raise InputUnusable(Problem("not-a-file", "this is not a regular file", help=help_))
     if status.st_size == 0:
         raise InputUnusable(Problem("empty-file", "the file is empty", help="export again, or leave the file out"))
     with Path(path).open("rb") as file:

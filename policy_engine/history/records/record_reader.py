@@ -44,20 +44,20 @@ FIELD_PROBLEMS: dict[str, str] = {
     "unreadable_usage": "The usage is not a whole number of units from 0 to a trillion; it counts as unknown.",
     "unreadable_account": "The account is neither pay_as_you_go nor host_your_account; it counts as unknown.",
     "unreadable_watermarked": "`watermarked` is neither true nor false; it counts as unknown.",
-    "unreadable_output": "The output is text that looks like JSON and is none.",
-    "unreadable_url": "The `url` of a table is no http or https address.",
+    "unreadable_output": "The output is text that looks like JSON and is not.",
+    "unreadable_url": "The `url` of a table is not an http or https address.",
     "unreadable_part": "A part that should be an object (meta, config, detail or usage) is something else.",
 }
 """Codes of problems with single fields; the record itself is evaluated."""
 
 
 QUARANTINE_REASONS: dict[str, str] = {
-    "not_json": "A line of JSON Lines is no JSON.",
+    "not_json": "A line of JSON Lines is not JSON.",
     "not_utf8": "A line of JSON Lines is not UTF-8.",
-    "nested_too_deep": "A line is nested too deeply to be decoded, or envelopes stand within envelopes.",
-    "not_csv": "A row of a CSV is no CSV, for instance a quotation mark that is never closed.",
+    "nested_too_deep": "A line is nested too deeply to be decoded, or envelopes are nested within envelopes.",
+    "not_csv": "A row of a CSV is not CSV, for instance a quotation mark that is never closed.",
     "wrong_field_count": "A row of a CSV has more or fewer fields than the header.",
-    "not_an_object": "A number, a text or another value stands where a task should be.",
+    "not_an_object": "A number, a text or another value is where a task should be.",
     "no_task_in_envelope": "The `data` of an answer or a webhook holds no task.",
     "no_task_id": "There is no `task_id`, or an empty one.",
     "unusable_task_id": "The `task_id` is neither text nor a whole number.",

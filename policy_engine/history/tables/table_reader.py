@@ -330,7 +330,7 @@ def _take_row(row: Row, header: _Header, reader: RecordReader) -> None:
     fields, width = row.fields, len(header.fields)
     expected = f"{width} fields as in the header"
     if fields is None:
-        reader.set_aside(row.line, 0, "not_csv", f"a row that is no CSV ({row.defect})", expected)
+        reader.set_aside(row.line, 0, "not_csv", f"a row that is not CSV ({row.defect})", expected)
     elif header.is_repeated_by(fields):
         pass
     elif len(fields) == width:
@@ -350,7 +350,7 @@ def _undecodable(source: Source) -> Problem:
                 text, used = codecs.utf_8_decode(rest, "strict", False)
             except UnicodeDecodeError as error:
                 line, column = _after(rest[: error.start].decode("utf-8"), line, column)
-                message = f"the table is not UTF-8: the byte 0x{rest[error.start]:02x} is none"
+                message = f"the table is not UTF-8: the byte 0x{rest[error.start]:02x} is not"
                 return Problem("encoding", message, SourceSpan(source.name, line, column), help=help_)
             line, column = _after(text, line, column)
             rest = rest[used:]
