@@ -77,7 +77,7 @@ vendored: ## Compare the vendored script with the package that npm has
 lock: ## Rewrite the lock files in requirements/ (UPGRADE=1 takes newer versions)
 	@$(PYTHON) -m venv $(LOCK_VENV)
 	@$(LOCK_VENV)/bin/python -m pip -qq --disable-pip-version-check install '$(UV)'
-	@$(compile) --extra parquet --extra dev pyproject.toml -o requirements/test.txt
+	@$(compile) --extra dev pyproject.toml -o requirements/test.txt
 	@$(compile) --constraint requirements/test.txt pyproject.toml -o requirements/core.txt
 	@printf 'hatchling\neditables\n' | $(compile) --constraint requirements/test.txt - -o requirements/build.txt
 

@@ -47,7 +47,8 @@ from policy_engine.core.vocabulary import (
     VERDICTS,
     WITHOUT_ASSET_REASONS,
 )
-from policy_engine.history import FIELD_PROBLEMS, QUARANTINE_REASONS, TABLE_COLUMNS
+from policy_engine.history.records.record_reader import FIELD_PROBLEMS, QUARANTINE_REASONS
+from policy_engine.history.tables.table_reader import TABLE_COLUMNS
 from policy_engine.packs import read_pack
 from policy_engine.report.files import EXTRA_FILES, REPORT_FILES
 
