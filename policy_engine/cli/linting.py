@@ -12,6 +12,7 @@ from policy_engine.cli.reporting import FORMAT, PACKS, report_problems
 from policy_engine.cli.values import DURATION, INSTANT, clock
 from policy_engine.core.problems import NothingToEvaluate, PackInvalid, Problem
 from policy_engine.core.safe_text import plain
+from policy_engine.core.text.wording import count_of
 
 if TYPE_CHECKING:
     from policy_engine.authoring.lint import LintResult
@@ -186,12 +187,10 @@ def _lint(location: str, asked: _Asked, outcome: _Outcome) -> RulePack | None:
 
 def _lines(location: str, pack: RulePack, result: LintResult) -> list[str]:
     """Totals, the domain, and what each check looked at."""
-    from policy_engine.authoring.lint.question import count
-
     versions = sum(len(rule.versions) for rule in pack.rules)
     return [
-        f"{plain(location, 500)}: {count(result.errors, 'error')}, {count(result.warnings, 'warning')}, "
-        f"{len(result.accepted)} accepted; {count(len(pack.rules), 'rule')}, {count(versions, 'version')}, "
+        f"{plain(location, 500)}: {count_of(result.errors, 'error')}, {count_of(result.warnings, 'warning')}, "
+        f"{len(result.accepted)} accepted; {count_of(len(pack.rules), 'rule')}, {count_of(versions, 'version')}, "
         f"sha256 {pack.digest[:12]}",
         f"  domain: {result.extent}",
         *(f"  {check}: {covered}" for check, covered in result.covered.items()),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from policy_engine.core.periods import DAY, parse_date
 from policy_engine.core.problems import Problem, SourceSpan, UsageProblem, suggest
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.loading import read_checked
 
 PAGE = "docs/lint.md#baseline"
@@ -114,7 +115,7 @@ def apply_baseline(
     covered = (
         f"{len(entries)} of {len(baseline.entries)} entries are about `{pack_id}`"
         if others
-        else (f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}")
+        else count_of(len(entries), "entry", "entries")
     )
     return left, tuple(accepted), f"{covered}, {len(accepted)} accepted"
 

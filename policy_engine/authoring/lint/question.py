@@ -39,8 +39,3 @@ class CheckResult(NamedTuple):
     problems: tuple[Problem, ...]
     covered: str
     """What was looked at, or `not looked at: ` and why."""
-
-
-def count(number: int, word: str) -> str:
-    """`1 rule`, `20 rules`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

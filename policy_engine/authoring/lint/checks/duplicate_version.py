@@ -9,11 +9,12 @@ what is said of files counts; a citation of the same page on a later day is no c
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.authoring.lint.wording import some_instant
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.rule_space import SINCE_EVER, Box, RuleSpace, says_the_same, version_name
 
 
@@ -29,7 +30,9 @@ def check(question: LintQuestion) -> CheckResult:
             if before and cited and all(says_the_same(version, each) for each in before):
                 problems.append(_version(rule, version, before[0]))
     problems += _rules(space)
-    covered = f"{count(space.versions, 'version')} against those they replace, {count(len(space.pack.rules), 'rule')}"
+    covered = (
+        f"{count_of(space.versions, 'version')} against those they replace, {count_of(len(space.pack.rules), 'rule')}"
+    )
     return CheckResult(tuple(problems), covered)
 
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.authoring.lint.wording import kind_of_file, some_instant
 from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.rule_space import FOR_EVER, Box, RuleSpace
 
 FACTOR = 8
@@ -62,7 +63,7 @@ def check(question: LintQuestion) -> CheckResult:
                     rival = _siblings(box, groups, lasting, period)
                 if rival is not None:
                     problems.append(_problem(space, box, rival, key))
-    covered = f"{count(compared, 'period')} against the version before and the siblings, factor {FACTOR}"
+    covered = f"{count_of(compared, 'period')} against the version before and the siblings, factor {FACTOR}"
     return CheckResult(tuple(sorted(problems, key=Problem.sort_key)), covered)
 
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.authoring.lint.wording import kind_of_file, some_instant, when
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.rule_model import Service
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER, Box, RuleSpace, leaves, version_name
 
 
@@ -32,8 +33,8 @@ def check(question: LintQuestion) -> CheckResult:
         elif service.id not in declared:
             problems.append(_never(service))
     services = len(space.domains)
-    covered = f"{count(services, 'service')} ({len(declared & space.domains.keys())} declared to have no rule), "
-    covered += f"{count(len(space.pack.rules), 'rule')}, {count(space.dates, 'date')} of effect"
+    covered = f"{count_of(services, 'service')} ({len(declared & space.domains.keys())} declared to have no rule), "
+    covered += f"{count_of(len(space.pack.rules), 'rule')}, {count_of(space.dates, 'date')} of effect"
     return CheckResult(tuple(sorted(problems, key=Problem.sort_key)), covered)
 
 

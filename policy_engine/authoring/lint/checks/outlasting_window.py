@@ -10,10 +10,11 @@ known that is recorded. This is a warning.
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.authoring.lint.wording import kind_of_file, some_instant
 from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.problems import Problem
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.rule_space import Box, Key, RuleSpace
 
 
@@ -40,7 +41,7 @@ def check(question: LintQuestion) -> CheckResult:
         if is_short(two) and is_long(one):
             _compare(space, two, one, found)
     windows = sum(_works(box) for box in space.boxes)
-    covered = f"{count(windows, 'window')} against {count(len(kept), 'retention period')}"
+    covered = f"{count_of(windows, 'window')} against {count_of(len(kept), 'retention period')}"
     return CheckResult(tuple(sorted(found.values(), key=Problem.sort_key)), covered)
 
 

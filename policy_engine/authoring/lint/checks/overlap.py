@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.authoring.lint.wording import kind_of_file, says, some_instant, when
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem, Severity
 from policy_engine.core.rule_model import RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.rule_space import Box, Key, RuleSpace
 
 
@@ -61,9 +62,8 @@ def check(question: LintQuestion) -> CheckResult:
             found[pair] = meeting
     problems = sorted((_problem(space, meeting) for meeting in found.values()), key=Problem.sort_key)
     rules = len(space.pack.rules)
-    covered = (
-        f"{count(rules, 'rule')}, {count(len(space.domains), 'service')}, {count(rules * (rules - 1) // 2, 'pair')}"
-    )
+    pairs = count_of(rules * (rules - 1) // 2, "pair")
+    covered = f"{count_of(rules, 'rule')}, {count_of(len(space.domains), 'service')}, {pairs}"
     return CheckResult(tuple(problems), covered)
 
 

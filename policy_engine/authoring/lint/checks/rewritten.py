@@ -8,10 +8,11 @@ of the file may change. This is an error; undo the edit and add a version.
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.core.periods import format_duration, format_instant
 from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.catalog import fold
 from policy_engine.packs.rule_space import version_name
 
@@ -41,14 +42,14 @@ def check(question: LintQuestion) -> CheckResult:
             else:
                 problems += _edited(rule, before, version, where)
     added = question.space.versions - total + sum(len(old.versions) for old in earlier.rules if old.id not in rules)
-    covered = f"{count(total, 'version')} of {count(len(earlier.rules), 'rule')} merged in {where}"
+    covered = f"{count_of(total, 'version')} of {count_of(len(earlier.rules), 'rule')} merged in {where}"
     return CheckResult(tuple(sorted(problems, key=Problem.sort_key)), f"{covered}; {max(added, 0):,} added since")
 
 
 def _rule_removed(old: Rule, where: str) -> Problem:
     return Problem(
         "rewritten",
-        f"the rule `{old.id}` with {count(len(old.versions), 'version')} stands in {where} and is no longer there",
+        f"the rule `{old.id}` with {count_of(len(old.versions), 'version')} stands in {where} and is no longer there",
         old.span,
         help="bring its file back, and end the rule with a version marked `withdrawn: true`",
         witness=f"as known on {old.versions[0].recorded_on}, `{old.id}` v{old.versions[0].number} answered",

@@ -8,11 +8,12 @@ was known for a while. This is a warning.
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.authoring.lint.wording import some_instant
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.rule_space import SINCE_EVER, version_name
 
 
@@ -23,7 +24,7 @@ def check(question: LintQuestion) -> CheckResult:
     for rule in space.pack.rules:
         standing = {box.version.number for box in space.histories[rule.id].boxes}
         problems += [_problem(rule, version) for version in rule.versions if version.number not in standing]
-    covered = f"{count(space.versions, 'version')} on {count(space.days, 'day')} of recording"
+    covered = f"{count_of(space.versions, 'version')} on {count_of(space.days, 'day')} of recording"
     return CheckResult(tuple(problems), covered)
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.core.periods import DAY, describe_duration
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Citation
+from policy_engine.core.text.wording import count_of
 
 
 def check(question: LintQuestion) -> CheckResult:
@@ -36,12 +37,13 @@ def check(question: LintQuestion) -> CheckResult:
         last = max(source.retrieved_on, read.get(source.id, date.min))
         if source.id not in users or (today - last).days * DAY <= after:
             continue
+        age = count_of((today - last).days, "day")
         citing = list(dict.fromkeys(users[source.id]))
         due = last + timedelta(days=after // DAY)
         problems.append(
             Problem(
                 "stale-source",
-                f"the source `{source.id}` was last read on {last}, {count((today - last).days, 'day')} before {today}",
+                f"the source `{source.id}` was last read on {last}, {age} before {today}",
                 source.span,
                 severity="warning",
                 help=f"read {source.url} again; when nothing has changed, set its `retrieved_on` in pack.yaml",
@@ -49,7 +51,6 @@ def check(question: LintQuestion) -> CheckResult:
                 about=(source.id,),
             )
         )
-    covered = (
-        f"{count(len(users), 'cited source')} of {len(pack.sources)}, read within {describe_duration(after)} of {today}"
-    )
+    sources = f"{count_of(len(users), 'cited source')} of {len(pack.sources)}"
+    covered = f"{sources}, read within {describe_duration(after)} of {today}"
     return CheckResult(tuple(problems), covered)

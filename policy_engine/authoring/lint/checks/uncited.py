@@ -7,11 +7,12 @@ provider as its beginning, and a reader will ask who said so. This is a warning.
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.authoring.lint.wording import some_instant
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.rule_space import SINCE_EVER, version_name
 
 
@@ -20,7 +21,7 @@ def check(question: LintQuestion) -> CheckResult:
     problems = [
         _problem(rule, version) for rule in question.pack.rules for version in rule.versions if version.citation is None
     ]
-    return CheckResult(tuple(problems), count(question.space.versions, "version"))
+    return CheckResult(tuple(problems), count_of(question.space.versions, "version"))
 
 
 def _problem(rule: Rule, version: RuleVersion) -> Problem:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.safe_text import plain
+from policy_engine.core.text.wording import count_of
 from policy_engine.core.vocabulary import FACTS
 from policy_engine.packs.catalog import did_you_mean
 from policy_engine.packs.rule_space import RuleSpace, version_name
@@ -45,7 +46,7 @@ def check(question: LintQuestion) -> CheckResult:
                     for name in version.operation_window.operations
                     if name not in offered
                 ]
-    covered = f"{count(words, 'word')} of {count(space.versions, 'version')} against the catalog"
+    covered = f"{count_of(words, 'word')} of {count_of(space.versions, 'version')} against the catalog"
     return CheckResult(tuple(problems), covered)
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.authoring.lint.wording import kind_of_file
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.core.vocabulary import FACTS
 from policy_engine.packs.rule_space import RuleSpace, matches_some, version_name
 
@@ -36,7 +37,7 @@ def check(question: LintQuestion) -> CheckResult:
                 known = {value for facts in matching for value in facts[fact]}
                 for value in sorted(conditions.get(fact, frozenset()) - known):
                     problems.append(_in_vain(rule, version, fact, value, matching[0]))
-    covered = f"{count(space.versions, 'version')}, {count(values, 'value')} of selectors"
+    covered = f"{count_of(space.versions, 'version')}, {count_of(values, 'value')} of selectors"
     return CheckResult(tuple(problems), covered)
 
 

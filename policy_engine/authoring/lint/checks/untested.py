@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.authoring.lint.wording import kind_of_file, some_instant
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.cases import Case
 from policy_engine.packs.rule_space import RuleSpace, version_name
 
@@ -34,8 +35,8 @@ def check(question: LintQuestion) -> CheckResult:
         needing = [version for version in rule.versions if version.storage is not None]
         if sum(not version.withdrawn for version in rule.versions) > 1:
             problems += [_version(space, rule, each) for each in needing if (rule.id, each.number) not in versions]
-    covered = f"{count(len(space.pack.rules), 'rule')}, {count(space.versions, 'version')}, "
-    covered += count(len(question.cases), "case")
+    covered = f"{count_of(len(space.pack.rules), 'rule')}, {count_of(space.versions, 'version')}, "
+    covered += count_of(len(question.cases), "case")
     return CheckResult(tuple(problems), covered)
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.core.periods import DAY
 from policy_engine.core.problems import Problem, Severity
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.rule_space import version_name
 
 
@@ -28,7 +29,7 @@ def check(question: LintQuestion) -> CheckResult:
             problems += _one(rule, version, place, latest, tomorrow)
             if latest is None or version.recorded_on > latest.recorded_on:
                 latest = version
-    covered = f"{count(question.space.versions, 'version')} of {count(len(question.pack.rules), 'rule')}"
+    covered = f"{count_of(question.space.versions, 'version')} of {count_of(len(question.pack.rules), 'rule')}"
     covered += "" if tomorrow else "; days to come not looked at: no instant is given"
     return CheckResult(tuple(problems), covered)
 
