@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from policy_engine.authoring.problem_formats import FORMATS
 from policy_engine.cli import EXIT_CODES, values
-from policy_engine.cli.reporting import SHAPES
 from policy_engine.core.problems import PackInvalid
 from policy_engine.report.formats.text import LINES, render_text
 from policy_engine.report.model import Notice
@@ -565,7 +565,7 @@ def test_help_lists_all_exit_codes() -> None:
     assert all(f"{code:>3}  {meaning}" in done.text for code, meaning in EXIT_CODES.items())
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", FORMATS)
 @pytest.mark.parametrize("pack", ["failing", "broken", "conflict", "caseless", "nosuch", "fine"])
 @pytest.mark.parametrize("command", ["validate", "test"])
 def test_a_format_changes_no_exit_code(command: str, pack: str, shape: str, desk: Path) -> None:
