@@ -37,9 +37,9 @@ def report_problems(
     accepted: Sequence[Accepted] = (),
 ) -> None:
     """
-    Text goes to stderr, where people and logs look for it; the other formats are the result and go to stdout.
+    Write text to stderr, where people and logs expect it; the other formats are the result and go to stdout.
 
-    `covered` says what was looked at: in text the result, in the other formats a part of it. `more` is for JSON alone.
+    `covered` states what was checked: in text it is the result, in the other formats a part of it. `more` is for JSON.
     """
     docs = os.environ.get("POLICY_ENGINE_DOCS") or None
     written = write_problems(problems, sources, shape, covered=covered, accepted=accepted, docs=docs, more=more)

@@ -185,7 +185,7 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
         "report good.jsonl --pack ./there", 3,
         "there is no folder `there`", "a pack is a folder with pack.yaml",
     ),
-    "conflict": ("report good.jsonl --pack conflict", 3, "both speak about storage", "narrow"),
+    "conflict": ("report good.jsonl --pack conflict", 3, "both cover storage", "narrow"),
     "unknown schema": ("schema findigs", 2, "there is no schema `findigs`", "did you mean `findings.v1`?"),
     "failing cases": ("test failing", 5, "expired", ""),
     "no cases": ("test caseless", 7, "holds no case", "add a file to its folder `cases`"),

@@ -1,4 +1,4 @@
-"""The commands lint and check: what they say, where, and with which exit code."""
+"""The commands lint and check: what they report, where, and with which exit code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from policy_engine.authoring.lint import CHECKS
-from tests.authoring.lint.test_messages import lay
+from tests.authoring.lint.helpers import lay
 from tests.support.commands import policy_engine
 
 AS_OF = "2026-08-01T00:00:00Z"
@@ -84,14 +84,14 @@ def test_errors_fail_and_warnings_only_when_asked(arguments: str, code: int, sai
 
 def test_every_check_has_a_line(desk: Path) -> None:
     """
-    The result says of every check what it looked at, in the order of the documentation, after the domain.
+    The result states what every check checked, in the order of the documentation, after the domain.
     """
     lines = policy_engine("lint", "clean", "--as-of", AS_OF).text.splitlines()
     assert lines[1].startswith("  domain: 2 services; task_type: 3 listed, and any other; ")
     assert [line.strip().partition(":")[0] for line in lines[2:]] == list(CHECKS)
 
 
-def test_check_tells_its_failures_apart(desk: Path) -> None:
+def test_check_distinguishes_its_failures(desk: Path) -> None:
     """
     A failing case is 5, no case 7, and an invalid pack 3, which comes first.
     """
@@ -106,7 +106,7 @@ def test_check_tells_its_failures_apart(desk: Path) -> None:
     (desk / "clean" / "catalog.yaml").write_text("- no catalog\n", encoding="utf-8")
     done = policy_engine("check", "clean", "overlap", "--as-of", AS_OF)
     assert done.code == 3
-    assert "clean: invalid, so nothing was looked at any further" in done.text
+    assert "clean: invalid, so no check was run" in done.text
 
 
 def test_problems_as_json(desk: Path) -> None:
@@ -120,7 +120,7 @@ def test_problems_as_json(desk: Path) -> None:
 
 def test_the_clock_is_asked_for_the_calendar_only(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Without --as-of the clock decides what is old, and it stands in no output of a check that does not need it.
+    Without --as-of the clock decides what is old, and it is in no output of a check that does not need it.
     """
     monkeypatch.setattr("policy_engine.cli.linting.clock", lambda: 1_800_000_000 * 10**9)  # 2027-01-15
     done = policy_engine("lint", "clean", "--review-after", "P180D")
@@ -165,7 +165,7 @@ def test_accepted_problems_are_shown_and_fail_nothing(desk: Path) -> None:
     assert "duration-jump: 0 errors, 0 warnings, 3 accepted" in done.text
     assert (
         "duration-jump/rules/film-clean.yaml:17:5: accepted[duration-jump]: "
-        "`film-clean` v2 keeps files for 3 hours, 24 times shorter than 3 days of v1 before it\n"
+        "`film-clean` v2 keeps files for 3 hours, 24 times shorter than the 3 days of v1 before it\n"
         "  accepted by media team until 2027-01-01: We asked, and it is meant.\n"
     ) in done.err
     assert "  baseline: 3 entries, 3 accepted" in done.text
@@ -174,7 +174,7 @@ def test_accepted_problems_are_shown_and_fail_nothing(desk: Path) -> None:
 @pytest.mark.parametrize("command", ["lint", "check"])
 def test_other_formats_hold_all_that_text_says(command: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    JSON, SARIF, annotations and Markdown carry what was looked at, examples, pages and acceptances of lint and check.
+    JSON, SARIF, annotations and Markdown have what was checked, examples, pages and acceptances of lint and check.
     """
     monkeypatch.setenv("POLICY_ENGINE_DOCS", "https://docs.example")
     name = baseline(desk, JUMPS[0])
@@ -210,12 +210,12 @@ def test_an_acceptance_ends_on_its_day(desk: Path) -> None:
 
 def test_an_acceptance_of_nothing_is_an_error(desk: Path) -> None:
     """
-    An entry that accepts nothing fails and the nearest one there is is named; errors of overlap cannot be accepted.
+    An entry that accepts nothing fails and the nearest problem is named; errors of overlap cannot be accepted.
     """
     name = baseline(desk, ("duration-jump", "film-clean v3, retention", "2027-01-01"))
     done = policy_engine("lint", "duration-jump", "--baseline", name, "--as-of", AS_OF)
     assert done.code == 3
-    assert "error[baseline-unused]: nothing is wrong with `film-clean v3`, `retention`" in done.err
+    assert "error[baseline-unused]: `duration-jump` reports no problem about `film-clean v3`, `retention`" in done.err
     assert "did you mean about: [film-clean v2, retention]?" in done.err
     name = baseline(desk, ("overlap", "film-clean v1, film-cut v1", "2027-01-01"))
     done = policy_engine("lint", "overlap", "--baseline", name, "--as-of", AS_OF)

@@ -115,7 +115,7 @@ def test_a_change_that_contradicts_the_pack_is_refused(tmp_path: Path) -> None:
     (folder / "rules" / "poster.yaml").write_text(poster, encoding="utf-8")
     refused = try_mutants(bench(folder)).of(REFUSED)
     assert "the condition on role is left out" in {one.mutant.change for one in refused}
-    assert all("both speak about storage" in one.detail for one in refused)
+    assert all("both cover storage" in one.detail for one in refused)
 
 
 def test_recorded_dates_matter_to_replays_alone(tmp_path: Path) -> None:
