@@ -188,7 +188,7 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
     "conflict": ("report good.jsonl --pack conflict", 3, "both cover storage", "narrow"),
     "unknown schema": ("schema findigs", 2, "there is no schema `findigs`", "did you mean `findings.v1`?"),
     "failing cases": ("test failing", 5, "expired", ""),
-    "no cases": ("test caseless", 7, "holds no case", "add a file to its folder `cases`"),
+    "no cases": ("test caseless", 7, "has no cases", "add a file to its folder `cases`"),
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.authoring.testing.packs import case, lay
+from tests.authoring.testing.acme_pack import case, lay
 from tests.support.commands import policy_engine
 
 HALF = case("2026-03-01T13:00:00Z", "verdict: active")
