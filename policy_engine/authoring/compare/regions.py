@@ -1,8 +1,8 @@
 """
 Exact boxes: sets of values of facts, times an interval of creation, times an interval of days of knowledge.
 
-A set of values is a mask of bits, one per value that some rule names and one for all others together. Intervals are
-half open. All laws here are those of sets, so nothing is sampled and no product of domains is ever built.
+A set of values is a bit mask: one bit per value that some rule names, and one for all others together. Intervals are
+half-open. All operations are those of sets, so nothing is sampled and no product of domains is ever built.
 """
 
 from __future__ import annotations
