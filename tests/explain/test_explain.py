@@ -391,7 +391,7 @@ def test_records_set_aside_may_be_the_ones_meant(tmp_path: Path) -> None:
     with pytest.raises(NothingToEvaluate) as caught:
         trace(tmp_path, [{**FLUX, "task_id": ""}, KLING], "zzzzzz", NOON)
     (problem,) = caught.value.problems
-    assert problem.help == "records read: 2; set aside as unusable, so that they may be the ones meant: 1"
+    assert problem.help == "records read: 2; quarantined, so the id may be in one of these: 1"
 
 
 def test_history_without_records(tmp_path: Path) -> None:
@@ -475,6 +475,7 @@ def test_unreadable_fields_of_the_last_row_of_a_table(tmp_path: Path) -> None:
     path.write_text("task_id,model,consume\na,flux,7\nb,flux,many\nb,flux,more\n", encoding="utf-8")
     options = RunOptions(Question(parse_instant(NOON), PACK.horizon, PACK.operation_horizon))
     (found,) = explain_task(find_sources([str(path)]).sources, PACK, options, "b")
-    assert [(location, field) for location, field, _ in found.unreadable] == [
-        ("tasks.csv:3", "consume"), ("tasks.csv:4", "consume"),
-    ]  # fmt: skip
+    assert [(field.record, field.name) for field in found.unreadable] == [
+        ("tasks.csv:3", "consume"),
+        ("tasks.csv:4", "consume"),
+    ]

@@ -1,22 +1,22 @@
-"""Turns the explanation of a task into about ten plain lines for a person."""
+"""Renders the explanation of a task as about ten plain lines."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
 
 from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.safe_text import plain
+from policy_engine.core.text.wording import usd
 from policy_engine.core.vocabulary import WITHOUT_ASSET_REASONS, Evidence, StorageLocation, Verdict
-from policy_engine.explain.answers import FACT_LABELS, VALUE_WORDS, AnswerWriter, listed
+from policy_engine.explain.sentences import FACT_LABELS, VALUE_WORDS, AnswerWriter, listed
 from policy_engine.explain.tracing import FileGroup, FileSeen, RuleKey, TaskExplanation
 
 _WIDTH = 100
 _LABEL = 14
 _MOST = 8
-"""Most files, hosts, rules, links or places that are listed one by one."""
+"""Most files, hosts, rules or locations that are listed individually."""
 
 
 def render_explanation(explanations: Iterable[TaskExplanation], *, show_urls: bool = False) -> str:
@@ -75,7 +75,7 @@ class _Writer:
         if counted is not None:
             yield "Counted from", counted
         if "facts_conflict" in answer.reasons:
-            yield "Conflict", "addresses of this file say different things of it; what they disagree on is not known."
+            yield "Conflict", "addresses of this file state different facts; these facts count as not known."
         for fact, suppositions in group.suppositions:
             yield FACT_LABELS[fact], write.unknown_fact(fact, suppositions)
         operations = write.operations(answer)
@@ -91,7 +91,7 @@ class _Writer:
         yield "Host", self._host(group)
         links = sorted({file.link_expires_at for file in group.files if file.link_expires_at is not None})
         if links:
-            yield "Link", f"signed; by its own word it works until {write.at(links[0])}."
+            yield "Link", f"signed; by its own statement it works until {write.at(links[0])}."
 
     def _about_task(self) -> Iterator[tuple[str, str]]:
         """Label and text of every line about the task as a whole."""
@@ -103,11 +103,12 @@ class _Writer:
             if task.without == "unknown_service":
                 yield "Service", self._answers.about_service()
         yield "Cost", self._cost()
-        for where, field, found in task.unreadable:
-            yield "Unreadable", f"`{plain(field)}` in {plain(where)}: {plain(found)}; it counts as not recorded."
-        places = listed([plain(record) for record in task.records], most=_MOST)
+        for field in task.unreadable:
+            where = f"`{plain(field.name)}` in {plain(field.record)}"
+            yield "Unreadable", f"{where}: {plain(field.found)}; it counts as not recorded."
+        records = listed([plain(record) for record in task.records], most=_MOST)
         count = len(task.records)
-        yield "Read from", f"{places}{f', {count} records of this task, merged' if count > 1 else ''}."
+        yield "Read from", f"{records}{f', {count} records of this task, merged' if count > 1 else ''}."
 
     def _when_created(self) -> str:
         """The latest recorded instant of a task that does not exist yet."""
@@ -117,7 +118,7 @@ class _Writer:
         return f" It was {what} at {format_instant(latest)}, {describe_duration(latest - as_of)} later."
 
     def _files(self, files: Sequence[FileSeen]) -> str:
-        """Names of files, those of one kind and host together."""
+        """Names of files, grouped by kind and host."""
         kinds: dict[str, list[str]] = {}
         for file in files:
             where = f"on {plain(file.host)}" if file.host else "URL not seen"
@@ -126,7 +127,7 @@ class _Writer:
         return "; ".join(f"{listed(names, most=_MOST)} {kind}" for kind, names in kinds.items()) + "."
 
     def _rules_of(self, group: FileGroup) -> list[RuleKey]:
-        """Rules on which some possible answer rests, that of the finding first."""
+        """Rules behind the possible answers, that of the finding first."""
         answers = [group.answer, group.from_first, group.from_last]
         answers += [supposition.answer for _, suppositions in group.suppositions for supposition in suppositions]
         keys = [answer.rule for answer in answers] + [answer.operation_rule for answer in answers]
@@ -148,16 +149,16 @@ class _Writer:
         return f"{key[0]} v{key[1]} ({plain(title)}): {'; '.join(says)}."
 
     def _sources(self, group: FileGroup, rules: Sequence[RuleKey]) -> list[str]:
-        """Where the rules come from, or what was read where there is none; equal sources together."""
+        """Sources of the rules, or what was read if there is no rule; equal sources together."""
         citations = [self._versions[key][1].citation for key in rules]
         service = self.task.service
         if "no_published_rule" in group.answer.reasons and service is not None:
             citations += [entry.citation for entry in self.task.pack.no_published_rule if service.id in entry.services]
         sections: dict[tuple[str, str, str], list[str]] = {}
-        for one in citations:
-            if one is not None:
-                key = (one.source, one.basis, one.retrieved_on.isoformat())
-                sections.setdefault(key, []).append(f'"{plain(one.section)}"')
+        for citation in citations:
+            if citation is not None:
+                key = (citation.source, citation.basis, citation.retrieved_on.isoformat())
+                sections.setdefault(key, []).append(f'"{plain(citation.section)}"')
         pages = {source.id: source for source in self.task.pack.sources}
         return [
             f"{plain(pages[source].title)}, {listed(list(dict.fromkeys(names)))}; {basis}, read on {day}. "
@@ -166,22 +167,24 @@ class _Writer:
         ]
 
     def _host(self, group: FileGroup) -> str:
-        """Whether the host's owner fits the rule: evidence, which never decides."""
+        """Whether the owner of the host fits the rule; this is evidence and decides nothing."""
         answer, owner = group.answer, plain(group.owner)
         hosts = list(dict.fromkeys(plain(file.host) for file in group.files if file.host))
         if answer.evidence == Evidence.EXPECTED:
             return "not seen: no record carries the output. The file is expected because the task completed."
         names = listed(hosts, most=_MOST) or "a URL without a host"
         if not owner:
-            return f"whose {names} is, the rule pack does not know; it speaks neither for nor against the answer."
+            return (
+                f"the rule pack does not name an owner of {names}, so it neither supports nor contradicts the answer."
+            )
         belongs = f"{names} {'belongs' if len(hosts) == 1 else 'belong'} to {owner}"
         holder = "the platform" if answer.storage == StorageLocation.PLATFORM else "the vendor"
         if answer.evidence == Evidence.AGREES:
             return f"{belongs}, which agrees with the rule: {holder} holds the file."
         if answer.evidence == Evidence.CONFLICTS:
             return (
-                f"{belongs}, which contradicts the rule: by that {holder} holds the file. The answer follows the rule; "
-                "look whether the URL still opens."
+                f"{belongs}, which contradicts the rule that {holder} holds the file. The answer follows the rule; "
+                "check whether the URL still opens."
             )
         return f"{belongs}; no rule settles who holds the file, so this proves nothing."
 
@@ -189,11 +192,11 @@ class _Writer:
         """What the task cost, in points and dollars."""
         task, cost, money = self.task, self.task.cost, self.task.pack.money
         if task.state != "completed":
-            return "none counted, since the task is not recorded as completed."
+            return "not counted, since the task is not recorded as completed."
         parts = [f"{amount:,} {plain(unit)} (no dollar value known)" for unit, amount in cost.other_units]
         if cost.points:
             rate = f"{money.points_per_usd:,} points a dollar: {money.basis}"
-            parts.insert(0, f"{cost.points:,} points = {_dollars(cost.points, money.points_per_usd)} USD ({rate})")
+            parts.insert(0, f"{cost.points:,} points = {usd(cost.points, money.points_per_usd)} USD ({rate})")
             if cost.files > 1:
                 parts.append(f"divided equally over the task's {cost.files} files")
         if not parts:
@@ -201,15 +204,10 @@ class _Writer:
         return "; ".join(parts) + "."
 
 
-def _dollars(points: int, rate: int) -> str:
-    whole, _, cents = format((Decimal(points) / rate).normalize(), "f").partition(".")
-    return f"{whole}.{cents.ljust(2, '0')}"
-
-
 def _wrap(label: str, text: str) -> str:
     """A line of the explanation, folded under its label."""
     indent = _LABEL if label else 0
-    # Folding may put any word at the start of a line, and there build services take some words for commands.
+    # Folding may move any word to the start of a line, where build services read some words as commands.
     text = re.sub(r"(?<!\S)(?=::|##\[)", r"\\", text)
     folded = textwrap.fill(
         label.ljust(indent) + text,

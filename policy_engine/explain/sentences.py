@@ -1,4 +1,4 @@
-"""Turns the answers about a file into sentences: verdict, deadline, readings of creation, unknown facts, operations."""
+"""Writes sentences about the answers of a file: verdict, deadline, readings of creation, unknown facts, operations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHORT = {
     Verdict.ACTIVE: "active",
     Verdict.AT_RISK: "at risk",
     Verdict.EXPIRED: "past its deadline",
-    Verdict.VENDOR_CDN: "in the vendor's hands",
+    Verdict.VENDOR_CDN: "kept by the vendor",
     Verdict.UNGOVERNED: "without a rule",
     Verdict.UNDETERMINED: "not settled",
 }
@@ -32,17 +32,26 @@ _DATED = (Verdict.ACTIVE, Verdict.AT_RISK, Verdict.EXPIRED)
 _WINDOW_DATED = (OperationVerdict.OPEN, OperationVerdict.CLOSING, OperationVerdict.CLOSED)
 
 VALUE_WORDS = {
-    ("account", "pay_as_you_go"): "pay-as-you-go", ("account", "host_your_account"): "host-your-account",
-    ("watermarked", "true"): "with a watermark", ("watermarked", "false"): "without a watermark",
-}  # fmt: skip
-"""Values of facts as sentences say them; other values stand for themselves."""
+    ("account", "pay_as_you_go"): "pay-as-you-go",
+    ("account", "host_your_account"): "host-your-account",
+    ("watermarked", "true"): "with a watermark",
+    ("watermarked", "false"): "without a watermark",
+}
+"""Values of facts as sentences name them; other values are used as they are."""
 FACT_LABELS = {
-    "task_type": "Task type", "account": "Account", "media": "Media", "role": "Role", "watermarked": "Watermark",
-}  # fmt: skip
+    "task_type": "Task type",
+    "account": "Account",
+    "media": "Media",
+    "role": "Role",
+    "watermarked": "Watermark",
+}
 _FACT_PLURALS = {
-    "task_type": "task types", "account": "account types", "media": "kinds of media", "role": "roles",
+    "task_type": "task types",
+    "account": "account types",
+    "media": "kinds of media",
+    "role": "roles",
     "watermarked": "possibilities",
-}  # fmt: skip
+}
 _FACT_PREPOSITIONS = {"task_type": "for ", "account": "on ", "media": "for ", "role": "for ", "watermarked": ""}
 _FACT_SOURCES = {
     "task_type": "`task_type` in the task object, or `action` in the history row",
@@ -77,23 +86,25 @@ class AnswerWriter:
             several = answer.expires_earliest != answer.expires_latest
             return f"past its deadline{', also by the latest of the possible ones' if several else ''} (expired)."
         if answer.verdict == Verdict.VENDOR_CDN:
-            return "in the vendor's hands: kept on the vendor's terms, for which no number is published (vendor_cdn)."
+            return "kept by the vendor on its own terms, for which no period is published (vendor_cdn)."
         if answer.verdict == Verdict.UNGOVERNED:
             return self._without_rule(answer)
         return f"not settled by what is recorded (undetermined). {self._why_open(group)}"
 
     def about_service(self) -> str:
-        """Why the service of the task is not known, and what would tell."""
+        """Why the service of the task is not known, and how to find out."""
         model, task_type = self.task.model, self.task.task_type
         if not model:
-            return "No record of this task names a model; look at `model` in the task object or in the history row."
+            return "No record of this task names a model; check `model` in the task object or in the history row."
         services = self.task.pack.catalog.services
         names = {name.model: service for service in services for name in service.names}
-        sharing = [plain(one.title) for one in services if any(fold(name.model) == fold(model) for name in one.names)]
+        sharing = [
+            plain(item.title) for item in services if any(fold(name.model) == fold(model) for name in item.names)
+        ]
         if sharing and not task_type:
             return (
-                f"The model `{plain(model)}` stands for several services ({listed(sharing, 'or')}); the "
-                f"task type tells which. To know, look at {_FACT_SOURCES['task_type']}."
+                f"The model `{plain(model)}` belongs to several services ({listed(sharing, 'or')}); "
+                f"the task type decides. To find out, check {_FACT_SOURCES['task_type']}."
             )
         with_type = f" with the task type `{plain(task_type)}`" if task_type else ""
         near = suggest(model, names)
@@ -104,7 +115,7 @@ class AnswerWriter:
         )
 
     def save_before(self, answer: Answer) -> str | None:
-        """The deadline and how far it is, or None when there is none to name."""
+        """The deadline and how far away it is, or None if there is none."""
         earliest, latest = answer.expires_earliest, answer.expires_latest
         if answer.verdict == Verdict.VENDOR_CDN:
             return "no deadline is published; only the vendor knows how long the file is kept."
@@ -121,7 +132,7 @@ class AnswerWriter:
         return f"{self.at(earliest)}; the latest possible deadline is {format_instant(latest)}."
 
     def counted_from(self, group: FileGroup) -> str | None:
-        """Which readings of creation are possible and whether they agree; None when no answer needs a clock."""
+        """The possible readings of creation, and whether they agree; None if no answer needs a clock."""
         clock, answer = self.task.clock, group.answer
         if answer.expires_earliest is None and answer.closes_earliest is None and "no_clock" not in answer.reasons:
             return None
@@ -132,7 +143,7 @@ class AnswerWriter:
             if rule is not None and rule.retention is not None:
                 period = describe_duration(rule.retention)
                 text += f" The rule in force at the instant asked about keeps such a file for {period}."
-            return f"{text} To know, look at `meta.created_at` and `meta.ended_at` in the task object."
+            return f"{text} To find out, check `meta.created_at` and `meta.ended_at` in the task object."
         if clock.is_between and clock.is_inverted:
             return f"submission at {format_instant(first)}; by a record the task had finished before, which cannot be."
         if clock.is_between:
@@ -148,7 +159,7 @@ class AnswerWriter:
         return f'"creation", which may mean {readings}. {self._agreement(group, "submission", "completion")}'
 
     def unknown_fact(self, fact: str, suppositions: Sequence[Supposition]) -> str:
-        """What each value of an unknown fact would mean, and where to look."""
+        """The answer for each value of an unknown fact, and where to find the value."""
         files = _clusters(suppositions, lambda answer: (answer.verdict, answer.expires_earliest, answer.expires_latest))
         windows = _clusters(
             suppositions, lambda answer: (answer.operation_verdict, answer.closes_earliest, answer.closes_latest)
@@ -158,17 +169,17 @@ class AnswerWriter:
             text = f"not known. {plural} {self._same_for_all(suppositions)}"
         else:
             each = [f"{_values(fact, values)}: {self._file_phrase(answer)}" for values, answer in files]
-            text = f"not known. {' '.join(f'{one[0].upper()}{one[1:]}.' for one in each)}"
+            text = f"not known. {' '.join(f'{phrase[0].upper()}{phrase[1:]}.' for phrase in each)}"
         if len(windows) > 1:
             each = [f"{self._window_phrase(answer)} {_values(fact, values)}" for values, answer in windows]
             link = ", while the" if len(files) == 1 else ". The"
             text = f"{text.removesuffix('.')}{link} operation window is {_joined(each)}."
         elif windows[0][1].operation_verdict in _WINDOW_DATED:
             text += f" The operation window is {self._window_phrase(windows[0][1])} either way."
-        return f"{text} To know, look at {self._where(fact)}."
+        return f"{text} To find out, check {self._where(fact)}."
 
     def operations(self, answer: Answer) -> str | None:
-        """Until when follow-up operations are accepted; None for a service that has none."""
+        """Until when follow-up operations are accepted; None for a service without any."""
         closes, closed = answer.closes_earliest, answer.closes_latest
         names = listed([plain(name) for name in answer.operations])
         if answer.operation_verdict == OperationVerdict.NONE or not names:
@@ -201,7 +212,9 @@ class AnswerWriter:
         service = self.task.service
         title = plain(service.title) if service else "the service"
         if service and "no_published_rule" in answer.reasons:
-            reasons = [plain(one.reason, 600) for one in self.task.pack.no_published_rule if service.id in one.services]
+            reasons = [
+                plain(entry.reason, 600) for entry in self.task.pack.no_published_rule if service.id in entry.services
+            ]
             return f"no rule is published for {title}, so no deadline is known (ungoverned). {' '.join(reasons)}"
         return f"{title} has rules, but none covers this file at its creation (ungoverned)."
 
@@ -216,7 +229,7 @@ class AnswerWriter:
         return "The rules changed between the first and the last possible creation."
 
     def _between(self, group: FileGroup, first: int, last: int) -> str:
-        """An interval of possible creations, and what bounds it."""
+        """An interval of possible creations, and its bounds."""
         pack = self.task.pack
         why = f"no task is taken to last longer than {describe_duration(pack.longest_task)}: {pack.longest_task_basis}"
         if self.task.clock.completed is None:
@@ -226,30 +239,31 @@ class AnswerWriter:
         else:
             known, unknown, field = f"completion ({format_instant(last)})", "submission", "meta.created_at"
             bound = f"{format_instant(first)} at the earliest"
+        agreement = self._agreement(group, "the first of these", "the last")
         return (
-            f"{known} or {unknown}, which is not recorded: {bound} ({why}). "
-            f"{self._agreement(group, 'the first of these', 'the last')} To know, look at `{field}` in the task object."
+            f"{known} or {unknown}, which is not recorded: {bound} ({why}). {agreement} "
+            f"To find out, check `{field}` in the task object."
         )
 
     def _agreement(self, group: FileGroup, first: str, last: str) -> str:
-        """Whether the readings give one answer, and why."""
-        one, other = group.from_first, group.from_last
-        if one.verdict != other.verdict:
+        """Whether the readings give the same answer, and why."""
+        early, late = group.from_first, group.from_last
+        if early.verdict != late.verdict:
             return (
-                f"The answers differ: {_SHORT[Verdict(one.verdict)]} counted from {first}, "
-                f"{_SHORT[Verdict(other.verdict)]} counted from {last}."
+                f"The answers differ: {_SHORT[Verdict(early.verdict)]} counted from {first}, "
+                f"{_SHORT[Verdict(late.verdict)]} counted from {last}."
             )
-        if one.verdict != group.answer.verdict:
+        if early.verdict != group.answer.verdict:
             return "Between the two the rules changed, and the answer with them."
-        if one.operation_verdict != other.operation_verdict:
-            windows = [_WINDOW_SHORT[OperationVerdict(answer.operation_verdict)] for answer in (one, other)]
+        if early.operation_verdict != late.operation_verdict:
+            windows = [_WINDOW_SHORT[OperationVerdict(answer.operation_verdict)] for answer in (early, late)]
             return (
                 f"The answer for the file is the same; the operation window is {windows[0]} counted from {first}, "
                 f"{windows[1]} counted from {last}."
             )
-        if one.verdict == Verdict.EXPIRED:
+        if early.verdict == Verdict.EXPIRED:
             return "Both deadlines have passed, so the answer is the same."
-        if one.verdict == Verdict.ACTIVE:
+        if early.verdict == Verdict.ACTIVE:
             return "Both deadlines lie ahead by more than the horizon, so the answer is the same."
         return "The answer is the same either way."
 
@@ -259,10 +273,10 @@ class AnswerWriter:
         if answer.verdict == Verdict.UNDETERMINED:
             return "leave the answer for the file open; something else decides it."
         if answer.verdict == Verdict.VENDOR_CDN:
-            return "leave the file in the vendor's hands, so the answer for the file is certain."
+            return "leave the file with the vendor, so the answer for the file is certain."
         if answer.verdict == Verdict.UNGOVERNED:
             return "have no rule for the file, so the answer for the file is certain."
-        rules = [self._versions[one.answer.rule] for one in suppositions if one.answer.rule is not None]
+        rules = [self._versions[item.answer.rule] for item in suppositions if item.answer.rule is not None]
         periods = {rule.retention for rule in rules}
         period = periods.pop() if len(periods) == 1 else None
         keeps = f"keep the file for {describe_duration(period)}" if period else "give the file the same deadline"
@@ -288,21 +302,21 @@ class AnswerWriter:
         return f"closing at {self.at(closes)}" if closes > self._as_of else f"possibly past since {self.at(closes)}"
 
     def _where(self, fact: str) -> str:
-        """Where a person finds an unknown fact."""
+        """The field in which a person finds an unknown fact."""
         if fact in _FACT_SOURCES:
             return _FACT_SOURCES[fact]
-        told = []
+        known = []
         for spec in self.task.service.outputs if self.task.service else ():
             value = getattr(spec, fact)
             if spec.kind == "file" and value is not None:
                 word = str(value).lower() if isinstance(value, bool) else value
-                told.append(f"`{plain(spec.path)}` ({VALUE_WORDS.get((fact, word), plain(word))})")
-        known = f"; the catalog knows {listed(told, most=4)}" if told else ""
-        return f"the field of the task's `output` in which the URL stands{known}"
+                known.append(f"`{plain(spec.path)}` ({VALUE_WORDS.get((fact, word), plain(word))})")
+        listing = f"; the catalog knows {listed(known, most=4)}" if known else ""
+        return f"the field of the task's `output` that holds the URL{listing}"
 
 
 def listed(words: Sequence[str], last: str = "and", most: int | None = None) -> str:
-    """`a, b and c`; beyond `most` the rest is counted."""
+    """`a, b and c`; words beyond `most` are counted."""
     if most is not None and len(words) > most:
         words = [*words[:most], f"{len(words) - most} more"]
     return f" {last} ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
@@ -311,16 +325,16 @@ def listed(words: Sequence[str], last: str = "and", most: int | None = None) -> 
 def _clusters(
     suppositions: Sequence[Supposition], aspect: Callable[[Answer], object]
 ) -> list[tuple[list[str], Answer]]:
-    """Values whose answers are alike in one aspect, with one of these answers."""
+    """Values whose answers agree in one aspect, with one of these answers."""
     clusters: dict[object, tuple[list[str], Answer]] = {}
-    for one in suppositions:
-        clusters.setdefault(aspect(one.answer), ([], one.answer))[0].append(one.value)
+    for item in suppositions:
+        clusters.setdefault(aspect(item.answer), ([], item.answer))[0].append(item.value)
     return list(clusters.values())
 
 
 def _values(fact: str, values: Sequence[str]) -> str:
-    """Values of a fact with the preposition that fits."""
-    words = ["any other" if one == ANY_OTHER else VALUE_WORDS.get((fact, one), plain(one)) for one in values]
+    """Values of a fact with their preposition."""
+    words = ["any other" if value == ANY_OTHER else VALUE_WORDS.get((fact, value), plain(value)) for value in values]
     return _FACT_PREPOSITIONS[fact] + listed(words, "or", 5)
 
 
