@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from policy_engine.core.periods import NAT
@@ -285,7 +284,7 @@ class _Tracer:
                 for at, row in enumerate(rows):
                     under = [answers_of[at] for answers_of in supposed]
                     suppositions[row].append((fact, tuple(map(Supposition, values, under))))
-        links = _instants(findings["link_expires_at"])
+        links = [_time(value) for value in findings["link_expires_at"]]
         media, urls, hosts, owners = (
             [_text(value) for value in findings[name]] for name in ("media", "url", "url_host", "host_owner")
         )
@@ -323,34 +322,38 @@ def _created_at(assets: pd.DataFrame, instant: int) -> pd.DataFrame:
 
 def _answers(findings: pd.DataFrame) -> list[Answer]:
     """One Answer per row of findings."""
-    times = (
-        _instants(findings[name])
-        for name in ("expires_earliest", "expires_latest", "operation_closes_earliest", "operation_closes_latest")
+    return [_answer(row) for row in findings.to_dict("records")]
+
+
+def _answer(row: Mapping[Hashable, Any]) -> Answer:
+    return Answer(
+        verdict=_text(row["verdict"]),
+        possibly_past=row["possibly_past"],
+        reasons=_words(row["reason"]),
+        storage=_text(row["storage"]),
+        expires_earliest=_time(row["expires_earliest"]),
+        expires_latest=_time(row["expires_latest"]),
+        rule=_rule(row["rule_id"], row["rule_version"]),
+        operation_verdict=_text(row["operation_verdict"]),
+        operations=_words(row["operations"]),
+        closes_earliest=_time(row["operation_closes_earliest"]),
+        closes_latest=_time(row["operation_closes_latest"]),
+        operation_rule=_rule(row["operation_rule_id"], row["operation_rule_version"]),
+        evidence=_text(row["evidence"]),
     )
-    words = (
-        [_text(value) for value in findings[name]]
-        for name in ("verdict", "reason", "storage", "operation_verdict", "operations", "evidence")
-    )
-    rules = (_rules(findings, prefix) for prefix in ("", "operation_"))
-    columns = (*words, *rules, *times, findings["possibly_past"].tolist())
-    return [
-        Answer(
-            verdict, past, tuple(reason.split(";") if reason else ()), storage, earliest, latest, rule,
-            window, tuple(operations.split(";") if operations else ()), closes, closed, window_rule, evidence,
-        )
-        for verdict, reason, storage, window, operations, evidence, rule, window_rule, earliest, latest, closes, closed,
-        past in zip(*columns, strict=True)
-    ]  # fmt: skip
 
 
-def _rules(findings: pd.DataFrame, prefix: str) -> list[RuleKey | None]:
-    ids, numbers = findings[f"{prefix}rule_id"], findings[f"{prefix}rule_version"]
-    return [(_text(name), int(number)) if _text(name) else None for name, number in zip(ids, numbers, strict=True)]
+def _rule(id: object, version: Any) -> RuleKey | None:
+    return (_text(id), int(version)) if _text(id) else None
 
 
-def _instants(column: pd.Series[Any]) -> list[int | None]:
-    values: np.ndarray[Any, np.dtype[np.int64]] = column.dt.as_unit("ns").to_numpy("datetime64[ns]").view(np.int64)
-    return [_instant(value) for value in values]
+def _words(value: object) -> tuple[str, ...]:
+    """The items of a list in a cell."""
+    return tuple(_text(value).split(";")) if _text(value) else ()
+
+
+def _time(value: Any) -> int | None:
+    return None if pd.isna(value) else int(value.as_unit("ns").value)
 
 
 def _instant(value: Any) -> int | None:
