@@ -19,7 +19,8 @@ import pytest
 from policy_engine.cli import EXIT_CODES, values
 from policy_engine.cli.reporting import SHAPES
 from policy_engine.core.problems import PackInvalid
-from policy_engine.report.formats.text import LINES, render_text
+from policy_engine.report.formats.text import LINES
+from policy_engine.report.formats.text import render as render_text
 from policy_engine.report.model import Notice
 from tests.support.commands import AS_OF, EXAMPLE, ROOT, environment, in_own_process, policy_engine
 from tests.support.exports import history_row, kling, page, task, write, write_csv, write_json, write_lines
@@ -551,7 +552,7 @@ def test_version_is_printed() -> None:
     """
     `--version` names the program and its version.
     """
-    from policy_engine import __version__
+    from policy_engine.core.version import __version__
 
     assert policy_engine("--version").text == f"policy-engine, version {__version__}\n"
 

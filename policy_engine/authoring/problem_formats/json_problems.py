@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from policy_engine import __version__
 from policy_engine.authoring.problem_formats.contents import Contents, Entry
 from policy_engine.core.problems import SourceSpan
+from policy_engine.core.version import __version__
 
 SCHEMA = "policy-engine/problems/v1"
 """Name and version of the form."""
