@@ -91,7 +91,7 @@ class ReadingTotals:
 
 @dataclass(frozen=True)
 class PageCompleteness:
-    """Pages of a task history that declare how many rows there are."""
+    """Pages of a task history that belong together and declare how many rows there are."""
 
     where: str
     """Folder or file the pages came from."""
@@ -99,6 +99,11 @@ class PageCompleteness:
     read: int
     pages: int
     """Distinct pages read."""
+
+    @property
+    def missing(self) -> int:
+        """Rows that the pages declare and that were not read."""
+        return max(0, self.declared - self.read)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from policy_engine.core.periods import DAY, NAT, describe_duration, format_instant
@@ -14,26 +13,10 @@ from policy_engine.core.text.wording import count_of
 from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.run import RunOptions
 from policy_engine.history import HistoryPage, Source
-from policy_engine.report.model import Notice
+from policy_engine.report.model import Notice, PageCompleteness
 
 
-@dataclass(frozen=True)
-class PageTotals:
-    """History pages that belong together, and whether all their rows are there."""
-
-    where: str
-    declared: int
-    read: int
-    pages: int
-    """Distinct page numbers read."""
-
-    @property
-    def is_complete(self) -> bool:
-        """True when at least as many rows were read as the pages declare."""
-        return self.read >= self.declared
-
-
-def page_totals(pages: Sequence[HistoryPage], sources: Sequence[Source]) -> tuple[PageTotals, ...]:
+def page_totals(pages: Sequence[HistoryPage], sources: Sequence[Source]) -> tuple[PageCompleteness, ...]:
     """
     Group pages by folder (or file of pages) and declared total, and count their rows.
 
@@ -49,12 +32,12 @@ def page_totals(pages: Sequence[HistoryPage], sources: Sequence[Source]) -> tupl
         key = (page.page, 0 if page.page is not None else place)
         rows[key] = max(rows.get(key, 0), page.rows)
     return tuple(
-        PageTotals(where, total, sum(rows.values()), len(rows)) for (where, total), rows in sorted(groups.items())
+        PageCompleteness(where, total, sum(rows.values()), len(rows)) for (where, total), rows in sorted(groups.items())
     )
 
 
 def collect_warnings(
-    pack: RulePack, options: RunOptions, totals: Totals, pages: Sequence[PageTotals]
+    pack: RulePack, options: RunOptions, totals: Totals, pages: Sequence[PageCompleteness]
 ) -> tuple[Notice, ...]:
     """Everything that should change what the reader does, the gravest first."""
     notices = [
@@ -89,7 +72,7 @@ def _quarantine(totals: Totals) -> list[Notice]:
     ]
 
 
-def _incomplete_pages(pages: Sequence[PageTotals]) -> list[Notice]:
+def _incomplete_pages(pages: Sequence[PageCompleteness]) -> list[Notice]:
     return [
         Notice(
             "incomplete_history",
@@ -97,7 +80,7 @@ def _incomplete_pages(pages: Sequence[PageTotals]) -> list[Notice]:
             f"({count_of(page.pages, 'page')}): the answers are about a part only. Fetch the other pages.",
         )
         for page in pages
-        if not page.is_complete
+        if page.missing
     ]
 
 

@@ -14,9 +14,9 @@ from policy_engine.core.files.signals import refuse_if_interrupted, uninterrupte
 from policy_engine.core.files.system_errors import is_out_of_room
 from policy_engine.core.problems import Problem, UsageProblem
 from policy_engine.core.safe_text import plain
-from policy_engine.report.files import EXTRA_FILES, REPORT_FILES
+from policy_engine.report.files import EXTRA_FILES, MANIFEST, REPORT_FILES
 
-_MANIFEST = "policy-engine/manifest/v1"
+MANIFEST_SCHEMA = "policy-engine/manifest/v1"
 
 
 _PATIENCE, _ATTEMPTS, _PAUSE = 200, 5, 0.05
@@ -26,8 +26,8 @@ _PATIENCE, _ATTEMPTS, _PAUSE = 200, 5, 0.05
 def is_report(folder: Path) -> bool:
     """True for a folder that `write_report` has made: its manifest says so."""
     try:
-        with (folder / "manifest.json").open("rb") as stream:
-            return _MANIFEST.encode() in stream.read(200)
+        with (folder / MANIFEST).open("rb") as stream:
+            return MANIFEST_SCHEMA.encode() in stream.read(200)
     except OSError:
         return False
 
@@ -66,7 +66,7 @@ def check_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
+def staging_folder(folder: Path) -> Iterator[Path]:
     """A folder beside the target (so that renaming is possible), removed unless it became the target."""
     target = _real(folder)
     place = target if _stays(target) else target.parent
@@ -99,7 +99,7 @@ def _stays(folder: Path) -> bool:
     )
 
 
-def _publish(staging: Path, folder: Path) -> None:
+def publish(staging: Path, folder: Path) -> None:
     """Put the finished folder in place; an earlier report stands until the new one is complete."""
     target = _real(folder)
     with uninterrupted():
@@ -165,9 +165,9 @@ def _end_publishing(folder: Path) -> None:
 
 def _move_files(claim: Path, folder: Path) -> None:
     # Without its manifest a folder is no report, so a run that ends between two files leaves no half truth.
-    if (claim / "manifest.json").exists():
-        wanted = json.loads((claim / "manifest.json").read_bytes())["outputs"]
-        (folder / "manifest.json").unlink(missing_ok=True)
+    if (claim / MANIFEST).exists():
+        wanted = json.loads((claim / MANIFEST).read_bytes())["outputs"]
+        (folder / MANIFEST).unlink(missing_ok=True)
         for name in (*EXTRA_FILES, *REPORT_FILES):
             if (claim / name).exists():
                 (claim / name).replace(folder / name)

@@ -19,8 +19,8 @@ from policy_engine.core.frames import Int64, nanoseconds
 from policy_engine.core.text.csv_blocks import CsvLines, csv_lines
 from policy_engine.core.text.csv_cells import header_line
 from policy_engine.core.vocabulary import FINDING_COLUMNS
-from policy_engine.report.files import CSV_OF, FINDINGS, RESCUE_FILES, SAVE_NOW, TABLES
-from policy_engine.report.formats import aria2
+from policy_engine.report.files import CSV_OF, FINDINGS, SAVE_NOW, TABLES
+from policy_engine.report.formats import DOWNLOADERS, downloader
 from policy_engine.report.ranking import EMBEDDED_ROWS, UrgentRows
 
 _HEAD = header_line(FINDING_COLUMNS).encode()
@@ -58,9 +58,9 @@ class PieceMaker:
     """Makes pieces of chunks of findings, wherever these are judged."""
 
     def __init__(
-        self, as_of: int, horizon: int, *, embed: int = EMBEDDED_ROWS, rescue: bool = False, whole: bool = False
+        self, as_of: int, horizon: int, *, embed: int = EMBEDDED_ROWS, rescue: str | None = None, whole: bool = False
     ) -> None:
-        """`embed` is how many rows the page holds, `whole` whether a piece carries the findings."""
+        """`embed`: rows that the page holds; `rescue`: a downloader; `whole`: whether a piece carries the findings."""
         self._as_of, self._horizon, self._rescue, self._whole = as_of, horizon, rescue, whole
         self._urgent = UrgentRows(embed)
 
@@ -73,14 +73,14 @@ class PieceMaker:
             lines=csv_lines(findings),
             rows=rows,
             keys={name: nanoseconds(findings[column])[rows[name]] for name, column in _ORDERED.items()},
-            rescue=_entries(findings.iloc[rows[SAVE_NOW]]) if self._rescue else None,
+            rescue=_entries(self._rescue, findings.iloc[rows[SAVE_NOW]]) if self._rescue else None,
             urgent=self._urgent.choose(findings, self._as_of),
             findings=findings if self._whole else None,
         )
 
 
-def _entries(due: pd.DataFrame) -> _Rescue:
-    entries = [entry.encode() for entry in aria2.entries(due)]
+def _entries(rescue: str, due: pd.DataFrame) -> _Rescue:
+    entries = [entry.encode() for entry in downloader(rescue).entries(due)]
     sizes = np.fromiter(map(len, entries), np.int64, len(entries))
     past = (due["verdict"] == "expired").to_numpy(bool)
     return _Rescue(b"".join(entries), sizes, nanoseconds(due["save_by"]), past)
@@ -133,7 +133,7 @@ class Tables:
         self._ordered = {name: SortedLines() for name in TABLES if name in _ORDERED}
         # What may still be there comes first: a downloader that waits for the others may come too late.
         self._rescue = (SortedLines(), SortedLines())
-        self._rescue_name = RESCUE_FILES[rescue] if rescue else None
+        self._downloader = rescue
         self._open = ExitStack()
         self._tables: dict[str, _Table] = {}
         self._entries: IO[bytes] | None = None
@@ -144,7 +144,7 @@ class Tables:
                 if name not in self._ordered:
                     self._tables[name] = _Table(self._open.enter_context((self._folder / name).open("wb")))
                     self._tables[name].write(_HEAD)
-            if self._rescue_name is not None:
+            if self._downloader is not None:
                 entries = self._folder / "rescue.entries"
                 self._open.callback(entries.unlink, missing_ok=True)
                 self._entries = self._open.enter_context(entries.open("wb"))
@@ -188,11 +188,11 @@ class Tables:
             OrderedFile(self._folder / name, _HEAD, self._folder / FINDINGS, (lines,))
             for name, lines in self._ordered.items()
         ]
-        if self._entries is not None and self._rescue_name is not None:
+        if self._entries is not None and self._downloader is not None:
             self._entries.flush()
-            source = self._folder / "rescue.entries"
-            files.append(OrderedFile(self._folder / self._rescue_name, aria2.head().encode(), source, self._rescue))
-            self.counts[self._rescue_name] = sum(map(len, self._rescue))
+            name, head = DOWNLOADERS[self._downloader].file, downloader(self._downloader).HEAD.encode()
+            files.append(OrderedFile(self._folder / name, head, self._folder / "rescue.entries", self._rescue))
+            self.counts[name] = sum(map(len, self._rescue))
         return files
 
     def digests(self) -> dict[str, str]:

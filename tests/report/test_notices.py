@@ -9,21 +9,32 @@ from typing import Any
 
 import pytest
 
+from policy_engine.annotations import read_marker
 from policy_engine.core.periods import DAY, HOUR, format_instant, parse_duration, parse_instant
 from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, RunOptions
 from policy_engine.history import HistoryPage, Source, find_sources
-from policy_engine.report.notices import PageTotals, collect_warnings, page_totals
-from tests.support.exports import CREATED, ENDED, IMAGE, history_row, pack, page, task, write_json, write_lines
+from policy_engine.report.model import PageCompleteness
+from policy_engine.report.notices import collect_warnings, page_totals
+from tests.support.exports import CREATED, ENDED, IMAGE, history_row, pack, page, task, write, write_json, write_lines
 
 AS_OF = "2026-01-07T00:00:00Z"
 """Less than a day after the newest record of the made-up tasks."""
 
 
-def warnings_of(*paths: Path, as_of: str = AS_OF, horizon: str = "P1D", every: str = "") -> dict[str, str]:
+def warnings_of(
+    *paths: Path,
+    as_of: str = AS_OF,
+    horizon: str = "P1D",
+    every: str = "",
+    archived: Path | None = None,
+    exemptions: Path | None = None,
+    house_rules: Path | None = None,
+) -> dict[str, str]:
     """The warnings for a history, code -> text, in their order."""
     question = Question(parse_instant(as_of), parse_duration(horizon), HOUR)
-    options = RunOptions(question, every=parse_duration(every) if every else None)
+    marker = read_marker(pack().catalog, question.as_of, archived, exemptions, house_rules)
+    options = RunOptions(question, every=parse_duration(every) if every else None, marker=marker)
     run = EvaluationRun(find_sources([str(path) for path in paths]).sources, pack(), options)
     for _ in run.chunks():
         pass
@@ -39,11 +50,33 @@ class Case:
     says: Sequence[str]
     close: Sequence[object]
     options: tuple[tuple[str, str], ...] = ()
+    beside: tuple[str, str] = ("", "")
+    """An option that names a file of the user's own, and the text of that file."""
+    close_beside: str = ""
+    """Text of the same file that does not call for the warning."""
 
 
 MIDJOURNEY = {"task_type": "imagine", "output": {"image_url": "https://img.theapi.app/mj/1.png"}}
 UNKNOWN_ACCOUNT = {"service_mode": "", "is_using_private_pool": ...}
 HUG = {"task_type": "image_to_video", "output": {"video_url": "https://img.theapi.app/temp/1.mp4"}}
+
+EXEMPTION = """\
+exemptions:
+  - {{id: ex-1, owner: Ops, reason: Demo., until: "{until}", covers: {{service: [flux]}}}}
+"""
+HOUSE_RULE = """\
+rules:
+  - id: all
+    title: Ours
+    versions:
+      - version: 1
+        recorded_on: "2026-01-02"
+        selector: {service: [flux]}
+        save_within: {period: P7D}
+        citation: {source: Handbook, section: Saving, retrieved_on: "2026-01-02", basis: internal}
+"""
+NAMED = {"image_url": "https://img.theapi.app/temp/4f1c0de2a97b4f1c0de2.png"}
+INVENTORY = "task_id,size,archived_at\nt-1,1,\n"
 
 CASES: dict[str, Case] = {
     "quarantine": Case(
@@ -99,6 +132,34 @@ CASES: dict[str, Case] = {
         ["1 task was created after as_of and is not judged."],
         [task("t-1"), task("t-2", created_at=AS_OF, started_at=..., ended_at=AS_OF)],
     ),
+    "exemptions_over": Case(
+        [task()],
+        ["1 exemption is over", "ex-1 of Ops, until 2026-01-06 (1 file)"],
+        [task()],
+        beside=("exemptions", EXEMPTION.format(until="2026-01-06")),
+        close_beside=EXEMPTION.format(until="2026-01-07"),
+    ),
+    "inventory_left_out": Case(
+        [task()],
+        ["2 entries of 3 in the inventory do not count: 1 empty, 1 made after as_of."],
+        [task()],
+        beside=("archived", INVENTORY + "t-2,0,\nt-3,9,2026-01-09T00:00:00Z\n"),
+        close_beside=INVENTORY + "t-2,1,\nt-3,9,2026-01-06T00:00:00Z\n",
+    ),
+    "inventory_names_shared": Case(
+        [task("t-1", output=NAMED), task("t-2", output={"image_url": NAMED["image_url"].replace("temp", "other")})],
+        ["marked as archived by a file name that fits another file of the history as well"],
+        [task("t-1", output=NAMED)],
+        beside=("archived", "4f1c0de2a97b4f1c0de2.png\n"),
+        close_beside="4f1c0de2a97b4f1c0de2.png\n",
+    ),
+    "house_rule_without_clock": Case(
+        [task(created_at=..., started_at=..., ended_at=...)],
+        ["For 1 file a house rule has no date, since no time of creation is recorded"],
+        [task()],
+        beside=("house_rules", HOUSE_RULE),
+        close_beside=HOUSE_RULE,
+    ),
 }
 
 
@@ -108,7 +169,9 @@ def test_warning_is_there_when_it_should_be(code: str, tmp_path: Path) -> None:
     A history that calls for a warning gets this one and no other, with its numbers.
     """
     case = CASES[code]
-    found = warnings_of(write_lines(tmp_path / "h.jsonl", case.records), **dict(case.options))
+    option, text = case.beside
+    files = {option: write(tmp_path / "beside", text)} if option else {}
+    found = warnings_of(write_lines(tmp_path / "h.jsonl", case.records), **dict(case.options), **files)
     assert list(found) == [code]
     for words in case.says:
         assert words in found[code]
@@ -119,7 +182,10 @@ def test_warning_is_not_there_otherwise(code: str, tmp_path: Path) -> None:
     """
     A history that comes close to a warning gets none.
     """
-    assert warnings_of(write_lines(tmp_path / "h.jsonl", CASES[code].close)) == {}
+    case = CASES[code]
+    option, _ = case.beside
+    files = {option: write(tmp_path / "beside", case.close_beside)} if option else {}
+    assert warnings_of(write_lines(tmp_path / "h.jsonl", case.close), **files) == {}
 
 
 def test_every_warning_is_tried() -> None:
@@ -149,7 +215,11 @@ def test_gravest_come_first(tmp_path: Path) -> None:
         for place, record in enumerate(records)
     ]
     found = warnings_of(write_lines(tmp_path / "h.jsonl", unique))
-    assert list(found) == [code for code in CASES if code not in ("stale_history", "kept_shorter_than_cadence")]
+    assert list(found) == [
+        code
+        for code in CASES
+        if code not in ("stale_history", "kept_shorter_than_cadence") and not CASES[code].beside[0]
+    ]
 
 
 def test_horizon_decides_what_is_kept_too_short(tmp_path: Path) -> None:
@@ -218,7 +288,7 @@ def test_folders_are_queries_of_their_own(tmp_path: Path) -> None:
     assert "in tuesday declare 100 rows, and 40 were read" in warnings_of(tmp_path)["incomplete_history"]
 
 
-def seen(*pages: tuple[int, int, int | None, int]) -> tuple[PageTotals, ...]:
+def seen(*pages: tuple[int, int, int | None, int]) -> tuple[PageCompleteness, ...]:
     """Totals of pages given as (file, total, page, rows)."""
     sources = [Source(name, name, "json", "", 1) for name in ("one.json", "two.json", "deep/three.json")]
     return page_totals([HistoryPage(*one) for one in pages], sources)
@@ -228,16 +298,16 @@ def test_pages_without_a_number_are_all_counted() -> None:
     """
     Pages that do not say which they are count each for itself.
     """
-    assert seen((0, 30, None, 10), (0, 30, None, 10), (0, 30, None, 10)) == (PageTotals("one.json", 30, 30, 3),)
+    assert seen((0, 30, None, 10), (0, 30, None, 10), (0, 30, None, 10)) == (PageCompleteness("one.json", 30, 30, 3),)
 
 
 def test_names_of_places() -> None:
     """
     A file of several pages is named; single pages in the given files, and those of a folder, go by where they lie.
     """
-    assert seen((0, 20, 1, 10), (0, 20, 2, 10)) == (PageTotals("one.json", 20, 20, 2),)
-    assert seen((0, 20, 1, 10), (1, 20, 2, 10)) == (PageTotals("the given files", 20, 20, 2),)
-    assert seen((2, 20, 1, 10)) == (PageTotals("deep", 20, 10, 1),)
+    assert seen((0, 20, 1, 10), (0, 20, 2, 10)) == (PageCompleteness("one.json", 20, 20, 2),)
+    assert seen((0, 20, 1, 10), (1, 20, 2, 10)) == (PageCompleteness("the given files", 20, 20, 2),)
+    assert seen((2, 20, 1, 10)) == (PageCompleteness("deep", 20, 10, 1),)
 
 
 def test_many_pages_are_grouped_quickly() -> None:
@@ -245,8 +315,8 @@ def test_many_pages_are_grouped_quickly() -> None:
     Ten thousand pages in as many files take no longer than reading them.
     """
     sources = [Source(f"{number}.json", "x", "json", "", 1) for number in range(10_000)]
-    pages = [PageTotals(number, 1_000_000, number, 100) for number in range(10_000)]
-    assert page_totals(pages, sources) == (PageTotals("the given files", 1_000_000, 1_000_000, 10_000),)
+    pages = [HistoryPage(number, 1_000_000, number, 100) for number in range(10_000)]
+    assert page_totals(pages, sources) == (PageCompleteness("the given files", 1_000_000, 1_000_000, 10_000),)
 
 
 def test_the_made_up_tasks_are_quiet(tmp_path: Path) -> None:

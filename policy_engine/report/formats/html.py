@@ -37,7 +37,7 @@ _MOST_LABELS = 7
 _MOST_NUMBERED_BARS = 36
 
 
-def render_html(model: ReportModel) -> str:
+def render(model: ReportModel) -> str:
     """Write the whole page; the same model gives the same bytes anywhere."""
     scripts = _scripts() if model.files.count else ()
     return (

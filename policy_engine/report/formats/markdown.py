@@ -11,7 +11,7 @@ from policy_engine.report.model import Amount, ReportModel
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
-def render_markdown(model: ReportModel) -> str:
+def render(model: ReportModel) -> str:
     """Write the summary; text from exports and rules is shown as it stands and never as markup."""
     lines = [
         f"# {escape(model.title)}",

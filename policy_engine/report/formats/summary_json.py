@@ -24,7 +24,7 @@ SCHEMA = "policy-engine/summary/v1"
 """Name and version of the form; described by schemas/summary.v1.schema.json."""
 
 
-def render_json(model: ReportModel) -> str:
+def render(model: ReportModel) -> str:
     """Write the summary; keys keep this order, and the same model gives the same bytes anywhere."""
     return json_text(_summary(model))
 

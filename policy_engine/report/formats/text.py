@@ -13,7 +13,7 @@ _WIDTH = 110
 _LABEL = 10
 
 
-def render_text(model: ReportModel, report: str | None = None) -> str:
+def render(model: ReportModel, report: str | None = None) -> str:
     """
     The totals for a person at a terminal; `report` names the HTML file.
 
@@ -139,11 +139,11 @@ def _reasons(lines: tuple[CountLine, ...]) -> str:
 def _pages(model: ReportModel) -> str:
     if not model.pages:
         return ""
-    short = [page for page in model.pages if page.read < page.declared]
+    short = [page for page in model.pages if page.missing]
     if not short:
         first = model.pages[0]
         rows = f" ({first.declared:,} rows declared, {first.read:,} read)" if len(model.pages) == 1 else ""
         return f" History pages complete{rows}."
-    worst = max(short, key=lambda page: page.declared - page.read)
+    worst = max(short, key=lambda page: page.missing)
     others = " in one place, and others elsewhere" if len(short) > 1 else ""
     return f" HISTORY PAGES INCOMPLETE: {worst.declared:,} rows declared, {worst.read:,} read{others}."

@@ -16,7 +16,6 @@ import pandas as pd
 from policy_engine.core.files.sorted_lines import SortedLines
 from policy_engine.core.frames import nanoseconds
 from policy_engine.core.periods import DAY, NAT
-from policy_engine.core.problems import Problem, UsageProblem
 from policy_engine.core.text.csv_cells import format_times
 from policy_engine.core.vocabulary import FINDING_COLUMNS, QUARANTINE_COLUMNS, TIME_COLUMNS, VERDICTS
 from policy_engine.report.model import ReportModel
@@ -42,17 +41,7 @@ _UTC_NOTE = (
 Cell = str | int | float | bool | None
 
 
-def check_workbook() -> None:
-    """Refuse to start what cannot be finished; raises UsageProblem without xlsxwriter."""
-    try:
-        import xlsxwriter  # noqa: F401
-    except ImportError:
-        raise UsageProblem(Problem(
-            "missing-extra", "writing a workbook needs xlsxwriter", help="pip install 'media-policy-engine[xlsx]'",
-        )) from None  # fmt: skip
-
-
-class WorkbookWriter:
+class Writer:
     """Takes chunks of findings; `finish` writes what is known only then. Memory does not grow with the rows."""
 
     def __init__(self, path: Path, scratch: Path, max_rows: int = MAX_ROWS) -> None:
@@ -213,7 +202,7 @@ class _Table:
 
     def __init__(
         self,
-        writer: WorkbookWriter,
+        writer: Writer,
         name: str,
         heads: Sequence[str],
         widths: Sequence[int],

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are tho
 MOMENTS = {
     "looking": "slow(runs._Work, 'keys')",
     "judging": "slow(runs._Work, 'judge')",
-    "spilling": "slow(waiting.WaitingRecords, '_spill', after=True)",
+    "spilling": "slow(waiting.SpillBuffer, '_spill', after=True)",
     "merging": "slow(runs, 'merge_records')",
-    "publishing": "slow(report_folder, '_publish')",
+    "publishing": "slow(report_folder, 'publish')",
 }
 PROGRAM = """
 import os, sys, time

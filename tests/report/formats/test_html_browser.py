@@ -17,7 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from policy_engine.core.vocabulary import REASONS
-from policy_engine.report.formats.html import render_html
+from policy_engine.report.formats.html import render as render_html
 from policy_engine.report.model import ReportModel
 from tests.support.sample_model import (
     amount,

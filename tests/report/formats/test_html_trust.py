@@ -16,7 +16,7 @@ import pytest
 from markupsafe import escape
 
 from policy_engine.core import resources
-from policy_engine.report.formats.html import render_html
+from policy_engine.report.formats.html import render as render_html
 from policy_engine.report.formats.html_data import LONGEST_TEXT, is_link
 from policy_engine.report.model import ReportModel
 from tests.support.page import Page
@@ -118,8 +118,8 @@ def test_rendering_is_deterministic(make: Callable[[], ReportModel]) -> None:
     The same model gives the same bytes, also in another process with another hash seed, time zone and language.
     """
     code = (
-        "import hashlib, sys; from tests.render import sample_model; from policy_engine.report.formats import FORMATS\n"
-        f"text = FORMATS['html'](sample_model.{make.__name__}())\n"
+        "import hashlib, sys; from tests.support import sample_model; from policy_engine.report.formats import render\n"
+        f"text = render(sample_model.{make.__name__}())\n"
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
     environment = {

@@ -8,7 +8,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_engine.report.formats.markdown import code, escape, render_markdown
+from policy_engine.report.formats.markdown import code, escape
+from policy_engine.report.formats.markdown import render as render_markdown
 from policy_engine.report.model import Amount, ExemptionLine, MarksReport, Notice
 from tests.support.sample_model import rich_model
 
