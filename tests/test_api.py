@@ -15,12 +15,11 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import policy_engine as public
-from policy_engine import build_report, evaluate, evaluate_history, load_history, load_pack
+from policy_engine import build_report, evaluate, evaluate_history, load_history, load_pack, render
 from policy_engine.api import EvaluatedHistory
 from policy_engine.core.problems import InputUnusable, PackInvalid
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.vocabulary import FINDING_COLUMNS, REASONS, VERDICTS
-from policy_engine.report import formats as render
 from policy_engine.report.model import ReportModel
 from tests.support.commands import AS_OF, EXAMPLE, ROOT, environment, policy_engine
 from tests.support.exports import kling, task, write, write_csv, write_lines
@@ -43,12 +42,14 @@ def history(pack: RulePack) -> EvaluatedHistory:
 # --- the package --------------------------------------------------------------------------------------------------
 
 
-def test_version_is_that_of_the_project() -> None:
+def test_version_has_one_source() -> None:
     """
-    The version of the package is the one in pyproject.toml.
+    The build reads the version from the module that the program reads it from.
     """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert public.__version__ == project["version"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    source = (ROOT / settings["tool"]["hatch"]["version"]["path"]).read_text(encoding="utf-8")
+    assert "version" not in settings["project"]
+    assert f'__version__ = "{public.__version__}"' in source
 
 
 def test_public_names_are_there() -> None:

@@ -66,12 +66,15 @@ class Problem:
 
 
 class PolicyEngineError(Exception):
-    """Base of every error that is the fault of an input; holds problems, never prose of its own."""
+    """Base of every error that is the fault of an input; its text is the problems, each with place and help."""
 
     def __init__(self, problems: Iterable[Problem] | Problem, sources: Mapping[str, str] | None = None) -> None:
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         self.sources: Mapping[str, str] = sources or {}
         super().__init__("; ".join(problem.message for problem in self.problems))
+
+    def __str__(self) -> str:
+        return "\n".join(format_problem(problem, self.sources) for problem in self.problems)
 
     def __reduce__(self) -> tuple[type[PolicyEngineError], tuple[object, ...]]:
         """Travel whole from a worker process to the one that reports."""
