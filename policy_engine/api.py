@@ -23,7 +23,7 @@ from policy_engine.history import find_sources
 from policy_engine.report.build import Provenance, describe_parameters
 from policy_engine.report.build import build_report as build
 from policy_engine.report.folder import input_lines
-from policy_engine.report.formats import render
+from policy_engine.report.formats import FORMATS, renderer
 from policy_engine.report.model import ReportModel
 from policy_engine.report.ranking import TopRows
 
@@ -157,3 +157,15 @@ def build_report(history: EvaluatedHistory, *, show_urls: bool = False) -> Repor
     run = history._run
     parameters = describe_parameters(run.options)
     return build(run, history._top, Provenance(__version__, input_lines(run), "", parameters, show_urls))
+
+
+def render(model: ReportModel, format: str = "html") -> str:
+    """
+    Render a report as `html`, `json`, `markdown` or `text`; the same report gives the same text.
+
+    Raises ValueError for a format that does not exist.
+    """
+    if format not in FORMATS:
+        *names, last = FORMATS
+        raise ValueError(f"there is no format `{format}`; there are {', '.join(names)} and {last}")
+    return renderer(format)(model)

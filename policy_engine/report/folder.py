@@ -21,7 +21,7 @@ from policy_engine.history import refuse_changed
 from policy_engine.history.read_errors import reading, unreadable
 from policy_engine.report.build import Provenance, build_report, describe_parameters
 from policy_engine.report.files import ALWAYS, EXTRA_FILES, FINDINGS, MANIFEST, QUARANTINE, REPORT_FILES
-from policy_engine.report.formats import FORMATS, WORKBOOKS, Workbook, open_workbook, render
+from policy_engine.report.formats import FORMATS, WORKBOOKS, Workbook, open_workbook, renderer
 from policy_engine.report.model import InputLine, ReportModel
 from policy_engine.report.publishing import MANIFEST_SCHEMA, check_folder, publish, staging_folder
 from policy_engine.report.ranking import EMBEDDED_ROWS, TopRows
@@ -98,7 +98,7 @@ def write_report(
                     workbook.finish(model, quarantine)
                 for name, entry in FORMATS.items():
                     if name in ALWAYS or name in wanted.formats:
-                        (staging / entry.file).write_bytes(to_bytes(render(model, name)))
+                        (staging / entry.file).write_bytes(to_bytes(renderer(name)(model)))
                 digests.update(written)
         counts = {**tables.counts, QUARANTINE: len(quarantine)}
         (staging / MANIFEST).write_bytes(to_bytes(_manifest(run, model, staging, counts, digests)))

@@ -6,6 +6,7 @@ A module is imported only when its format is asked for, so that `--help` can rea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -82,17 +83,10 @@ class Downloader(Protocol):
         """One entry per finding, in its order; empty where no address is known."""
 
 
-def render(model: ReportModel, format: str = "html") -> str:
-    """
-    Render a report as `html`, `json`, `markdown` or `text`; the same report gives the same text.
-
-    Raises ValueError for a format that does not exist.
-    """
-    if format not in FORMATS:
-        *names, last = FORMATS
-        raise ValueError(f"there is no format `{format}`; there are {', '.join(names)} and {last}")
-    text: str = _module(FORMATS[format]).render(model)
-    return text
+def renderer(name: str) -> Callable[[ReportModel], str]:
+    """The function that turns a report into the text of a format."""
+    function: Callable[[ReportModel], str] = _module(FORMATS[name]).render
+    return function
 
 
 def open_workbook(name: str, path: Path, scratch: Path) -> Workbook:

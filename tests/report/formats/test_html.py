@@ -18,8 +18,7 @@ import pytest
 
 from policy_engine.core.periods import NAT, parse_instant
 from policy_engine.core.vocabulary import REASONS, VERDICTS
-from policy_engine.report.formats import FORMATS
-from policy_engine.report.formats import render as render_report
+from policy_engine.report.formats import FORMATS, renderer
 from policy_engine.report.formats.html import cents, clock, ends, quoted, segments
 from policy_engine.report.formats.html import render as render_html
 from policy_engine.report.model import FileColumn, ReportModel
@@ -141,7 +140,7 @@ def test_every_number_on_the_page_is_in_the_summary(model: ReportModel) -> None:
     No number that a reader sees outside the rows of files is the page's own: summary.json has each one.
     """
     shown = replace(model, quarantine=(), glossary=(), files=replace(model.files, first=()))
-    known = set(numbers_known(json.loads(render_report(shown, "json"))))
+    known = set(numbers_known(json.loads(renderer("json")(shown))))
     # Days of the calendar as words: of as_of, and along the axes of the charts.
     text = re.sub(r"\b[0-9]{1,2} (Dec|Jan)(uary)?( 20[0-9]{2})?\b", "", Page(render_html(shown)).words)
     text = text.partition("Script of this page")[0]

@@ -118,8 +118,8 @@ def test_rendering_is_deterministic(make: Callable[[], ReportModel]) -> None:
     The same model gives the same bytes, also in another process with another hash seed, time zone and language.
     """
     code = (
-        "import hashlib, sys; from tests.support import sample_model; from policy_engine.report.formats import render\n"
-        f"text = render(sample_model.{make.__name__}())\n"
+        "import hashlib; from tests.support import sample_model; from policy_engine.report.formats import renderer\n"
+        f"text = renderer('html')(sample_model.{make.__name__}())\n"
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
     environment = {
