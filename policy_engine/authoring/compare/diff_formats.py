@@ -127,7 +127,7 @@ def _change_json(change: Change) -> dict[str, Any]:
     first, last = change.known
     return {
         "direction": change.direction,
-        "about": about_words(change).split(" ")[0],
+        "about": "operations" if change.operations else "storage",
         "operations": list(change.operations),
         "services": list(change.services),
         "facts": {

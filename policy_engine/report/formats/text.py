@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from policy_engine.core.safe_text import plain
+from policy_engine.core.text.terminal import LABEL, cut, labelled
+from policy_engine.core.text.wording import count_of
 from policy_engine.report.model import Amount, CountLine, Notice, ReportModel
 
 LINES = 25
 """Lines that fit on a terminal beside the command and the next prompt."""
-_WIDTH = 110
-_LABEL = 10
 
 
 def render(model: ReportModel, report: str | None = None) -> str:
@@ -21,27 +19,27 @@ def render(model: ReportModel, report: str | None = None) -> str:
     """
     reading = model.reading
     lines = [
-        _cut(f"{plain(model.title, 60)}, as of {model.as_of}{_local(model)}"),
-        *_told(
+        cut(f"{plain(model.title, 60)}, as of {model.as_of}{_local(model)}"),
+        *labelled(
             "read",
-            f"{reading.records:,} records in {_count(reading.files, 'file')} = {reading.tasks:,} tasks"
+            f"{reading.records:,} records in {count_of(reading.files, 'file')} = {reading.tasks:,} tasks"
             f" + {reading.merged:,} merged + {reading.quarantined:,} quarantined",
         ),
-        *_told(
+        *labelled(
             "tasks",
             f"{reading.tasks:,} = {reading.tasks_with_assets:,} with files"
             f" + {reading.tasks_without_assets:,} without{_reasons(reading.without_assets)}",
             2,
         ),
-        *_told("fresh", model.newest_record_words + _pages(model), 2),
+        *labelled("fresh", model.newest_record_words + _pages(model), 2),
         "",
         *_verdicts(model),
         "",
-        *_told("next", _next(model)),
-        *_told("windows", _windows(model), 2),
-        *_told("save now", _acting(model), 2),
+        *labelled("next", _next(model)),
+        *labelled("windows", _windows(model), 2),
+        *labelled("save now", _acting(model), 2),
     ]
-    tail = [] if report is None else [f"{'report':<{_LABEL}}{plain(report, 400)}"]
+    tail = [] if report is None else [f"{'report':<{LABEL}}{plain(report, 400)}"]
     if len(lines) + len(model.warnings) + len(tail) > LINES:
         lines = [line for line in lines if line]
     return "\n".join([*lines, *_warnings(model.warnings, LINES - len(lines) - len(tail)), *tail]) + "\n"
@@ -78,7 +76,7 @@ def _acting(model: ReportModel) -> str:
     among = [f"{count:,} {what}" for count, what in (
         (past, "past every deadline"), (marks.save_now_without_url, "without an address")
     ) if count]  # fmt: skip
-    parts = [f"{_count(marks.save_now.assets, 'file')} in save_now.csv" if marks.save_now.assets else "nothing"]
+    parts = [f"{count_of(marks.save_now.assets, 'file')} in save_now.csv" if marks.save_now.assets else "nothing"]
     parts[0] += f" (of them {', '.join(among)})" if among else ""
     if marks.inventory is not None:
         parts.append(f"{marks.archived.assets:,} archived")
@@ -97,27 +95,13 @@ def _windows(model: ReportModel) -> str:
 def _warnings(notices: tuple[Notice, ...], room: int) -> list[str]:
     """All warnings, the first told as fully as there is room for; where there is too little, only the first ones."""
     if len(notices) > room:
-        shown = [line for notice in notices[: room - 1] for line in _told("warning", notice.text)]
-        return [*shown, " " * _LABEL + "further warnings stand in the report"]
+        shown = [line for notice in notices[: room - 1] for line in labelled("warning", notice.text)]
+        return [*shown, " " * LABEL + "further warnings stand in the report"]
     lines: list[str] = []
     for place, notice in enumerate(notices, 1):
         others = len(notices) - place
-        lines += _told("warning", notice.text, min(3, room - len(lines) - others))
+        lines += labelled("warning", notice.text, min(3, room - len(lines) - others))
     return lines
-
-
-def _told(label: str, text: str, most: int = 1) -> list[str]:
-    """A labelled text on at most so many lines; what does not fit is cut, visibly."""
-    lines = textwrap.wrap(plain(text, 1000), _WIDTH - _LABEL, max_lines=most, placeholder=" \u2026")
-    return [f"{label if not place else '':<{_LABEL}}{line}" for place, line in enumerate(lines)]
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 1].rstrip() + "\u2026"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _row(title: str, amount: Amount, places: int) -> str:
