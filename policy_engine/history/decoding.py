@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from policy_engine.core.safe_text import encodable
+
 BOM = b"\xef\xbb\xbf"
 decode_strictly = msgspec.json.Decoder(Any).decode
 STRICT_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What `decode_strictly` raises."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_INTEGER = 4_000
 
 
@@ -125,7 +126,7 @@ def _integer(digits: str) -> int | str:
 
 def _replace_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return _LONE_SURROGATE.sub("\ufffd", value)
+        return encodable(value)
     if isinstance(value, dict):
         return {_replace_surrogates(key): _replace_surrogates(one) for key, one in value.items()}
     if isinstance(value, list):

@@ -16,6 +16,7 @@ import pandas as pd
 
 from policy_engine.core.frames import nanoseconds
 from policy_engine.core.periods import NAT, SECOND, format_instant
+from policy_engine.core.safe_text import encodable
 
 # What spreadsheets take for the start of a formula, with the full-width forms that some of them fold.
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
@@ -23,7 +24,6 @@ _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 _FORMULA = re.compile(rf"[\t\r\n]|\s*[{_SIGNS}]")
 # Those that divide at semicolons or tabs as well, and take quotes within a line for text, meet a cell there too.
 _INNER_FORMULA = re.compile(rf"([;\t\r\n])(?=[^\S;\t\r\n]*[{_SIGNS}])")
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def neutral(text: str) -> str:
@@ -46,7 +46,7 @@ def to_bytes(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return _HALF_PAIR.sub("\ufffd", text).encode()
+        return encodable(text).encode()
 
 
 def format_times(ns: npt.NDArray[np.int64]) -> list[str]:

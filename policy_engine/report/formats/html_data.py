@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from policy_engine.core.periods import NAT, SECOND
+from policy_engine.core.safe_text import page_text
 from policy_engine.core.vocabulary import EVIDENCE_WORDS, REASONS, VERDICTS, WINDOW_WORDS
 from policy_engine.report.model import FileColumn, ReportModel, RuleLine
 
 LONGEST_TEXT = 2000
 """Characters of one text that the page shows; longer ones are cut in the middle, visibly. The CSV holds all."""
 
-# Controls, bidirectional marks and halves of surrogate pairs: shown as their number, so that text can neither
-# reorder its surroundings nor break the encoding of the page.
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-"
 _LINK = re.compile(r"https?://[!#-&(-;=?-~]+", re.IGNORECASE)
 
@@ -26,7 +24,7 @@ def showable(text: str) -> str:
     if len(text) > LONGEST_TEXT:
         cut = len(text) - LONGEST_TEXT
         text = f"{text[: LONGEST_TEXT - 100]} … [{cut:,} characters not shown] … {text[-100:]}"
-    return _UNSHOWABLE.sub(lambda match: f"[U+{ord(match.group()):04X}]", text)
+    return page_text(text)
 
 
 def is_link(url: str) -> bool:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from policy_engine.core.safe_text import escape, plain
+from policy_engine.core.safe_text import code, encodable, escape
 from policy_engine.report.model import Amount, ReportModel
-
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def render(model: ReportModel) -> str:
@@ -31,15 +28,7 @@ def render(model: ReportModel) -> str:
         f"Written by policy-engine {escape(model.program_version)}. "
         "No address was opened: past its deadline does not mean deleted.",
     ]  # fmt: skip
-    return _HALF_PAIR.sub("\ufffd", "\n".join(lines)) + "\n"
-
-
-def code(text: str) -> str:
-    """A short name as code; also in a table."""
-    shown = plain(text, 200).replace("|", "\\|")
-    fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
-    pad = " " if shown.startswith("`") or shown.endswith("`") else ""
-    return f"{fence}{pad}{shown}{pad}{fence}" if shown.strip() else "(empty)"
+    return encodable("\n".join(lines)) + "\n"
 
 
 def _reading(model: ReportModel) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import struct
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -16,6 +15,7 @@ import pandas as pd
 from policy_engine.core.files.sorted_lines import SortedLines
 from policy_engine.core.frames import nanoseconds
 from policy_engine.core.periods import DAY, NAT
+from policy_engine.core.safe_text import xml_text
 from policy_engine.core.text.csv_cells import format_times
 from policy_engine.core.vocabulary import FINDING_COLUMNS, QUARANTINE_COLUMNS, TIME_COLUMNS, VERDICTS
 from policy_engine.report.model import ReportModel
@@ -23,8 +23,6 @@ from policy_engine.report.model import ReportModel
 MAX_ROWS = 1_048_576
 """Rows of one sheet that Excel can hold, the header among them."""
 _LONGEST = 32_767
-_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""Characters that XML cannot hold."""
 _EPOCH = 25_569
 """Days from Excel's day 0 to 1970."""
 _FIRST_SERIAL = 61
@@ -117,7 +115,7 @@ class Writer:
 
     def text(self, value: str) -> str:
         """Text that a cell can hold: nothing that XML forbids, and what is too long is cut, visibly."""
-        value = _ILLEGAL.sub("\ufffd", value)
+        value = xml_text(value)
         if len(value.encode("utf-16-le", "replace")) // 2 > _LONGEST:
             self._cut += 1
             value = value.encode("utf-16-le")[: 2 * (_LONGEST - 1)].decode("utf-16-le", "ignore") + "\u2026"
