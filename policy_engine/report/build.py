@@ -103,7 +103,7 @@ def build_report(run: EvaluationRun, top: TopRows, provenance: Provenance) -> Re
         ),
         possibly_past=money.amount(*findings.possibly_past),
         next_deadline=_instant_of(findings.next_deadline),
-        next_deadline_words=_next_words(findings.next_deadline, as_of, "No deadline lies ahead."),
+        next_deadline_words=_next_words(findings.next_deadline, as_of, "No deadline is ahead."),
         next_window=_instant_of(findings.next_window),
         next_window_words=_next_words(findings.next_window, as_of, "No operation window is open."),
         windows=tuple(
@@ -191,7 +191,7 @@ def _next_words(nearest: NextUp, as_of: int, none: str) -> str:
 
 def _freshness(newest: int, as_of: int) -> str:
     if newest == NAT:
-        return "No record carries a time."
+        return "No record has a time."
     if newest > as_of:
         return f"The newest record is {describe_duration(newest - as_of)} after as_of."
     return f"The newest record is {describe_duration(as_of - newest)} old."

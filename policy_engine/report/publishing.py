@@ -147,7 +147,7 @@ def _move_patiently(claim: Path, folder: Path) -> None:
                 why = error.strerror or plain(error)
                 raise UsageProblem(Problem(
                     "half-published", f"not all files of the report could be moved into `{plain(folder)}`: {why}",
-                    help=f"the others are in `{plain(claim)}`; see to it that they can be moved, and run again, which "
+                    help=f"the others are in `{plain(claim)}`; make sure that they can be moved, and run again, which "
                     "puts the report together",
                 )) from None  # fmt: skip
         sleep(_PAUSE)

@@ -86,39 +86,42 @@ CASES: dict[str, Case] = {
     ),
     "incomplete_history": Case(
         [page([history_row(f"r-{number}") for number in range(100)], total=250)],
-        ["declare 250 rows, and 100 were read (1 page)", "Fetch the other pages."],
+        ["declare 250 rows, but 100 were read (1 page)", "Fetch the other pages."],
         [page([history_row(f"r-{number}") for number in range(100)], total=100)],
     ),
     "stale_history": Case(
         [task(created_at="2026-01-05T23:00:00Z", started_at=..., ended_at="2026-01-05T23:59:59.999999999Z")],
-        ["The newest record is of 2026-01-05T23:59:59.999999999Z, 1 day before as_of"],
+        ["The newest record is from 2026-01-05T23:59:59.999999999Z, 1 day before as_of"],
         [task(created_at="2026-01-05T23:00:00Z", started_at=..., ended_at="2026-01-06T00:00:00Z")],
     ),
     "host_conflicts": Case(
         [task("t-1", output={"image_url": "https://v15-kling.klingai.com/1.png"}), task("t-2")],
-        ["1 file lies on a host that contradicts the rule: flux on v15-kling.klingai.com (1)."],
+        ["1 file is on a host that contradicts the rule: flux on v15-kling.klingai.com (1)."],
         [task("t-1", output={"image_url": "https://nobody.example/1.png"})],
     ),
     "unknown_models": Case(
         [task("t-1", "nonesuch"), task("t-2", "nonesuch"), task("t-3", "a\x1b[31m\u202eb"), task("t-4", None)],
-        ["4 tasks name no service of the catalog: nonesuch (2), a\\x1b[31m\\u202eb (1), no model (1)."],
+        ["4 tasks with a model that is not in the catalog: nonesuch (2), a\\x1b[31m\\u202eb (1), no model (1)."],
         [task("t-1", "FLUX")],
     ),
     "accounts_unknown": Case(
         [task("m-1", "midjourney", **MIDJOURNEY, **UNKNOWN_ACCOUNT)],
-        ["For 1 file the account", "meta.is_using_private_pool or config.service_mode"],
+        [
+            "The account (pay-as-you-go or host-your-account) of 1 file is not known",
+            "meta.is_using_private_pool or config.service_mode",
+        ],
         # Nothing depends on the account of a flux task.
         [task("m-1", "midjourney", **MIDJOURNEY), task("t-1", **UNKNOWN_ACCOUNT)],
     ),
     "kept_shorter_than_cadence": Case(
         [task("h-1", "Qubico/hug-video", **HUG), task("t-1")],
-        ["Kept no longer than the 2 days between two runs: AI Hug (1 day).", "unseen by both"],
+        ["Kept no longer than the 2 days between two runs: AI Hug (1 day).", "without any run seeing it"],
         [task()],
         (("every", "P2D"), ("horizon", "P2DT1H")),
     ),
     "kept_shorter_than_horizon": Case(
         [task("h-1", "Qubico/hug-video", **HUG)],
-        ["the horizon of 1 day looks ahead: AI Hug (1 day)."],
+        ["the horizon of 1 day: AI Hug (1 day)."],
         # The pack has the rule, but no file of this history rests on it.
         [task("t-1")],
     ),
@@ -129,12 +132,12 @@ CASES: dict[str, Case] = {
     ),
     "not_yet_created": Case(
         [task("t-1"), task("t-2", created_at="2026-01-07T00:00:00.000000001Z", started_at=..., ended_at=...)],
-        ["1 task was created after as_of and is not judged."],
+        ["1 task was created after as_of and is not evaluated."],
         [task("t-1"), task("t-2", created_at=AS_OF, started_at=..., ended_at=AS_OF)],
     ),
     "exemptions_over": Case(
         [task()],
-        ["1 exemption is over", "ex-1 of Ops, until 2026-01-06 (1 file)"],
+        ["1 exemption has ended", "ex-1 of Ops, until 2026-01-06 (1 file)"],
         [task()],
         beside=("exemptions", EXEMPTION.format(until="2026-01-06")),
         close_beside=EXEMPTION.format(until="2026-01-07"),
@@ -148,14 +151,14 @@ CASES: dict[str, Case] = {
     ),
     "inventory_names_shared": Case(
         [task("t-1", output=NAMED), task("t-2", output={"image_url": NAMED["image_url"].replace("temp", "other")})],
-        ["marked as archived by a file name that fits another file of the history as well"],
+        ["marked as archived because of a file name that also fits another file of the history"],
         [task("t-1", output=NAMED)],
         beside=("archived", "4f1c0de2a97b4f1c0de2.png\n"),
         close_beside="4f1c0de2a97b4f1c0de2.png\n",
     ),
     "house_rule_without_clock": Case(
         [task(created_at=..., started_at=..., ended_at=...)],
-        ["For 1 file a house rule has no date, since no time of creation is recorded"],
+        ["A house rule gives no date for 1 file, since no time of creation is recorded"],
         [task()],
         beside=("house_rules", HOUSE_RULE),
         close_beside=HOUSE_RULE,
@@ -247,7 +250,7 @@ def test_only_the_worst_are_named(tmp_path: Path) -> None:
     """
     records = [task(f"t-{model}-{one}", f"model-{model:02}") for model in range(20) for one in range(model + 1)]
     text = warnings_of(write_lines(tmp_path / "h.jsonl", records))["unknown_models"]
-    assert text.startswith("210 tasks name no service of the catalog: model-19 (20), model-18 (19), ")
+    assert text.startswith("210 tasks with a model that is not in the catalog: model-19 (20), model-18 (19), ")
     assert text.count("model-") == 5
 
 
@@ -267,7 +270,7 @@ def test_pages_of_one_folder_belong_together(tmp_path: Path) -> None:
         write_json(tmp_path / f"page-{number}.json", page(rows(first, count), total=250, number=number))
     assert warnings_of(tmp_path) == {}
     (tmp_path / "page-2.json").unlink()
-    assert "declare 250 rows, and 150 were read (2 pages)" in warnings_of(tmp_path)["incomplete_history"]
+    assert "declare 250 rows, but 150 were read (2 pages)" in warnings_of(tmp_path)["incomplete_history"]
 
 
 def test_page_seen_twice_counts_once(tmp_path: Path) -> None:
@@ -276,7 +279,7 @@ def test_page_seen_twice_counts_once(tmp_path: Path) -> None:
     """
     for name in ("a.json", "b.json", "c.json"):
         write_json(tmp_path / name, page(rows(0, 100), total=250))
-    assert "250 rows, and 100 were read (1 page)" in warnings_of(tmp_path)["incomplete_history"]
+    assert "250 rows, but 100 were read (1 page)" in warnings_of(tmp_path)["incomplete_history"]
 
 
 def test_folders_are_queries_of_their_own(tmp_path: Path) -> None:
@@ -285,7 +288,7 @@ def test_folders_are_queries_of_their_own(tmp_path: Path) -> None:
     """
     for folder, count in (("monday", 100), ("tuesday", 40)):
         write_json(tmp_path / folder / "page.json", page(rows(0, count), total=100))
-    assert "in tuesday declare 100 rows, and 40 were read" in warnings_of(tmp_path)["incomplete_history"]
+    assert "in tuesday declare 100 rows, but 40 were read" in warnings_of(tmp_path)["incomplete_history"]
 
 
 def seen(*pages: tuple[int, int, int | None, int]) -> tuple[PageCompleteness, ...]:

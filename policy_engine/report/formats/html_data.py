@@ -10,6 +10,7 @@ from typing import Any
 from policy_engine.core.periods import NAT, SECOND
 from policy_engine.core.safe_text import page_text
 from policy_engine.core.vocabulary import EVIDENCE_WORDS, REASONS, VERDICTS, WINDOW_WORDS
+from policy_engine.report.files import FINDINGS
 from policy_engine.report.model import FileColumn, ReportModel, RuleLine
 
 LONGEST_TEXT = 2000
@@ -48,7 +49,7 @@ def page_data(model: ReportModel) -> str:
                 "explanation": showable(line.explanation),
                 "total": line.amount.assets,
                 "count": count,
-                "csv": line.csv or "findings.csv",
+                "csv": line.csv or FINDINGS,
             }
             for line, count in zip(model.verdicts, files.by_verdict, strict=True)
             if line.verdict in VERDICTS
@@ -75,10 +76,10 @@ def _encode(column: FileColumn, as_of: int) -> dict[str, Any]:
 
 
 def _encode_words(texts: Sequence[str]) -> dict[str, Any]:
-    """Each distinct word once, and for every row its place: one character where there are few words."""
+    """Each distinct word once, and its index for every row: one character where there are few words."""
     words = list(dict.fromkeys(texts))
-    places = {word: place for place, word in enumerate(words)}
-    codes = [places[text] for text in texts]
+    indices = {word: index for index, word in enumerate(words)}
+    codes = [indices[text] for text in texts]
     if len(words) <= len(_DIGITS):
         return {"words": words, "codes": "".join([_DIGITS[code] for code in codes])}
     return {"words": words, "codes": codes}

@@ -8,6 +8,7 @@ from typing import Any
 
 from policy_engine.core.safe_text import json_text
 from policy_engine.core.vocabulary import VERDICTS
+from policy_engine.report.files import SAVE_NOW
 from policy_engine.report.model import (
     Amount,
     CountLine,
@@ -101,7 +102,7 @@ def _marks(marks: MarksReport) -> dict[str, Any]:
         "standing": _amount(marks.standing),
         "save_now": {
             **_amount(marks.save_now),
-            "csv": "save_now.csv",
+            "csv": SAVE_NOW,
             "without_url": marks.save_now_without_url,
             "verdicts": [
                 {"verdict": line.code, "assets": line.count, "points": line.points}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from policy_engine.core.safe_text import plain
 from policy_engine.core.text.terminal import LABEL, cut, labelled
 from policy_engine.core.text.wording import count_of
+from policy_engine.report.files import SAVE_NOW
 from policy_engine.report.model import Amount, CountLine, Notice, ReportModel
 
 LINES = 25
@@ -58,13 +59,13 @@ def _next(model: ReportModel) -> str:
 
 def _verdicts(model: ReportModel) -> list[str]:
     costs = [*(verdict.amount for verdict in model.verdicts), model.total, model.possibly_past]
-    places = max(len(cost.cost_usd.partition(".")[2]) for cost in costs)
+    decimals = max(len(cost.cost_usd.partition(".")[2]) for cost in costs)
     lines = [f"{'verdict':<20}{'files':>10}  {'USD':>16}"]
     for verdict in model.verdicts:
-        lines.append(_row(verdict.title, verdict.amount, places))
+        lines.append(_row(verdict.title, verdict.amount, decimals))
         if verdict.verdict == "at_risk" and model.possibly_past.assets:
-            lines.append(_row("  possibly past", model.possibly_past, places))
-    total = _row("total", model.total, places)
+            lines.append(_row("  possibly past", model.possibly_past, decimals))
+    total = _row("total", model.total, decimals)
     if model.without_assets.points:
         total += f"  (+ {_usd(model.without_assets.cost_usd)} on tasks without files)"
     return [*lines, total]
@@ -76,8 +77,8 @@ def _acting(model: ReportModel) -> str:
     among = [f"{count:,} {what}" for count, what in (
         (past, "past every deadline"), (marks.save_now_without_url, "without an address")
     ) if count]  # fmt: skip
-    parts = [f"{count_of(marks.save_now.assets, 'file')} in save_now.csv" if marks.save_now.assets else "nothing"]
-    parts[0] += f" (of them {', '.join(among)})" if among else ""
+    parts = [f"{count_of(marks.save_now.assets, 'file')} in {SAVE_NOW}" if marks.save_now.assets else "nothing"]
+    parts[0] += f" ({', '.join(among)})" if among else ""
     if marks.inventory is not None:
         parts.append(f"{marks.archived.assets:,} archived")
     if marks.exemptions:
@@ -93,25 +94,25 @@ def _windows(model: ReportModel) -> str:
 
 
 def _warnings(notices: tuple[Notice, ...], room: int) -> list[str]:
-    """All warnings, the first told as fully as there is room for; where there is too little, only the first ones."""
+    """All warnings, the first in full where there is room for them; where there is too little, only the first ones."""
     if len(notices) > room:
         shown = [line for notice in notices[: room - 1] for line in labelled("warning", notice.text)]
-        return [*shown, " " * LABEL + "further warnings stand in the report"]
+        return [*shown, " " * LABEL + "further warnings are in the report"]
     lines: list[str] = []
-    for place, notice in enumerate(notices, 1):
-        others = len(notices) - place
+    for number, notice in enumerate(notices, 1):
+        others = len(notices) - number
         lines += labelled("warning", notice.text, min(3, room - len(lines) - others))
     return lines
 
 
-def _row(title: str, amount: Amount, places: int) -> str:
-    return f"{plain(title, 20):<20}{amount.assets:>10,}  {_usd(amount.cost_usd, places):>16}"
+def _row(title: str, amount: Amount, decimals: int) -> str:
+    return f"{plain(title, 20):<20}{amount.assets:>10,}  {_usd(amount.cost_usd, decimals):>16}"
 
 
-def _usd(text: str, places: int = 2) -> str:
+def _usd(text: str, decimals: int = 2) -> str:
     """Dollars with thousands separators and at least so many decimals; nothing is rounded, so that sums tie."""
     whole, _, fraction = text.partition(".")
-    return f"{int(whole):,}.{fraction.ljust(places, '0')}"
+    return f"{int(whole):,}.{fraction.ljust(decimals, '0')}"
 
 
 def _reasons(lines: tuple[CountLine, ...]) -> str:
@@ -129,5 +130,5 @@ def _pages(model: ReportModel) -> str:
         rows = f" ({first.declared:,} rows declared, {first.read:,} read)" if len(model.pages) == 1 else ""
         return f" History pages complete{rows}."
     worst = max(short, key=lambda page: page.missing)
-    others = " in one place, and others elsewhere" if len(short) > 1 else ""
+    others = "; other pages are incomplete too" if len(short) > 1 else ""
     return f" HISTORY PAGES INCOMPLETE: {worst.declared:,} rows declared, {worst.read:,} read{others}."

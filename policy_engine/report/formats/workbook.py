@@ -18,6 +18,7 @@ from policy_engine.core.periods import DAY, NAT
 from policy_engine.core.safe_text import xml_text
 from policy_engine.core.text.csv_cells import format_times
 from policy_engine.core.vocabulary import FINDING_COLUMNS, QUARANTINE_COLUMNS, TIME_COLUMNS, VERDICTS
+from policy_engine.report.files import FINDINGS
 from policy_engine.report.model import ReportModel
 
 MAX_ROWS = 1_048_576
@@ -32,9 +33,7 @@ _WHOLE = 10**15
 _TIME_FORMAT = "yyyy-mm-dd hh:mm:ss"
 _WIDTHS = {"asset_id": 48, "task_id": 38, "url": 48, "source": 28, "reason": 24, "url_host": 26}
 _NO_CLOCK = datetime(2000, 1, 1)  # noqa: DTZ001 - written as it stands; a workbook knows no zones
-_UTC_NOTE = (
-    "Times are UTC, as Excel knows no zones; they are cut to the millisecond, findings.csv has them to the nanosecond."
-)
+_UTC_NOTE = f"Times are UTC, since Excel has no time zones, and cut to the millisecond; {FINDINGS} has nanoseconds."
 
 Cell = str | int | float | bool | None
 
@@ -186,10 +185,10 @@ class Writer:
         for table in tables:
             write(table.name, table.rows, ", ".join(table.names))
         if any(len(table.names) > 1 for table in tables):
-            write("note", f"A sheet of Excel holds {self._max_rows:,} rows; what has more goes on over several sheets.")
+            write("note", f"An Excel sheet holds {self._max_rows:,} rows; longer tables continue on further sheets.")
         if self._cut:
             write(
-                "note", f"{self._cut:,} texts are longer than a cell can be and are cut; findings.csv has them whole."
+                "note", f"{self._cut:,} texts are longer than a cell can be and are cut; {FINDINGS} has them in full."
             )
         for notice in model.warnings:
             write("warning", notice.text)

@@ -49,7 +49,7 @@ def test_urls_are_hidden_by_default() -> None:
         assert row.url not in html
         assert row.url_host in page.text
     assert "url" not in page.data["columns"]
-    assert "holds every one and its full URL" in page.text
+    assert "has every file with its full URL" in page.text
 
 
 def test_urls_are_text_and_link_when_asked_for() -> None:

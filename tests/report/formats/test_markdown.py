@@ -34,7 +34,7 @@ def test_exemptions_show_their_owners_and_their_end() -> None:
     )
     text = render_markdown(replace(rich_model(), marks=MarksReport(exemptions=lines)))
     assert "| `a-b` | Ann \\| Bob | 2026-03-01 | 3 | Because &lt;b&gt;. |" in text
-    assert "| `old` | Cy | **over** (2026-01-01) | 7 | x |" in text
+    assert "| `old` | Cy | **ended** (2026-01-01) | 7 | x |" in text
 
 
 def test_nobody_is_called_and_nothing_is_linked() -> None:

@@ -9,6 +9,7 @@ from typing import IO, Any, Protocol
 import pandas as pd
 
 from policy_engine.core.problems import Problem, UsageProblem
+from policy_engine.report.files import FINDINGS
 from policy_engine.report.formats.findings.csv import CsvTable
 from policy_engine.report.formats.findings.json_lines import JsonLinesTable
 from policy_engine.report.formats.findings.parquet import ParquetTable
@@ -42,9 +43,7 @@ def writer_for(path: str) -> Callable[[IO[bytes]], TableWriter]:
         return CsvTable
     ending = Path(path).suffix.lower()
     if ending not in WRITERS:
-        raise UsageProblem(
-            Problem(
-                "unknown-format", f"`{path}` ends in none of {', '.join(WRITERS)}", help="name the file findings.csv"
-            )
-        )
+        *others, last = WRITERS
+        message = f"`{path}` does not end in {', '.join(others)} or {last}"
+        raise UsageProblem(Problem("unknown-format", message, help=f"name the file {FINDINGS}"))
     return WRITERS[ending]
