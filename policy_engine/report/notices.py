@@ -67,7 +67,7 @@ def _quarantine(totals: Totals) -> list[Notice]:
         Notice(
             "quarantine",
             f"{count_of(set_aside, 'record')} of {records:,} ({share}) could not be used and "
-            f"{'is' if set_aside == 1 else 'are'} not counted; the report's {QUARANTINE} says where and why.",
+            f"{'is' if set_aside == 1 else 'are'} left out; the report's {QUARANTINE} says where and why.",
         )
     ]
 
