@@ -47,7 +47,7 @@ class TaskHistory:
 
     assets: pd.DataFrame
     """One row per file, ready for `evaluate`; records merged, addresses of one file united. Holds files of all times:
-    those created after the `as_of` of a question are for the caller to leave out."""
+    leave out those created after the `as_of` that you ask about."""
     quarantine: pd.DataFrame
     """Records that were quarantined: source, reason, found, expected."""
     digest: str

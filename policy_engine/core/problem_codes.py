@@ -1,4 +1,4 @@
-"""Says in one sentence each what the codes of problems with rule packs mean, and where the documentation has them."""
+"""What the codes of problems with rule packs mean, and which page of the documentation explains them."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ _OTHER_PAGES = {"baseline-expired": "docs/lint.md#baseline", "baseline-unused": 
 
 
 def meaning(code: str) -> str | None:
-    """What a code means, in one sentence; None for a code that has no place here."""
+    """What a code means, in one sentence; None for a code that is not listed here."""
     return next((codes[code] for codes in PROBLEM_CODES.values() if code in codes), None)
 
 

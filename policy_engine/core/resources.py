@@ -12,7 +12,7 @@ def bundled(kind: str) -> Path:
     """
     Return the folder of bundled `rules`, `schemas` or `reports`.
 
-    In a wheel they lie under `policy_engine/_bundled`; in a checkout or an editable install they are the
+    In a wheel they are in `policy_engine/_bundled`; in a checkout or an editable install they are the
     top-level folders, so that an edit is seen at once.
     """
     inside = PACKAGE / "_bundled" / kind

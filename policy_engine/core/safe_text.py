@@ -66,7 +66,7 @@ def json_text(value: Any) -> str:
 
 
 def escape(text: str) -> str:
-    """Text on one line that Markdown shows as it is: no markup, no HTML, no link, nobody called by name."""
+    """Text on one line that Markdown shows as it is: no markup, no HTML, no link, no mention."""
     shown = _MENTION.sub(_NO_BREAK, plain(text, _LONGEST))
     shown = "".join(_ENTITIES.get(character, character) for character in shown)
     return _MARKUP.sub(lambda match: "\\" + match[0], shown).strip()

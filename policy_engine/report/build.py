@@ -55,7 +55,7 @@ _COMING_HOURS, _PAST_DAYS = 72, 14
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a run was made from."""
+    """What a report was made from."""
 
     program_version: str
     inputs: tuple[InputLine, ...]
@@ -215,25 +215,25 @@ def _service_lines(pack: RulePack, totals: Totals, money: _Money) -> tuple[Servi
     lines = []
     for service, verdicts in by_service.items():
         amounts = tuple(money.amount(*verdicts.get(str(verdict), (0, 0))) for verdict in VERDICTS)
-        total = money.amount(sum(one.assets for one in amounts), sum(one.points for one in amounts))
+        total = money.amount(sum(amount.assets for amount in amounts), sum(amount.points for amount in amounts))
         lines.append(ServiceLine(service or "unknown", titles.get(service, "Unknown service"), amounts, total))
     return tuple(sorted(lines, key=lambda line: (-line.total.assets, line.service)))
 
 
 def _stretches(
-    pairs: Mapping[int, tuple[int, int]], as_of: int, step: int, places: Iterable[int]
+    pairs: Mapping[int, tuple[int, int]], as_of: int, step: int, indices: Iterable[int]
 ) -> tuple[DeadlineBucket, ...]:
     """Stretches of one length counted from as_of, forward or (a negative step) back."""
     buckets = []
-    for place in places:
-        start, end = sorted((as_of + place * step, as_of + (place + 1) * step))
-        assets, points = pairs.get(place, (0, 0))
+    for index in indices:
+        start, end = sorted((as_of + index * step, as_of + (index + 1) * step))
+        assets, points = pairs.get(index, (0, 0))
         buckets.append(DeadlineBucket(format_instant(start), format_instant(end), day_label(start), assets, points))
     return tuple(buckets)
 
 
 def _beyond(pairs: Mapping[int, tuple[int, int]], first: int, money: _Money) -> Amount:
-    beyond = [pair for place, pair in pairs.items() if place >= first]
+    beyond = [pair for index, pair in pairs.items() if index >= first]
     return money.amount(sum(assets for assets, _ in beyond), sum(points for _, points in beyond))
 
 

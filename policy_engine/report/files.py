@@ -27,7 +27,7 @@ ALWAYS = {name: entry.file for name, entry in FORMATS.items() if entry.file and 
 _PAGE, *_OTHERS = ALWAYS.values()
 
 REPORT_FILES = (_PAGE, *TABLES, QUARANTINE, *_OTHERS, MANIFEST)
-"""What a report folder holds, in the order in which it is put in place: the manifest says that the rest is there."""
+"""What a report folder holds, in the order of publishing; the manifest comes last, since it vouches for the rest."""
 
 EXTRA_FILES = (
     *((WORKBOOKS | FORMATS)[name].file for name in OPTIONS),

@@ -30,7 +30,7 @@ from policy_engine.report.tables import OrderedFile, PieceMaker, Tables
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report is to hold beside its usual files, and how it is shown."""
+    """What a report holds beside its usual files, and how it is shown."""
 
     show_urls: bool = False
     formats: tuple[str, ...] = ()
@@ -166,7 +166,7 @@ def _digest(path: Path) -> str:
 def _manifest(
     run: EvaluationRun, model: ReportModel, staging: Path, counts: dict[str, int], digests: dict[str, str]
 ) -> str:
-    """What the run was made from and what it made, for whoever has to defend a number later."""
+    """What the run read and wrote, as evidence for its numbers."""
     pack = run.pack
     outputs: dict[str, Any] = {}
     for name in (*REPORT_FILES, *EXTRA_FILES):

@@ -1,4 +1,4 @@
-"""Makes the tables of a report folder of chunks of findings: what each needs, and then the files."""
+"""Turns chunks of findings into the tables of a report folder."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ class _Rescue:
 
 @dataclass(frozen=True)
 class TablePiece:
-    """What a report holds of a chunk of findings."""
+    """What a report needs of a chunk of findings."""
 
     lines: CsvLines
     rows: dict[str, npt.NDArray[np.intp]]
-    """Table -> the lines that it has, in their order."""
+    """Table -> the lines that it has, in order."""
     keys: dict[str, Int64]
-    """Table that is ordered -> by what, for each of its lines."""
+    """Ordered table -> the sort key of each of its lines."""
     rescue: _Rescue | None
     urgent: pd.DataFrame
     findings: pd.DataFrame | None
-    """The chunk itself, if somebody wants it."""
+    """The chunk itself, where a format needs it."""
 
 
 class PieceMaker:
-    """Makes pieces of chunks of findings, wherever these are judged."""
+    """Makes pieces of chunks of findings, in whatever process these are judged."""
 
     def __init__(
         self, as_of: int, horizon: int, *, embed: int = EMBEDDED_ROWS, rescue: str | None = None, whole: bool = False
@@ -105,7 +105,7 @@ class _Table:
 
 @dataclass(frozen=True)
 class OrderedFile:
-    """A file whose lines stand in another one, in another order: to be written when all of them are known."""
+    """A file with the lines of another file in another order, to be written when all of them are known."""
 
     path: Path
     head: bytes
@@ -124,14 +124,14 @@ class OrderedFile:
 
 
 class Tables:
-    """The CSV files of a report, but those that are ordered: `finish` says what is to be written in them."""
+    """Writes the unordered CSV files; `finish` returns the ordered ones still to write."""
 
     def __init__(self, folder: Path, rescue: str | None = None) -> None:
         """Open the tables in a folder that is being made; `rescue` names a downloader."""
         self.counts = dict.fromkeys(TABLES, 0)
         self._folder = folder
         self._ordered = {name: SortedLines() for name in TABLES if name in _ORDERED}
-        # What may still be there comes first: a downloader that waits for the others may come too late.
+        # Files that may still exist come first: a downloader that waits for the others may be too late.
         self._rescue = (SortedLines(), SortedLines())
         self._downloader = rescue
         self._open = ExitStack()
@@ -182,7 +182,7 @@ class Tables:
             part.add(rescue.keys[rows], starts[rows], rescue.sizes[rows])
 
     def finish(self) -> list[OrderedFile]:
-        """What is still to be written, the nearest deadline first, while the tables are open."""
+        """The files still to be written, nearest deadline first, while the tables are open."""
         self._tables[FINDINGS].flush()
         files = [
             OrderedFile(self._folder / name, _HEAD, self._folder / FINDINGS, (lines,))

@@ -132,7 +132,7 @@ class ImpactModel:
     """Changes in meaning by direction, all directions."""
     read: ReadLine
     changed: Amount
-    """Assets of which anything is different."""
+    """Assets whose answer is different in any way."""
     changes: tuple[ChangeLine, ...]
     """In the order of impact.CHANGES."""
     same_answer_other_rule: int

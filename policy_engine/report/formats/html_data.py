@@ -34,7 +34,7 @@ def is_link(url: str) -> bool:
 
 
 def page_data(model: ReportModel) -> str:
-    """The data block as JSON that can stand inside a script element."""
+    """The data block as JSON that is safe inside a script element."""
     files = model.files
     data = {
         "asOf": files.as_of // SECOND,

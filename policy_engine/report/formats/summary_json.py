@@ -159,7 +159,7 @@ def _service(line: ServiceLine) -> dict[str, Any]:
         "service": line.service,
         "title": line.title,
         **_amount(line.total),
-        "verdicts": {str(verdict): _amount(one) for verdict, one in zip(VERDICTS, line.by_verdict, strict=True)},
+        "verdicts": {str(verdict): _amount(amount) for verdict, amount in zip(VERDICTS, line.by_verdict, strict=True)},
     }
 
 

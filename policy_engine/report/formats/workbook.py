@@ -27,12 +27,12 @@ _LONGEST = 32_767
 _EPOCH = 25_569
 """Days from Excel's day 0 to 1970."""
 _FIRST_SERIAL = 61
-"""1 March 1900: before it Excel counts a day that never was."""
+"""1 March 1900: before it Excel counts a day that did not exist."""
 _WHOLE = 10**15
 """From here on Excel does not keep every digit of a whole number."""
 _TIME_FORMAT = "yyyy-mm-dd hh:mm:ss"
 _WIDTHS = {"asset_id": 48, "task_id": 38, "url": 48, "source": 28, "reason": 24, "url_host": 26}
-_NO_CLOCK = datetime(2000, 1, 1)  # noqa: DTZ001 - written as it stands; a workbook knows no zones
+_NO_CLOCK = datetime(2000, 1, 1)  # noqa: DTZ001 - written as it is; a workbook has no zones
 _UTC_NOTE = f"Times are UTC, since Excel has no time zones, and cut to the millisecond; {FINDINGS} has nanoseconds."
 
 Cell = str | int | float | bool | None
@@ -57,7 +57,7 @@ class Writer:
         self._cut = 0
         self._summary = self._book.add_worksheet("summary")
         heads = [f"{name} (UTC)" if name in TIME_COLUMNS else name for name in FINDING_COLUMNS]
-        times = {place for place, name in enumerate(FINDING_COLUMNS) if name in TIME_COLUMNS}
+        times = {index for index, name in enumerate(FINDING_COLUMNS) if name in TIME_COLUMNS}
         widths = [20 if name in TIME_COLUMNS else _WIDTHS.get(name, 16) for name in FINDING_COLUMNS]
         self._sheets = {str(verdict): _Table(self, str(verdict), heads, widths, times) for verdict in VERDICTS}
         self._rules = _Table(self, "rules", _RULE_HEADS, [28, 8, 36, 60, 14, 16, 40, 22, 12, 36, 24, 14, 10])
@@ -75,8 +75,8 @@ class Writer:
         for verdict, row in zip(verdicts, rows, strict=True):
             if verdict != "at_risk":
                 self._sheets[verdict].add(row)
-        at_risk = [place for place, verdict in enumerate(verdicts) if verdict == "at_risk"]
-        lines = [json.dumps(rows[place]).encode() + b"\n" for place in at_risk]
+        at_risk = [index for index, verdict in enumerate(verdicts) if verdict == "at_risk"]
+        lines = [json.dumps(rows[index]).encode() + b"\n" for index in at_risk]
         sizes = np.fromiter(map(len, lines), np.int64, len(lines))
         starts = self._spool.tell() + np.cumsum(sizes) - sizes
         self._at_risk.add(nanoseconds(findings["expires_earliest"])[at_risk], starts, sizes)
@@ -142,9 +142,9 @@ class Writer:
 
         def write(*cells: Cell, bold: bool = False) -> None:
             nonlocal row
-            for place, cell in enumerate(cells):
+            for index, cell in enumerate(cells):
                 _put(
-                    sheet, row, place, self.text(cell) if isinstance(cell, str) else cell, self._bold if bold else None
+                    sheet, row, index, self.text(cell) if isinstance(cell, str) else cell, self._bold if bold else None
                 )
             row += 1
 
@@ -217,17 +217,17 @@ class _Table:
         self.names.append(name)
         self._sheet = self._writer._book.add_worksheet(name)
         self._sheet.freeze_panes(1, 0)
-        for place, (head, width) in enumerate(zip(self._heads, self._widths, strict=True)):
-            self._sheet.set_column(place, place, width)
-            self._sheet.write_string(0, place, head, self._writer._head)
+        for index, (head, width) in enumerate(zip(self._heads, self._widths, strict=True)):
+            self._sheet.set_column(index, index, width)
+            self._sheet.write_string(0, index, head, self._writer._head)
         self._row = 1
 
     def add(self, cells: Sequence[Cell]) -> None:
         if self._row >= self._writer._max_rows:
             self._close()
             self._open()
-        for place, cell in enumerate(cells):
-            _put(self._sheet, self._row, place, cell, self._writer._time if place in self._times else None)
+        for index, cell in enumerate(cells):
+            _put(self._sheet, self._row, index, cell, self._writer._time if index in self._times else None)
         self._row += 1
         self.rows += 1
 
@@ -256,9 +256,11 @@ def _serials(column: pd.Series[Any]) -> list[Cell]:
     """Excel's days, cut to the millisecond so that no deadline reads later than it is; text where it has no day."""
     ns = nanoseconds(column)
     days = (ns // 1_000_000) * 1_000_000 / DAY + _EPOCH
-    cells: list[Cell] = [None if one == NAT else day for one, day in zip(ns.tolist(), days.tolist(), strict=True)]
-    for place in np.flatnonzero((ns != NAT) & (days < _FIRST_SERIAL)).tolist():
-        cells[place] = format_times(ns[place : place + 1])[0]
+    cells: list[Cell] = [
+        None if instant == NAT else day for instant, day in zip(ns.tolist(), days.tolist(), strict=True)
+    ]
+    for index in np.flatnonzero((ns != NAT) & (days < _FIRST_SERIAL)).tolist():
+        cells[index] = format_times(ns[index : index + 1])[0]
     return cells
 
 
@@ -282,20 +284,20 @@ def _rule_rows(model: ReportModel) -> Iterable[Sequence[Cell]]:
 
 
 def _without_system(path: Path) -> None:
-    """Overwrite in the archive's directory what tells the system that wrote it: its kind and the modes of its files."""
+    """Overwrite what the archive's directory says about the writing system: its kind and the modes of its files."""
     import zipfile
 
     with zipfile.ZipFile(path) as archive:
         start, count = archive.start_dir, len(archive.infolist())
     with path.open("r+b") as stream:
-        place = start
+        position = start
         for _ in range(count):
-            stream.seek(place)
+            stream.seek(position)
             head = stream.read(46)
             if head[:4] != b"PK\x01\x02":
                 raise RuntimeError("the workbook's directory is not where it should be")
-            stream.seek(place + 5)
+            stream.seek(position + 5)
             stream.write(b"\x03")
-            stream.seek(place + 38)
+            stream.seek(position + 38)
             stream.write(struct.pack("<L", 0o100644 << 16))
-            place += 46 + sum(struct.unpack("<HHH", head[28:34]))
+            position += 46 + sum(struct.unpack("<HHH", head[28:34]))

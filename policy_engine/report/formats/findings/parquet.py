@@ -15,7 +15,7 @@ from policy_engine.core.vocabulary import FINDING_COLUMNS, TIME_COLUMNS
 _IDS = ("asset_id", "task_id", "url", "source")
 """Columns whose values hardly repeat and have no order that a reader could use."""
 _ROWS_AT_A_TIME = 1 << 14
-"""Values of a column that the writer of Parquet looks at together; its own number is a sixteenth."""
+"""Values of a column that the Parquet writer handles together; its default is a sixteenth."""
 
 
 class ParquetTable:
@@ -33,7 +33,7 @@ class ParquetTable:
 
         class Writer(pq.ParquetWriter):  # type: ignore[misc]
             def __del__(self) -> None:
-                # The original would write a footer, into a file that is closed, where a run has been given up.
+                # The original would write a footer into a closed file where a run was abandoned.
                 pass
 
         self._pa = pa
@@ -88,11 +88,11 @@ class ParquetTable:
 
 
 def _sorted_words(column: pd.Series[Any]) -> tuple[npt.NDArray[np.int32], list[str]]:
-    """Codes into the words in use, in alphabetical order: the bytes must not tell in which order words were met."""
+    """Codes into the words in use, in alphabetical order: the bytes must not depend on the order of the rows."""
     codes = column.cat.codes.to_numpy(np.int32)
     names = [str(word) for word in column.cat.categories]
     used = np.flatnonzero(np.bincount(codes + 1, minlength=len(names) + 1)[1:])
     words = sorted({names[code] for code in used.tolist()})
-    place = {word: code for code, word in enumerate(words)}
-    lookup = np.array([*(place.get(name, -1) for name in names), -1], np.int32)
+    position = {word: code for code, word in enumerate(words)}
+    lookup = np.array([*(position.get(name, -1) for name in names), -1], np.int32)
     return lookup[codes], words
