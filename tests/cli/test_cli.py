@@ -172,7 +172,7 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
     ),
     "table: ending": (
         "evaluate good.jsonl -o x.xls", 2,
-        "`x.xls` ends in none of .csv, .parquet, .jsonl", "findings.csv",
+        "`x.xls` does not end in .csv, .parquet or .jsonl", "findings.csv",
     ),
     "table: the input": (
         "evaluate good.jsonl -o good.jsonl", 2, "`good.jsonl` is part of the history and of the output", "name another"
