@@ -19,7 +19,8 @@ import pytest
 from policy_engine.authoring.problem_formats import FORMATS
 from policy_engine.cli import EXIT_CODES, values
 from policy_engine.core.problems import PackInvalid
-from policy_engine.report.formats.text import LINES, render_text
+from policy_engine.report.formats.text import LINES
+from policy_engine.report.formats.text import render as render_text
 from policy_engine.report.model import Notice
 from tests.support.commands import AS_OF, EXAMPLE, ROOT, environment, in_own_process, policy_engine
 from tests.support.exports import history_row, kling, page, task, write, write_csv, write_json, write_lines
@@ -171,7 +172,7 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
     ),
     "table: ending": (
         "evaluate good.jsonl -o x.xls", 2,
-        "`x.xls` ends in none of .csv, .parquet, .jsonl", "findings.csv",
+        "`x.xls` does not end in .csv, .parquet or .jsonl", "findings.csv",
     ),
     "table: the input": (
         "evaluate good.jsonl -o good.jsonl", 2, "`good.jsonl` is part of the history and of the output", "name another"
@@ -551,7 +552,7 @@ def test_version_is_printed() -> None:
     """
     `--version` names the program and its version.
     """
-    from policy_engine import __version__
+    from policy_engine.core.version import __version__
 
     assert policy_engine("--version").text == f"policy-engine, version {__version__}\n"
 
@@ -638,7 +639,7 @@ def test_warnings_use_the_room_there_is(count: int) -> None:
     lines = render_text(model, "report/report.html").splitlines()
     assert len(lines) <= LINES
     told = [line for line in lines if line.startswith("warning   ")]
-    assert len(told) == count or "further warnings stand in the report" in lines[-2]
+    assert len(told) == count or "further warnings are in the report" in lines[-2]
     if count == 1:
         assert sum("word" in line for line in lines) == 3
 
