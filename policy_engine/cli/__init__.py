@@ -17,7 +17,7 @@ import click
 from policy_engine import __version__
 from policy_engine.cli import checking, comparing, evaluating, linting, showing
 from policy_engine.cli.output import silence, tell
-from policy_engine.core.files.signals import interrupt, listen, uninterrupted, was_interrupted
+from policy_engine.core.files.signals import SignalGate
 from policy_engine.core.files.system_errors import is_out_of_memory, out_of_memory, refused
 from policy_engine.core.problems import (
     InputUnusable,
@@ -114,14 +114,18 @@ for _command in (
     cli.add_command(_command)
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; everything a person needs to know has then been printed."""
-    listen()
+def run(arguments: Sequence[str] | None = None, gate: SignalGate | None = None) -> int:
+    """
+    Run the command and return its exit code; everything a person needs to know has then been printed.
+
+    `gate` is where signals arrive, if they do.
+    """
+    gate = gate or SignalGate()
     code = 130
-    with suppress(KeyboardInterrupt):
-        code = _outcome(arguments)
-    # What has come to its end is not interrupted any more.
-    with suppress(KeyboardInterrupt), uninterrupted():
+    with suppress(KeyboardInterrupt), gate.in_use():
+        code = _outcome(arguments, gate)
+    # A command that has ended cannot be interrupted any more.
+    with suppress(KeyboardInterrupt), gate:
         if code == 130:
             _say("interrupted")
         refusal = _flush(is_said=code != 0)
@@ -131,7 +135,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _outcome(arguments: Sequence[str] | None) -> int:
+def _outcome(arguments: Sequence[str] | None, gate: SignalGate) -> int:
     """Call the command; every way it can end becomes an exit code and, where it failed, a sentence."""
     try:
         code = cli.main(
@@ -156,7 +160,7 @@ def _outcome(arguments: Sequence[str] | None) -> int:
         silence(sys.stdout)
         return 0
     except Exception as error:
-        if was_interrupted():
+        if gate.was_interrupted:
             return 130
         if os.environ.get("POLICY_ENGINE_DEBUG"):
             _say(traceback.format_exc())
@@ -200,18 +204,18 @@ def _flush(is_said: bool) -> int:
 
 def main() -> None:
     """Entry point of the `policy-engine` command."""
-    code = None
+    code, gate = None, SignalGate()
     with suppress(KeyboardInterrupt):
-        _prepare_process()
-        code = run()
-    with suppress(KeyboardInterrupt), uninterrupted():
+        _prepare_process(gate)
+        code = run(gate=gate)
+    with suppress(KeyboardInterrupt), gate:
         if code is None:
             _say(f"interrupted\nexit 130: {EXIT_CODES[130]}")
         # Nothing is left to be put in order, and Python's own end should not be disturbed.
         for number in _INTERRUPTIONS:
             signal.signal(number, signal.SIG_IGN)
     code = 130 if code is None else code
-    if code == 130 or was_interrupted():
+    if code == 130 or gate.was_interrupted:
         _end_with(code)
     sys.exit(code)
 
@@ -231,7 +235,7 @@ def _end_with(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _prepare_process() -> None:
+def _prepare_process(gate: SignalGate) -> None:
     # Reports name unsigned addresses: whatever the caller's mask, nobody but owner and group may change them.
     os.umask(os.umask(0o077) | 0o002)
     if hasattr(os, "register_at_fork"):
@@ -244,7 +248,7 @@ def _prepare_process() -> None:
     for number in _INTERRUPTIONS:
         # Whoever starts a job in the background may have asked for it not to be interrupted.
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
+            signal.signal(number, gate.interrupt)
 
 
 def _say_what_is_dropped(dropped: sys.UnraisableHookArgs) -> None:

@@ -794,7 +794,7 @@ FORKING = """
 import os, signal
 from policy_engine import cli
 
-def fork():
+def fork(gate):
     if not os.fork():
         print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
         return 0
