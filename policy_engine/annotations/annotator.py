@@ -7,17 +7,15 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.annotations.exemptions import Exemptions
 from policy_engine.annotations.house_rules import NEVER, HouseRules, clamped
 from policy_engine.annotations.inventory import Hashes, Inventory
-from policy_engine.core.frames import Int64, categorical, codes_of, nanoseconds, utc_times
+from policy_engine.core.frames import Bool, Int64, categorical, codes_of, nanoseconds, utc_times
 from policy_engine.core.periods import NAT
 from policy_engine.core.vocabulary import VERDICTS
 
-Bool = npt.NDArray[np.bool_]
 Pair = tuple[int, int]
 """(assets, points)."""
 

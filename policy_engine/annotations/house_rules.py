@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from policy_engine.core.frames import Int64, codes_of, nanoseconds
+from policy_engine.core.frames import Bool, Int64, codes_of, nanoseconds
 from policy_engine.core.periods import MAX_INSTANT, MIN_INSTANT, NAT, parse_date, parse_instant
 from policy_engine.core.problems import PackInvalid, Problem, ProblemList
 from policy_engine.core.rule_model import Catalog, Citation, Rule, RuleVersion
@@ -21,8 +20,6 @@ from policy_engine.packs.loading import read_checked
 from policy_engine.packs.rules import read_period, read_selector
 from policy_engine.packs.timeline import in_force
 from policy_engine.packs.yaml_document import ValuePath, YamlDocument
-
-Bool = npt.NDArray[np.bool_]
 
 NEVER = np.iinfo(np.int64).max
 """Stands for "no instant" where the least of several is sought."""

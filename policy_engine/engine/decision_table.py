@@ -8,8 +8,8 @@ from datetime import date
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
+from policy_engine.core.frames import Int32, Int64
 from policy_engine.core.problems import PackInvalid, Problem
 from policy_engine.core.rule_model import RulePack, RuleVersion, Service
 from policy_engine.core.vocabulary import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE, StorageLocation
@@ -109,13 +109,13 @@ class DecisionTable:
         self._always: list[int] = []
         self._cells: list[_Cell] = []
         self._cell_ids: dict[_Cell, int] = {}
-        self._arrays: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32], Cells] | None = None
+        self._arrays: tuple[Int64, Int32, Int32, Cells] | None = None
 
-    def bind(self, profiles: Iterable[Profile]) -> npt.NDArray[np.int32]:
+    def bind(self, profiles: Iterable[Profile]) -> Int32:
         """Return the row of the table for each profile, resolving those not met before. The service must be known."""
         return np.array([self._bind_one(profile) for profile in profiles], np.int32)
 
-    def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32], Cells]:
+    def arrays(self) -> tuple[Int64, Int32, Int32, Cells]:
         """Return (cuts, table, always, cells) for kernel.judge, for all profiles bound so far."""
         if self._arrays is None:
             cuts = sorted({start for line in self._lines for start, _ in line if start is not None})

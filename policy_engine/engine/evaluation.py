@@ -8,11 +8,21 @@ from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.annotations import Annotator
-from policy_engine.core.frames import categorical, codes_of, instants_of, integers, utc_times
+from policy_engine.core.frames import (
+    Bool,
+    Int8,
+    Int32,
+    Int64,
+    Positions,
+    categorical,
+    codes_of,
+    instants_of,
+    integers,
+    utc_times,
+)
 from policy_engine.core.periods import NAT
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.urls.addresses import HostOwners, is_url, link_expiry
@@ -42,11 +52,6 @@ from policy_engine.engine.kernel import (
     read_creation,
 )
 from policy_engine.engine.question import Question, make_question
-
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.intp]
 
 _REASON_BIT = {code: 1 << position for position, code in enumerate(REASONS)}
 _FACT_REASON = {fact: f"{fact}_unknown" for fact in FACTS if fact != "service"}
@@ -151,7 +156,7 @@ class Evaluator:
         columns = {name: out[name] if name in out else missing[name] for name in FINDING_COLUMNS}
         return pd.DataFrame(columns, index=frame.index, copy=False)
 
-    def _profiles(self, frame: pd.DataFrame) -> tuple[Places, Bool, _PerProfile]:
+    def _profiles(self, frame: pd.DataFrame) -> tuple[Positions, Bool, _PerProfile]:
         """Row of the decision table per asset, whether the service is known, and per-profile facts."""
         rows = len(frame)
         mixed = np.zeros(rows, np.int64)
@@ -198,7 +203,7 @@ class Evaluator:
         self,
         frame: pd.DataFrame,
         known: Bool,
-        verdict: npt.NDArray[np.int8],
+        verdict: Int8,
         judged: Judgement,
         readings: Readings,
         declared: Bool,
@@ -230,7 +235,7 @@ class Evaluator:
         numbers = self._numbers[np.where(missing, 0, rule)]
         return _named_codes(rule, self._rule_ids), integers(numbers, missing)
 
-    def _operations(self, profile: Places, shown: Bool, judged: Judgement, per: _PerProfile) -> Any:
+    def _operations(self, profile: Positions, shown: Bool, judged: Judgement, per: _PerProfile) -> Any:
         """Names of the operations a window was found for; all of the service's where none was."""
         words: dict[str, int] = {}
         codes = np.full(len(profile), -1, np.int32)
@@ -264,7 +269,7 @@ class Evaluator:
             ends = [link_expiry(url) if url is not None and "?" in url else None for url in urls]
             out["link_expires_at"] = utc_times(np.array([NAT if end is None else end for end in ends], np.int64))
 
-    def _evidence(self, out: dict[str, Any], frame: pd.DataFrame, storage: npt.NDArray[np.int8]) -> Any:
+    def _evidence(self, out: dict[str, Any], frame: pd.DataFrame, storage: Int8) -> Any:
         """Whether the host's owner fits the storage the rule says (1 = vendor CDN, 0 = platform, -1 = not said)."""
         words = [str(word) for word in Evidence]
         codes = np.full(len(frame), words.index(Evidence.NONE), np.int8)
@@ -344,7 +349,7 @@ def _joined(reasons: Int32) -> Any:
     return categorical(codes, texts)
 
 
-def _storage(kinds: Int32, known: Bool) -> npt.NDArray[np.int8]:
+def _storage(kinds: Int32, known: Bool) -> Int8:
     places = kinds & (ON_PLATFORM | ON_VENDOR_CDN)
     certain = known & ((kinds & NONE) == 0)
     out = np.full(len(kinds), -1, np.int8)

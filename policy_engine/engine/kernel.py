@@ -5,16 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from policy_engine.core.frames import Bool, Int8, Int32, Int64, Positions, UInt64
 from policy_engine.core.periods import NAT, SECOND
 from policy_engine.core.vocabulary import OPERATION_VERDICTS, VERDICTS, OperationVerdict, Verdict
-
-Int64 = npt.NDArray[np.int64]
-Int32 = npt.NDArray[np.int32]
-Int8 = npt.NDArray[np.int8]
-Bool = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.intp]
 
 # Kinds of admissible answers, as bits.
 NONE, VENDOR, DATED = 1, 2, 4
@@ -60,7 +54,7 @@ class Cells:
     """Least version index that gives `window_least`, or NO_RULE."""
     matters: Int32
     """Bits of the unknown facts on which the answer depends, in the order of columns.FACTS."""
-    operations: npt.NDArray[np.uint64]
+    operations: UInt64
     """Bits of the operations that have a window, in the order of the service's catalog entry."""
 
 
@@ -100,7 +94,7 @@ class Judgement:
     window_rule: Int32
     window_earliest: Int64
     window_latest: Int64
-    operations: npt.NDArray[np.uint64]
+    operations: UInt64
     matters: Int32
     readings_differ: Bool
 
@@ -134,7 +128,7 @@ def read_creation(submitted: Int64, completed: Int64, bound: Int64, longest_task
 
 
 def judge(
-    profile: Places,
+    profile: Positions,
     readings: Readings,
     cuts: Int64,
     table: Int32,
@@ -174,7 +168,7 @@ def judge(
         first, end, cells.window_least[cell_first], cells.window_greatest[cell_first], cells.window_rule[cell_first]
     )
 
-    def take_in(here: Places, start: Int64, end: Int64, cell: Places | Int32) -> None:
+    def take_in(here: Positions, start: Int64, end: Int64, cell: Positions | Int32) -> None:
         kinds[here] |= cells.kinds[cell]
         matters[here] |= cells.matters[cell]
         operations[here] |= cells.operations[cell]
@@ -244,7 +238,7 @@ class _Span:
         """Of the instants `[start, end]` under one cell each; `rule` becomes its own."""
         return cls(_earliest(start, least), _latest(end, greatest), rule)
 
-    def widen(self, rows: Places, start: Int64, end: Int64, least: Int64, greatest: Int64, rule: Int32) -> None:
+    def widen(self, rows: Positions, start: Int64, end: Int64, least: Int64, greatest: Int64, rule: Int32) -> None:
         """Take in a stretch of instants `[start, end]` under one cell, for some rows."""
         candidate = _earliest(start, least)
         known = self.earliest[rows]
@@ -297,14 +291,14 @@ def _window_verdicts(
     return np.where((answers == WINDOW_DATED) & ~no_clock, dated, out).astype(np.int8)
 
 
-def _taken(value: int | Int64, rows: Places) -> int | Int64:
+def _taken(value: int | Int64, rows: Positions) -> int | Int64:
     """A number for all rows as it is; one per row, for some rows."""
     return value[rows] if isinstance(value, np.ndarray) else value
 
 
 def _alone(
     instant: Int64,
-    cell: Places,
+    cell: Positions,
     cells: Cells,
     as_of: int | Int64,
     horizon: int | Int64,

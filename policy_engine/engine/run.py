@@ -16,6 +16,7 @@ import pandas as pd
 
 from policy_engine.annotations import Annotator
 from policy_engine.core.files.scratch import Scratch
+from policy_engine.core.frames import Bool, UInt64
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.vocabulary import QUARANTINE_COLUMNS
 from policy_engine.engine.assets.maker import AssetMaker, Period, place
@@ -41,7 +42,7 @@ from policy_engine.history import (
 )
 
 T = TypeVar("T")
-Keys = np.ndarray[Any, np.dtype[np.uint64]]
+Keys = UInt64
 PartitionKeys = tuple[Keys, int]
 """Checksums of the task ids of a unit, and the number of its lines."""
 
@@ -345,7 +346,7 @@ def _records_of(found: PartitionKeys) -> int:
     return max(len(keys), lines)
 
 
-def _are_in(keys: Keys, known: Keys) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _are_in(keys: Keys, known: Keys) -> Bool:
     """Which keys are among the known ones, which are in order: cheap for a batch however many are known."""
     places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
     return np.asarray(known[places] == keys)
