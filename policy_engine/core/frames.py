@@ -121,6 +121,13 @@ def nanoseconds(column: pd.Series[Any]) -> Int64:
     return values
 
 
+def earliest_of(*columns: Int64) -> Int64:
+    """The least instant of each row, within MIN_INSTANT..MAX_INSTANT; NAT is missing."""
+    never = np.iinfo(np.int64).max
+    least = np.minimum.reduce([np.where(instants == NAT, never, instants) for instants in columns])
+    return np.where(least == never, NAT, np.clip(least, MIN_INSTANT, MAX_INSTANT))
+
+
 def integers(values: Int64, missing: Bool) -> Any:
     """A column of integers some of which are missing."""
     return pd.arrays.IntegerArray(np.where(missing, 0, values).astype(np.int64), missing)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from policy_engine.annotations import Annotator
 from policy_engine.core.frames import (
     Bool,
     Int8,
@@ -19,8 +18,10 @@ from policy_engine.core.frames import (
     Positions,
     categorical,
     codes_of,
+    earliest_of,
     instants_of,
     integers,
+    nanoseconds,
     utc_times,
 )
 from policy_engine.core.periods import NAT
@@ -142,7 +143,8 @@ class Evaluator:
         out["basis"] = _named_codes(rule, self._bases)
         storage = _storage(judged.kinds, known)
         out["storage"] = categorical(storage, [str(place) for place in StorageLocation])
-        out["expires_earliest"] = utc_times(np.where(known, judged.expires_earliest, NAT))
+        expires_earliest = np.where(known, judged.expires_earliest, NAT)
+        out["expires_earliest"] = utc_times(expires_earliest)
         out["expires_latest"] = utc_times(np.where(known, judged.expires_latest, NAT))
         out["seconds_left"] = integers(judged.seconds_left, ~known | (judged.seconds_left == NAT))
         out["operations"] = self._operations(profile, known & has_windows, judged, per_profile)
@@ -151,6 +153,7 @@ class Evaluator:
         out["operation_closes_earliest"] = utc_times(np.where(known & has_windows, judged.window_earliest, NAT))
         out["operation_closes_latest"] = utc_times(np.where(known & has_windows, judged.window_latest, NAT))
         self._add_link_columns(out, frame)
+        out["save_by"] = utc_times(_save_by(expires_earliest, out.get("link_expires_at")))
         out["evidence"] = self._evidence(out, frame, storage)
         missing = _missing_columns(frame.index, [name for name in FINDING_COLUMNS if name not in out])
         columns = {name: out[name] if name in out else missing[name] for name in FINDING_COLUMNS}
@@ -310,8 +313,14 @@ def evaluate(
     as_of: zone-aware time, RFC 3339 text or ns since 1970. Horizons: ISO 8601 text or ns; default the pack's.
     Raises ValueError for a missing `service` column, naive times, unreadable text and horizons below 0.
     """
-    findings = Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)
-    return Annotator().mark(findings)[0]
+    return Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)
+
+
+def _save_by(expires_earliest: Int64, link_expires_at: Any) -> Int64:
+    """The provider's own deadline: that of the rule, or that of the link where it is earlier."""
+    if link_expires_at is None:
+        return earliest_of(expires_earliest)
+    return earliest_of(expires_earliest, nanoseconds(pd.Series(link_expires_at)))
 
 
 def _unmix(code: int, domains: Sequence[Sequence[str | None]]) -> Profile:
