@@ -49,28 +49,17 @@ from policy_engine.engine.kernel import (
     WINDOW_DATED,
     Judgement,
     Readings,
+    Rows,
     judge,
     read_creation,
 )
-from policy_engine.engine.question import Question, make_question
+from policy_engine.engine.question import Question, RowQuestions, make_question
 
 _REASON_BIT = {code: 1 << position for position, code in enumerate(REASONS)}
 _FACT_REASON = {fact: f"{fact}_unknown" for fact in FACTS if fact != "service"}
 _UNDETERMINED = VERDICTS.index(Verdict.UNDETERMINED)
 _WINDOW_NONE = OPERATION_VERDICTS.index(OperationVerdict.NONE)
 _WINDOW_UNDETERMINED = OPERATION_VERDICTS.index(OperationVerdict.UNDETERMINED)
-
-
-@dataclass(frozen=True)
-class RowQuestions:
-    """A question for each row of a frame, where the rows are asked about at instants of their own (n elements)."""
-
-    as_of: Int64
-    """As in Question, ns."""
-    horizon: Int64
-    """As in Question, ns."""
-    operation_horizon: Int64
-    """As in Question, ns."""
 
 
 class Evaluator:
@@ -112,18 +101,7 @@ class Evaluator:
             instants_of(frame, "completion_bound"),
             self.pack.longest_task,
         )
-        cuts, table, always, cells = self.table.arrays()
-        judged = judge(
-            profile,
-            readings,
-            cuts,
-            table,
-            always,
-            cells,
-            as_of=asked.as_of,
-            horizon=asked.horizon,
-            operation_horizon=asked.operation_horizon,
-        )
+        judged = judge(Rows(profile, readings), self.table.arrays(), asked)
         verdict = np.where(known, judged.verdict, np.int8(_UNDETERMINED))
         window = np.where(known, judged.window_verdict, np.int8(_WINDOW_UNDETERMINED))
         has_windows = per_profile.has_operations[profile]

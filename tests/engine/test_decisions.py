@@ -21,8 +21,8 @@ from policy_engine.core.problems import PackInvalid, SourceSpan
 from policy_engine.core.rule_model import OperationWindow, RulePack
 from policy_engine.core.vocabulary import FINDING_COLUMNS, TIME_COLUMNS, StorageLocation
 from policy_engine.engine.decision_table import DecisionTable
-from policy_engine.engine.evaluation import Evaluator, RowQuestions, evaluate
-from policy_engine.engine.question import Question
+from policy_engine.engine.evaluation import Evaluator, evaluate
+from policy_engine.engine.question import Question, RowQuestions
 from policy_engine.packs.timeline import in_force
 from tests.support.agreeing import ask, frame_of, instants, judged, plain, rows
 from tests.support.strategies import (
@@ -196,17 +196,17 @@ def test_a_profile_is_resolved_once() -> None:
     assert table.bind([luma]).tolist() == [1]
     assert table.arrays() is before
     assert table.bind([("aihug", *[None] * 5)]).tolist() == [2]
-    assert [len(part) for part in table.arrays()[1:3]] == [3, 3]
+    assert (len(table.arrays().table), len(table.arrays().always)) == (3, 3)
 
 
 def test_an_empty_table_can_be_asked() -> None:
     """
     Before any profile is met the arrays have one row that nobody asks for, so that the kernel can take them.
     """
-    cuts, table, always, cells = DecisionTable(ten_rules()).arrays()
-    assert (len(cuts), table.tolist(), always.tolist()) == (0, [[0]], [0])
-    assert [len(getattr(cells, name)) for name in vars(cells)] == [1] * 9
-    assert cells.kinds.tolist() == [0]
+    bound = DecisionTable(ten_rules()).arrays()
+    assert (len(bound.cuts), bound.table.tolist(), bound.always.tolist()) == (0, [[0]], [0])
+    assert [len(column) for column in vars(bound.cells).values()] == [1] * 9
+    assert bound.cells.kinds.tolist() == [0]
 
 
 @pytest.mark.parametrize("made", [ten_rules(), pack([service("flux")], [])])
@@ -216,15 +216,14 @@ def test_arrays_have_the_types_that_the_kernel_states(made: RulePack) -> None:
     profiles with one answer share one cell.
     """
     table = DecisionTable(made)
-    bound = table.bind([("flux", *[None] * 5), ("flux", None, "pay_as_you_go", *[None] * 3)])
-    assert bound.dtype == np.int32
-    cuts, rows, always, cells = table.arrays()
-    assert [part.dtype for part in (cuts, rows, always)] == [np.int64, np.int32, np.int32]
+    assert table.bind([("flux", *[None] * 5), ("flux", None, "pay_as_you_go", *[None] * 3)]).dtype == np.int32
+    bound = table.arrays()
+    assert [part.dtype for part in (bound.cuts, bound.table, bound.always)] == [np.int64, np.int32, np.int32]
     wide = {"least", "greatest", "window_least", "window_greatest"}
-    for name, column in vars(cells).items():
+    for name, column in vars(bound.cells).items():
         assert column.dtype == (np.int64 if name in wide else np.uint64 if name == "operations" else np.int32), name
         assert len(column) == 1
-    assert (rows.tolist(), always.tolist()) == ([[0], [0]], [0, 0])
+    assert (bound.table.tolist(), bound.always.tolist()) == ([[0], [0]], [0, 0])
 
 
 def test_two_rules_for_one_asset_are_refused() -> None:
