@@ -169,7 +169,7 @@ def evaluate_history(
     `archived`, `exemptions` and `house_rules` name files that put marks beside the verdicts. Raises InputUnusable for
     files that cannot be read, PackInvalid for house rules, and while iterating TotalsMismatch if totals do not tie.
     """
-    from policy_engine.annotations import read_marker
+    from policy_engine.annotations import read_annotator
     from policy_engine.engine.question import make_question
     from policy_engine.engine.run import EvaluationRun, RunOptions
     from policy_engine.history import find_sources
@@ -177,8 +177,8 @@ def evaluate_history(
 
     question = make_question(pack, as_of, horizon, operation_horizon)
     found = find_sources([str(path) for path in paths])
-    marker = read_marker(pack.catalog, question.as_of, archived, exemptions, house_rules)
-    options = RunOptions(question, columns=columns or {}, known_on=known_on, marker=marker, jobs=jobs)
+    annotator = read_annotator(pack.catalog, question.as_of, archived, exemptions, house_rules)
+    options = RunOptions(question, columns=columns or {}, known_on=known_on, annotator=annotator, jobs=jobs)
     return EvaluatedHistory(EvaluationRun(found.sources, pack, options), TopRows())
 
 

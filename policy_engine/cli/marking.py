@@ -39,7 +39,7 @@ def marker_files(given: dict[str, Any]) -> set[str]:
 
 def refuse_useless_inventory(run: EvaluationRun) -> None:
     """Refuse an inventory that marks nothing: it is the wrong file, or names its copies in a way nobody can know."""
-    inventory, totals = run.options.marker.inventory, run.totals
+    inventory, totals = run.options.annotator.inventory, run.totals
     if inventory is None or totals.marks.archived[0] or not totals.findings.assets:
         return
     left_out = inventory.empty + inventory.later + inventory.unreadable

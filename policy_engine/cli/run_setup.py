@@ -33,7 +33,7 @@ def make_run(
 
     `output` is never read, even if it lies among the sources.
     """
-    from policy_engine.annotations import read_marker
+    from policy_engine.annotations import read_annotator
     from policy_engine.api import load_pack
     from policy_engine.engine.assets.maker import Period
     from policy_engine.engine.parallel.memory import Sizes, sizes_within
@@ -54,7 +54,7 @@ def make_run(
     pack = pack or load_pack(given["pack"])
     as_of = given["as_of"] if given["as_of"] is not None else clock()
     horizon, operation_horizon, every = given["horizon"], given["operation_horizon"], given.get("every")
-    marker = read_marker(
+    annotator = read_annotator(
         pack.catalog, as_of, given.get("archived"), given.get("exemptions"), given.get("house_rules")
     )  # fmt: skip
     question = Question(
@@ -73,7 +73,7 @@ def make_run(
             question,
             Period(created_from, created_until),
             mapping,
-            marker=marker,
+            annotator=annotator,
             every=every,
             jobs=jobs,
             sizes=sizes,

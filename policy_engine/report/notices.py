@@ -223,7 +223,7 @@ def _not_yet(totals: Totals) -> list[Notice]:
 
 def exemptions_over(options: RunOptions, totals: Totals) -> list[Notice]:
     """Exemptions that let nothing stand any more."""
-    exemptions, as_of = options.marker.exemptions, options.question.as_of
+    exemptions, as_of = options.annotator.exemptions, options.question.as_of
     over = [one for one in (exemptions.items if exemptions else ()) if one.is_over(as_of)]
     if not over:
         return []
@@ -244,7 +244,7 @@ def exemptions_over(options: RunOptions, totals: Totals) -> list[Notice]:
 
 def inventory_notices(options: RunOptions, totals: Totals) -> list[Notice]:
     """Entries of the inventory that do not count, and names that fit several files."""
-    inventory = options.marker.inventory
+    inventory = options.annotator.inventory
     if inventory is None:
         return []
     notices = []
