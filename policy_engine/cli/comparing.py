@@ -177,7 +177,7 @@ def _refuse_untouched(found: PackDiff, judged: ImpactRun) -> None:
     """Refuse a history without a file that the change is about."""
     if not judged.totals.after.assets:
         raise NothingToEvaluate(Problem(
-            "no-file", f"none of the {judged.run.totals.tasks.tasks:,} tasks has a file, so nothing can be compared",
+            "no-file", f"none of the {judged.run.totals.tasks.tasks:,} tasks has a file: there is nothing to compare",
             help="is this the right export, and the right --as-of?",
         ))  # fmt: skip
     touched = found.touched_services
@@ -185,13 +185,13 @@ def _refuse_untouched(found: PackDiff, judged: ImpactRun) -> None:
         names = ", ".join(f"`{plain(name, 60)}`" for name in sorted(touched)[:5])
         more = f" and {len(touched) - 5} more" if len(touched) > 5 else ""
         raise NothingToEvaluate(Problem(
-            "untouched-history", f"the change is about {names}{more}, and the history holds no file of that",
-            help="give a history with such tasks; this one cannot tell what the change does",
+            "untouched-history", f"the change is about {names}{more}, and the history has no file of these services",
+            help="use a history with such tasks; this one cannot show what the change does",
         ))  # fmt: skip
 
 
 def _notes(found: PackDiff) -> tuple[str, ...]:
-    """What a reader must know to read the numbers right."""
+    """What a reader must know to understand the numbers."""
     notes = []
     if any(change.service is None or ":" in change.what for change in found.catalog):
         notes.append("the catalogs read exports differently; both packs judge the files that the new catalog finds")

@@ -25,7 +25,6 @@ from policy_engine.cli.values import ZONE
 from policy_engine.core.safe_text import plain
 from policy_engine.core.text.wording import count_of
 from policy_engine.core.vocabulary import VERDICTS
-from policy_engine.history.read_errors import reading, while_reading
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -109,6 +108,7 @@ def evaluate(request: RunRequest, output: str) -> int:
 
     HISTORY: files, folders or globs of exports (JSON, JSON Lines, CSV, Parquet; .gz and .zst), or - for standard input.
     """
+    from policy_engine.history.read_errors import reading
     from policy_engine.report.formats.findings import writer_for
     from policy_engine.report.notices import collect_warnings, page_totals
 
@@ -146,6 +146,7 @@ def explain(request: RunRequest, task_id: str, show_urls: bool) -> int:
     """Explain in plain words why a task's files have the verdicts they have."""
     from policy_engine.explain import explain_task, render_explanation
     from policy_engine.history import unchanged
+    from policy_engine.history.read_errors import while_reading
 
     with make_run(request) as run:
         with unchanged(run.sources), while_reading(run.sources):

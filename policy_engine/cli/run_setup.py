@@ -41,7 +41,7 @@ def make_run(request: RunRequest, pack: RulePack | None = None) -> Iterator[Eval
     if start is not None and end is not None and start >= end:
         raise UsageProblem(Problem(
             "empty-period", "--created-from is not before --created-until",
-            help="the period starts at the first and ends before the second",
+            help="the period starts at --created-from and ends before --created-until",
         ))  # fmt: skip
     mapping = read_column_mapping(request.columns)
     pack = pack or load_pack(request.pack)
@@ -80,18 +80,18 @@ def _check_scheduler(request: RunRequest) -> None:
     if "-" in request.history:
         raise UsageProblem(Problem(
             "no-shared-input", "the workers of a cluster cannot read the standard input of this command",
-            help="save it as a file where all workers see it, and name that file",
+            help="save it as a file that all workers can read, and name that file",
         ))  # fmt: skip
     if request.jobs != 1:
         raise UsageProblem(Problem(
             "jobs-of-a-cluster", "--jobs counts processes of this machine, and the cluster has its own workers",
-            help="leave --jobs out, or use --scheduler local",
+            help="remove --jobs, or use --scheduler local",
         ))  # fmt: skip
 
 
 def _warn_table_mapping(sources: tuple[Source, ...], mapping: Mapping[str, str]) -> None:
     if mapping and not any(source.kind in ("csv", "parquet") for source in sources):
-        tell("warning: --columns is about tables, and none was given")
+        tell("warning: --columns applies to tables, and the history has none")
 
 
 def _without_own_output(sources: tuple[Source, ...], request: RunRequest) -> tuple[Source, ...]:
@@ -115,18 +115,18 @@ def _without_own_output(sources: tuple[Source, ...], request: RunRequest) -> tup
         if is_output and path in named:
             raise UsageProblem(Problem(
                 "output-is-input", f"`{plain(source.name)}` is part of the history and of the output `{plain(output)}`",
-                help="name another place with -o",
+                help="name another output with -o",
             ))  # fmt: skip
         if path in own_files and path not in named:
-            _tell_skipped([source.name], "named as something else than history")
+            _tell_skipped([source.name], "given as an inventory, exemptions or house rules")
         elif is_output or (path not in named and in_report(Path(path).parent)):
             skipped.append(source.name)
         else:
             kept.append(source)
-    _tell_skipped(skipped, "written by this program, and no part of the history")
+    _tell_skipped(skipped, "written by this program, so not part of the history")
     if sources and not kept:
         raise InputUnusable(Problem(
-            "only-reports", "all that was found belongs to reports of this program", help="name the exports themselves"
+            "only-reports", "all files found belong to reports of this program", help="name the exports themselves"
         ))  # fmt: skip
     return tuple(kept)
 
@@ -138,11 +138,11 @@ def _tell_skipped(names: list[str], why: str) -> None:
 
 
 def refuse_unusable(run: EvaluationRun, max_age: int | None) -> None:
-    """Refuse to publish an answer to a history that cannot carry one."""
+    """Refuse to publish a result for a history that cannot support one."""
     totals, as_of = run.totals, run.options.question.as_of
     if not totals.seen.records:
         raise NothingToEvaluate(Problem(
-            "no-records", "the history holds no record", help="is the export complete? an empty page is no answer",
+            "no-records", "the history holds no record", help="is the export complete? an empty page has no tasks",
         ))  # fmt: skip
     if not totals.tasks.tasks:
         first = run.quarantine().iloc[0]
@@ -156,15 +156,15 @@ def refuse_unusable(run: EvaluationRun, max_age: int | None) -> None:
     if sum(excluded) == totals.tasks.tasks:
         raise NothingToEvaluate(Problem(
             "no-task-asked-about",
-            f"of {totals.tasks.tasks:,} tasks {excluded[0]:,} lie outside the period and {excluded[1]:,} were created "
+            f"of {totals.tasks.tasks:,} tasks {excluded[0]:,} are outside the period and {excluded[1]:,} were created "
             f"after as_of ({format_instant(as_of)}): none is left",
-            help="look at --as-of, --created-from and --created-until; is the year right?",
+            help="check --as-of, --created-from and --created-until; is the year right?",
         ))  # fmt: skip
     _refuse_useless_inventory(run)
     if max_age is not None:
         newest = totals.tasks.newest
         if newest == NAT:
-            raise InputUnusable(Problem("stale-history", "no record carries a time, so --max-age cannot be checked"))
+            raise InputUnusable(Problem("stale-history", "no record has a time, so --max-age cannot be checked"))
         if as_of - newest > max_age:
             raise InputUnusable(Problem(
                 "stale-history",
@@ -175,7 +175,7 @@ def refuse_unusable(run: EvaluationRun, max_age: int | None) -> None:
 
 
 def _refuse_useless_inventory(run: EvaluationRun) -> None:
-    """Refuse an inventory that marks nothing: it is the wrong file, or names its copies in a way nobody can know."""
+    """Refuse an inventory that marks nothing: it is the wrong file, or names its copies in an unknown way."""
     inventory, totals = run.options.annotator.inventory, run.totals
     if inventory is None or totals.marks.archived[0] or not totals.findings.assets:
         return
@@ -188,12 +188,12 @@ def _refuse_useless_inventory(run: EvaluationRun) -> None:
         message, help_ = f"no entry of the inventory counts: {counts}{first}", "is this the right file?"
     else:
         message = (
-            f"no entry of the inventory fits one of the {totals.findings.assets:,} files of the history; "
+            f"no entry of the inventory matches any of the {totals.findings.assets:,} files of the history; "
             f"an entry reads `{plain(inventory.example, 100)}`"
         )
         help_ = (
-            "entries fit by URL, by asset_id, by a name of 16 letters and digits or more, or by task_id where the task "
-            "has one file; leave --archived out for as long as nothing is archived"
+            "entries match by URL, by asset_id, by a name of 16 letters and digits or more, or by task_id if the task "
+            "has one file; omit --archived as long as nothing is archived"
         )
     raise InputUnusable(Problem("inventory-fits-nothing", message, SourceSpan(inventory.name, 1), help=help_))
 

@@ -105,11 +105,11 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
     "nothing in it": ("report nothing.json", 7, "the history holds no record", "is the export complete?"),
     "period without tasks": (
         "report good.jsonl --created-from 2027-01-01T00:00:00Z", 7,
-        "of 2 tasks 2 lie outside the period and 0 were created after as_of", "is the year right?",
+        "of 2 tasks 2 are outside the period and 0 were created after as_of", "is the year right?",
     ),
     "before everything": (
         "evaluate good.jsonl -o new.csv --as-of 2016-01-08T00:00:00Z", 7,
-        "of 2 tasks 0 lie outside the period and 2 were created after as_of (2016-01-08T00:00:00Z)", "look at --as-of",
+        "of 2 tasks 0 are outside the period and 2 were created after as_of (2016-01-08T00:00:00Z)", "check --as-of",
     ),
     "naive time": ("report good.jsonl --as-of 2026-01-08T00:00:00", 2, "a time without a zone", "add Z for UTC"),
     "date only": (
@@ -117,7 +117,7 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
         "did you mean 2026-01-08T00:00:00Z?",
     ),
     "no time": ("report good.jsonl --as-of yesterday", 2, "`yesterday` is not an RFC 3339 time", "such as 2026-01-08T"),
-    "far time": ("report good.jsonl --as-of 9999-01-08T00:00:00Z", 2, "lies outside the years", "1824 to 2116"),
+    "far time": ("report good.jsonl --as-of 9999-01-08T00:00:00Z", 2, "is outside the years", "1824 to 2116"),
     "short duration": ("report good.jsonl --horizon 3d", 2, "`3d` is not an ISO 8601 duration", "did you mean P3D?"),
     "hours": ("report good.jsonl --horizon 26hours", 2, "is not an ISO 8601 duration", "did you mean PT26H?"),
     "weeks": ("report good.jsonl --operation-horizon 2w", 2, "is not an ISO 8601 duration", "did you mean P14D?"),
@@ -125,7 +125,7 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
     "months": ("report good.jsonl --horizon P3M", 2, "`P3M` is not an ISO 8601 duration", "such as P3D or PT3H"),
     "empty period": (
         "report good.jsonl --created-from 2026-01-02T00:00:00Z --created-until 2026-01-02T00:00:00Z", 2,
-        "--created-from is not before --created-until", "the period starts at the first",
+        "--created-from is not before --created-until", "the period starts at --created-from",
     ),
     "allowance": ("report good.jsonl --max-quarantine few", 2, "`few` is neither a number of records", "such as 1%"),
     "allowance above all": ("report good.jsonl --max-quarantine 101%", 2, "`101%` is neither a number", "such as 1%"),
@@ -140,9 +140,9 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
     "mapping: one column twice": (
         "report wrong.csv --columns double-column.yaml", 2,
         "double-column.yaml:2:13: error[column-mapping]: the column `Task ID` is given two meanings",
-        "one column of the",
+        "a column of the",
     ),
-    "mapping: a list": ("report wrong.csv --columns list.yaml", 2, "must hold lines", "for instance a line `task_id:"),
+    "mapping: a list": ("report wrong.csv --columns list.yaml", 2, "must consist of lines", "for instance a line"),
     "mapping: no file": (
         "report wrong.csv --columns nosuch.yaml", 2,
         "nosuch.yaml:1:1: error[", "given with --columns",
@@ -167,7 +167,7 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
     ),
     "table: no folder": (
         "evaluate good.jsonl -o there/x.csv", 2,
-        "cannot be written: there is no folder `there`", "make the folder first"
+        "cannot be written: there is no folder `there`", "create the folder first"
     ),
     "table: ending": (
         "evaluate good.jsonl -o x.xls", 2,
@@ -176,7 +176,7 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
     "table: the input": (
         "evaluate good.jsonl -o good.jsonl", 2, "`good.jsonl` is part of the history and of the output", "name another"
     ),
-    "example: no folder": ("example -o there/x.jsonl", 2, "there is no folder `there`", "make the folder first"),
+    "example: no folder": ("example -o there/x.jsonl", 2, "there is no folder `there`", "create the folder first"),
     "unknown pack": (
         "report good.jsonl --pack piapy", 3,
         "no rule pack and no folder called `piapy`", "did you mean `piapi`?",
@@ -399,7 +399,7 @@ def test_max_age_needs_a_time(desk: Path) -> None:
     write_lines(desk / "timeless.jsonl", [task("t", created_at=..., ended_at=..., started_at=...)])
     done = policy_engine("evaluate", "timeless.jsonl", "--max-age", "P3D", "-o", "-")
     assert done.code == 4
-    assert "no record carries a time" in done.err
+    assert "no record has a time" in done.err
     assert done.out == b""
 
 
@@ -503,7 +503,7 @@ def test_own_output_is_no_history(desk: Path) -> None:
     assert (first.code, second.code, third.code) == (0, 0, 0)
     assert second.out == first.out
     assert "skipped 10 files (report/at_risk.csv, " in second.err
-    assert "written by this program, and no part of the history" in third.err
+    assert "written by this program, so not part of the history" in third.err
     now = everything_in(folder)
     assert {name: data for name, data in now.items() if not name.startswith("elsewhere")} == content
     assert now["elsewhere/findings.csv"] == content["report/findings.csv"]
