@@ -34,7 +34,7 @@ from policy_engine.core.safe_text import plain
 
 EXIT_CODES: dict[int, str] = {
     0: "done",
-    1: "found assets with a --fail-on verdict",
+    1: "found assets or changes that --fail-on names",
     2: "usage: an argument is wrong, or the output cannot be written",
     3: "the rule files are invalid or in conflict",
     4: "the input is unusable, or more was set aside than --max-quarantine allows",
