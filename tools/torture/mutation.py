@@ -45,7 +45,7 @@ MODULES = {
     "engine/kernel": ("engine/test_kernel.py", "engine/test_decision_table.py", "engine/test_evaluation.py"),
     "packs/timeline": ("packs/test_timeline.py", "engine/test_evaluation.py"),
     "engine/decision_table": ("engine/test_decision_table.py", "engine/test_evaluation.py"),
-    "engine/finding_totals": ("engine/test_counting.py", "engine/test_finding_totals.py"),
+    "engine/finding_totals": ("engine/test_finding_totals.py",),
     "engine/assets/maker": ("engine/assets/test_maker.py", "engine/test_finding_totals.py"),
 }
 """The modules that decide, and the fast tests of each."""
