@@ -129,7 +129,7 @@ def test_interruption_at_any_moment(moment: str, number: int, jobs: int, desk: P
             line = process.stderr.readline()
             assert line.startswith(b"standing "), line + process.stderr.read()
             standing.append(int(line.split()[1]))
-        # A scheduler tells the first process only; tests/cli/test_cli.py tells all of them, as a terminal does.
+        # A scheduler signals the first process only; tests/cli/test_cli.py signals all of them, as a terminal does.
         process.send_signal(number)
         _, err = process.communicate(timeout=30)
     assert (process.returncode, err.decode().split()) == (130, "interrupted exit 130: interrupted".split())
