@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from policy_engine.annotations import read_marker
+from policy_engine.annotations import read_annotator
 from policy_engine.authoring.loading import load_pack
 from policy_engine.core.periods import MAX_INSTANT
 from policy_engine.core.rule_model import RulePack
@@ -141,8 +141,8 @@ def evaluate_history(
     """
     question = make_question(pack, as_of, horizon, operation_horizon)
     found = find_sources([str(path) for path in paths])
-    marker = read_marker(pack.catalog, question.as_of, archived, exemptions, house_rules)
-    options = RunOptions(question, columns=columns or {}, known_on=known_on, marker=marker, jobs=jobs)
+    annotator = read_annotator(pack.catalog, question.as_of, archived, exemptions, house_rules)
+    options = RunOptions(question, columns=columns or {}, known_on=known_on, annotator=annotator, jobs=jobs)
     return EvaluatedHistory(EvaluationRun(found.sources, pack, options), TopRows())
 
 

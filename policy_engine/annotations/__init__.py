@@ -20,15 +20,15 @@ __all__ = [
     "HouseRules",
     "Inventory",
     "due_rows",
+    "read_annotator",
     "read_exemptions",
     "read_house_rules",
     "read_inventory",
-    "read_marker",
     "total",
 ]
 
 
-def read_marker(
+def read_annotator(
     catalog: Catalog,
     as_of: int,
     archived: str | Path | None = None,

@@ -7,17 +7,15 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from policy_engine.annotations.exemptions import Exemptions
-from policy_engine.annotations.house_rules import NEVER, HouseRules, clamped
+from policy_engine.annotations.house_rules import HouseRules
 from policy_engine.annotations.inventory import Hashes, Inventory
-from policy_engine.core.frames import Int64, categorical, codes_of, nanoseconds, utc_times
+from policy_engine.core.frames import Bool, Int64, categorical, codes_of, earliest_of, nanoseconds, utc_times
 from policy_engine.core.periods import NAT
 from policy_engine.core.vocabulary import VERDICTS
 
-Bool = npt.NDArray[np.bool_]
 Pair = tuple[int, int]
 """(assets, points)."""
 
@@ -97,10 +95,11 @@ class Annotator:
         return replace(self, as_of=as_of, horizon=horizon, longest_task=longest_task, known_on=known_on)
 
     def mark(self, findings: pd.DataFrame) -> tuple[pd.DataFrame, AnnotationTotals]:
-        """The findings with `archived`, `exempted_by` and `save_by` filled in, and their sums; pure."""
+        """The findings with `archived` and `exempted_by` filled in and `save_by` lowered, and their sums; pure."""
         marks = AnnotationTotals()
         marked = findings.copy(deep=False)
-        marked["save_by"] = utc_times(self._save_by(findings, marks))
+        if self.house_rules is not None:
+            marked["save_by"] = utc_times(self._save_by(findings, self.house_rules, marks))
         if self.inventory is not None:
             held, names = self.inventory.holds(findings)
             marked["archived"] = held
@@ -111,16 +110,11 @@ class Annotator:
         self._count(marked, marks)
         return marked, marks
 
-    def _save_by(self, findings: pd.DataFrame, marks: AnnotationTotals) -> Int64:
-        least = np.full(len(findings), NEVER, np.int64)
-        for name in ("expires_earliest", "link_expires_at"):
-            instants = nanoseconds(findings[name])
-            least = np.where(instants == NAT, least, np.minimum(least, instants))
-        if self.house_rules is not None:
-            house, without_clock = self.house_rules.instants(findings, least, self.longest_task, self.known_on)
-            marks.without_clock = int(without_clock.sum())
-            least = np.minimum(least, house)
-        return clamped(least)
+    def _save_by(self, findings: pd.DataFrame, rules: HouseRules, marks: AnnotationTotals) -> Int64:
+        provider = nanoseconds(findings["save_by"])
+        house, without_clock = rules.instants(findings, provider, self.longest_task, self.known_on)
+        marks.without_clock = int(without_clock.sum())
+        return earliest_of(provider, house)
 
     def _exempted_by(self, findings: pd.DataFrame, exemptions: Exemptions, marks: AnnotationTotals) -> Any:
         codes = np.full(len(findings), -1, np.int32)

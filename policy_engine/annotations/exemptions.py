@@ -9,10 +9,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from policy_engine.core.frames import codes_of
+from policy_engine.core.frames import Bool, codes_of
 from policy_engine.core.periods import DAY, MAX_INSTANT, MIN_INSTANT, SECOND, parse_date
 from policy_engine.core.problems import InputUnusable, Problem
 from policy_engine.core.rule_model import Catalog
@@ -20,8 +19,6 @@ from policy_engine.core.safe_text import plain
 from policy_engine.packs.catalog import did_you_mean
 from policy_engine.packs.loading import read_checked
 from policy_engine.packs.yaml_document import YamlDocument
-
-Bool = npt.NDArray[np.bool_]
 
 COVERED = ("asset_id", "task_id", "service", "verdict")
 """Columns of findings that an exemption can name."""

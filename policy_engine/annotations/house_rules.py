@@ -10,22 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from policy_engine.core.frames import Int64, codes_of, nanoseconds
-from policy_engine.core.periods import MAX_INSTANT, MIN_INSTANT, NAT, parse_date, parse_instant
+from policy_engine.core.frames import Bool, Int64, codes_of, earliest_of, nanoseconds
+from policy_engine.core.periods import MIN_INSTANT, NAT, parse_date, parse_instant
 from policy_engine.core.problems import PackInvalid, Problem, ProblemList
 from policy_engine.core.rule_model import Catalog, Citation, Rule, RuleVersion
 from policy_engine.packs.loading import read_checked
 from policy_engine.packs.rules import read_period, read_selector
 from policy_engine.packs.timeline import in_force
 from policy_engine.packs.yaml_document import ValuePath, YamlDocument
-
-Bool = npt.NDArray[np.bool_]
-
-NEVER = np.iinfo(np.int64).max
-"""Stands for "no instant" where the least of several is sought."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +44,15 @@ class HouseRules:
         self, findings: pd.DataFrame, provider: Int64, longest_task: int, known_on: date | None
     ) -> tuple[Int64, Bool]:
         """
-        The instant by which each file is to be saved (NEVER where no rule says), and the rows that lack a clock for it.
+        The instant by which each file is to be saved (NAT where no rule gives one), and the rows that lack a clock.
 
-        `provider` is the least deadline of the provider's side (NEVER where there is none). Both readings of creation
-        are tried, and an unknown fact fits any condition: an own deadline errs on the early side.
+        `provider` is the provider's own deadline (NAT where there is none). Both readings of creation are tried, and
+        an unknown fact fits any condition, so that the deadline errs on the early side.
         """
         submitted, finished = nanoseconds(findings["created_at"]), nanoseconds(findings["completed_at"])
         earliest = np.where((submitted == NAT) & (finished != NAT), finished - longest_task, submitted)
         readings = (earliest, np.where(finished == NAT, earliest, finished))
-        least = np.full(len(findings), NEVER, np.int64)
+        least = np.full(len(findings), NAT, np.int64)
         without_clock = np.zeros(len(findings), bool)
         for house in self.rules:
             segments = in_force(house.rule, known_on)
@@ -69,16 +63,16 @@ class HouseRules:
                 fitting = _fits(version, findings)
                 lead = house.lead_times.get(version.number)
                 for creation in readings:
-                    # Without a clock the last version speaks: it is the one in force.
+                    # Without a clock the last version applies: it is the one in force.
                     at = np.where(creation == NAT, len(starts) - 1, np.searchsorted(starts, creation, "right") - 1)
                     rows = fitting & (at == number)
                     if version.retention is not None:
                         clocked = rows & (creation != NAT)
-                        least[clocked] = np.minimum(least[clocked], creation[clocked] + version.retention)
+                        least[clocked] = earliest_of(least[clocked], creation[clocked] + version.retention)
                         without_clock |= rows & (creation == NAT)
                     if lead is not None:
-                        dated = rows & (provider != NEVER)
-                        least[dated] = np.minimum(least[dated], provider[dated] - lead)
+                        dated = rows & (provider != NAT)
+                        least[dated] = earliest_of(least[dated], provider[dated] - lead)
         return least, without_clock
 
 
@@ -177,8 +171,3 @@ def _check_order(
     if above is None and version.withdrawn:
         message = "the first version is withdrawn, so there is nothing to end"
         problems.add(Problem("says-nothing", message, document.key_span(*here, "withdrawn")))
-
-
-def clamped(instants: Int64) -> Int64:
-    """Instants as a column holds them: NEVER becomes NAT, and nothing lies outside what a time can be."""
-    return np.where(instants == NEVER, NAT, np.clip(instants, MIN_INSTANT, MAX_INSTANT))

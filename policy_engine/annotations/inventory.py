@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from policy_engine.core.frames import Bool, UInt64
 from policy_engine.core.periods import parse_instant
 from policy_engine.core.safe_text import plain
 from policy_engine.core.urls.addresses import file_identity, is_url
 from policy_engine.core.urls.file_names import archive_folder, base_name, is_telling, without_ending
 
-Hashes = npt.NDArray[np.uint64]
-Bool = npt.NDArray[np.bool_]
+Hashes = UInt64
 
 INVENTORY_COLUMNS: dict[str, str] = {
     "asset_id": "Id of the asset, as in findings.csv.",

@@ -16,13 +16,14 @@ import click
 
 from policy_engine.cli import checking, comparing, evaluating, linting, showing
 from policy_engine.cli.output import silence, tell
-from policy_engine.core.files.signals import interrupt, listen, uninterrupted, was_interrupted
+from policy_engine.core.files.signals import SignalGate
 from policy_engine.core.files.system_errors import is_out_of_memory, out_of_memory, refused
 from policy_engine.core.problems import (
     InputUnusable,
     NothingToEvaluate,
     PackInvalid,
     PolicyEngineError,
+    Problem,
     TotalsMismatch,
     UsageProblem,
     WorkerEnded,
@@ -33,8 +34,8 @@ from policy_engine.core.version import __version__
 
 EXIT_CODES: dict[int, str] = {
     0: "done",
-    1: "findings named by --fail-on exist",
-    2: "usage: an argument makes no sense, or the output cannot be written",
+    1: "found assets or changes that --fail-on names",
+    2: "usage: an argument is wrong, or the output cannot be written",
     3: "the rule files are invalid or in conflict",
     4: "the input is unusable, or more was set aside than --max-quarantine allows",
     5: "rule tests failed",
@@ -57,17 +58,17 @@ _CODE_OF: tuple[tuple[type[PolicyEngineError], int], ...] = (
 _INTERRUPTIONS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 ]
-"""Signals by which somebody ends a run: Ctrl-C, a scheduler, a terminal that is closed."""
+"""Signals that end a run: of Ctrl-C, a scheduler, a terminal that is closed."""
 
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
 
 
 class _PipeClosed(Exception):
-    """Whoever read our output has seen enough."""
+    """The reader of our output has closed it."""
 
 
 class _Commands(click.Group):
-    """The commands; click itself would end a closed pipe with 1 and an EOFError with 130, which mean other things."""
+    """The commands; click ends with 1 for a closed pipe and 130 for an EOFError, which mean other things here."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """Read the arguments."""
@@ -98,9 +99,9 @@ def _own_codes() -> Iterator[None]:
 @click.version_option(__version__, prog_name="policy-engine")
 def cli() -> None:
     """
-    Says of generated media files what is still there, what is about to go, and how we know.
+    Report which generated files are still kept, which are about to expire, and which rule says so.
 
-    Reads exported task histories, applies versioned retention rules, writes HTML and CSV reports.
+    Read exported task histories, apply versioned retention rules, and write HTML and CSV reports.
     """
 
 
@@ -114,25 +115,29 @@ for _command in (
     cli.add_command(_command)
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; everything a person needs to know has then been printed."""
-    listen()
+def run(arguments: Sequence[str] | None = None, gate: SignalGate | None = None) -> int:
+    """
+    Run the command and return its exit code; everything a person needs to know has then been printed.
+
+    `gate` is where signals arrive, if they do.
+    """
+    gate = gate or SignalGate()
     code = 130
-    with suppress(KeyboardInterrupt):
-        code = _outcome(arguments)
-    # What has come to its end is not interrupted any more.
-    with suppress(KeyboardInterrupt), uninterrupted():
+    with suppress(KeyboardInterrupt), gate.in_use():
+        code = _outcome(arguments, gate)
+    # A command that has ended cannot be interrupted any more.
+    with suppress(KeyboardInterrupt), gate:
         if code == 130:
             _say("interrupted")
-        refusal = _flush(is_said=code != 0)
+        refusal = _flush(is_failed=code != 0)
         code = code or refusal
         if code:
             _say(f"exit {code}: {EXIT_CODES.get(code, 'failed')}")
     return code
 
 
-def _outcome(arguments: Sequence[str] | None) -> int:
-    """Call the command; every way it can end becomes an exit code and, where it failed, a sentence."""
+def _outcome(arguments: Sequence[str] | None, gate: SignalGate) -> int:
+    """Call the command; every way it can end becomes an exit code and, if it failed, a message."""
     try:
         code = cli.main(
             args=list(arguments) if arguments is not None else None, prog_name="policy-engine", standalone_mode=False
@@ -141,22 +146,22 @@ def _outcome(arguments: Sequence[str] | None) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        # By way of our own printing: click quotes arguments as they are.
-        said = io.StringIO()
-        error.show(said)
-        _say(said.getvalue().rstrip("\n"))
+        # Through our own printing, since click quotes arguments as they are.
+        message = io.StringIO()
+        error.show(message)
+        _say(message.getvalue().rstrip("\n"))
         return 2
     except (click.Abort, KeyboardInterrupt):
         return 130
     except PolicyEngineError as error:
-        for problem in sorted(error.problems, key=lambda one: one.sort_key()):
+        for problem in sorted(error.problems, key=Problem.sort_key):
             _say(format_problem(problem, error.sources))
         return next((number for kind, number in _CODE_OF if isinstance(error, kind)), 70)
     except _PipeClosed:
         silence(sys.stdout)
         return 0
     except Exception as error:
-        if was_interrupted():
+        if gate.was_interrupted:
             return 130
         if os.environ.get("POLICY_ENGINE_DEBUG"):
             _say(traceback.format_exc())
@@ -173,19 +178,19 @@ def _outcome(arguments: Sequence[str] | None) -> int:
 
 
 def _report_os_error(error: OSError) -> int:
-    """What the system refuses (a full disk, a folder without permission) is no defect of the program."""
+    """What the system refuses (a full disk, a folder without permission) is not a defect of the program."""
     _say(format_problem(refused(error)))
     return 2
 
 
 def _say(text: str) -> None:
-    """Print a diagnostic, if anybody still listens."""
+    """Print a diagnostic, unless standard error is closed."""
     with suppress(OSError):
         tell(text)
 
 
-def _flush(is_said: bool) -> int:
-    """Let standard output say now, and not when Python ends, that it cannot take everything."""
+def _flush(is_failed: bool) -> int:
+    """Find out now, and not when Python ends, whether standard output takes everything."""
     if sys.stdout is None:
         return 0
     try:
@@ -194,34 +199,34 @@ def _flush(is_said: bool) -> int:
         silence(sys.stdout)
     except OSError as error:
         silence(sys.stdout)
-        return 0 if is_said else _report_os_error(error)
+        return 0 if is_failed else _report_os_error(error)
     return 0
 
 
 def main() -> None:
     """Entry point of the `policy-engine` command."""
-    code = None
+    code, gate = None, SignalGate()
     with suppress(KeyboardInterrupt):
-        _prepare_process()
-        code = run()
-    with suppress(KeyboardInterrupt), uninterrupted():
+        _prepare_process(gate)
+        code = run(gate=gate)
+    with suppress(KeyboardInterrupt), gate:
         if code is None:
             _say(f"interrupted\nexit 130: {EXIT_CODES[130]}")
-        # Nothing is left to be put in order, and Python's own end should not be disturbed.
+        # Everything is cleaned up, and Python's own end should not be disturbed.
         for number in _INTERRUPTIONS:
             signal.signal(number, signal.SIG_IGN)
     code = 130 if code is None else code
-    if code == 130 or was_interrupted():
+    if code == 130 or gate.was_interrupted:
         _end_with(code)
     sys.exit(code)
 
 
 def _end_with(code: int) -> NoReturn:
     """
-    End the process with a code, after what is due at the end of any.
+    End the process with a code, after running the exit handlers.
 
-    Left to itself, Python ends by the signal, and not with a code, where an interruption came while it ran a text: that
-    is how data classes are made, for instance, while modules are loaded.
+    Python itself would end by the signal, and not with a code, if an interruption came while it ran `exec`: that is how
+    data classes are made, for instance, while modules are loaded.
     """
     with suppress(Exception):
         atexit._run_exitfuncs()
@@ -231,27 +236,27 @@ def _end_with(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _prepare_process() -> None:
-    # Reports name unsigned addresses: whatever the caller's mask, nobody but owner and group may change them.
+def _prepare_process(gate: SignalGate) -> None:
+    # Reports name unsigned addresses, so outputs are never world-writable, whatever the caller's mask.
     os.umask(os.umask(0o077) | 0o002)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_leave_signals_to_the_parent)
     for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal's encoding lacks must not stop a run.
+        # A character that the encoding of the terminal lacks must not stop a run.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    sys.unraisablehook = _say_what_is_dropped
+    sys.unraisablehook = _report_unraisable
     for number in _INTERRUPTIONS:
-        # Whoever starts a job in the background may have asked for it not to be interrupted.
+        # A shell that starts a job in the background may have asked for it not to be interrupted.
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
+            signal.signal(number, gate.interrupt)
 
 
-def _say_what_is_dropped(dropped: sys.UnraisableHookArgs) -> None:
+def _report_unraisable(dropped: sys.UnraisableHookArgs) -> None:
     """
-    What Python drops where an object is taken down, or behind a fork, is told as Python does; but for an interruption.
+    Report what Python cannot raise, in a finaliser or after a fork, as Python does; except for an interruption.
 
-    That is remembered, heard before a result is put in place, and said then.
+    The gate remembers that one, and raises it before a result is put in place.
     """
     if not isinstance(dropped.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(dropped)

@@ -48,22 +48,22 @@ def validate(packs: tuple[str, ...], shape: str) -> int:
 @PACKS
 @FORMAT
 @click.option("--coverage", is_flag=True, help="Count the rules, versions and boundaries that the cases exercise.")
-@click.option("--mutate", is_flag=True, help="Change the rules one thing at a time; list what no case notices.")
+@click.option("--mutate", is_flag=True, help="Change the rules one detail at a time; list what no case notices.")
 @click.option(
     "--min-coverage",
     type=click.IntRange(0, 100),
     metavar="N",
-    help="Exit 5 when less than N per cent of any of the three is exercised; means --coverage.",
+    help="Exit 5 if rule, version or boundary coverage is below N %. Implies --coverage.",
 )
 @click.option(
     "--min-mutation",
     type=click.IntRange(0, 100),
     metavar="N",
-    help="Exit 5 when less than N per cent of the changes are noticed; means --mutate.",
+    help="Exit 5 if fewer than N % of the changes are noticed. Implies --mutate.",
 )
-@click.option("--generate", is_flag=True, help="Run nothing; write boundary cases for one pack as YAML.")
-@click.option("-o", "--output", metavar="FILE", help="Where --generate writes to; - is standard output, the default.")
-@click.option("--overwrite", is_flag=True, help="Let --generate replace a file that is there already.")
+@click.option("--generate", is_flag=True, help="Write boundary cases for one pack as YAML, and run nothing.")
+@click.option("-o", "--output", metavar="FILE", help="File for --generate; - is standard output, the default.")
+@click.option("--overwrite", is_flag=True, help="Let --generate replace an existing file.")
 def test(
     packs: tuple[str, ...],
     shape: str,
@@ -76,9 +76,9 @@ def test(
     overwrite: bool,
 ) -> int:
     """
-    Run the cases of rule packs, which say what the rules must do.
+    Run the cases of rule packs, which state what the rules must do.
 
-    PACK: a bundled pack or a folder; default piapi. A pack without cases is a failure of its own (exit 7).
+    PACK: a bundled pack or a folder; default piapi. A pack without cases fails with exit 7.
     """
     from policy_engine.cli.testing import SCHEMA, CoverageOptions, run_tests, write_cases
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING
 
 import click
 
-from policy_engine.cli.evaluating import HISTORY, period_options, reading_options
+from policy_engine.cli.option_groups import GroupedCommand, output_option, question_option
 from policy_engine.cli.output import check_file, show, tell, whole_file
 from policy_engine.cli.progress import progress_of
-from policy_engine.cli.run_setup import make_run, refuse_unusable
+from policy_engine.cli.run_request import HISTORY, RunRequest, period_options, reading_options, takes_request
+from policy_engine.cli.run_setup import make_run, quarantine_failure, refuse_unusable
 from policy_engine.core.problems import NothingToEvaluate, PackInvalid, Problem, UsageProblem
 from policy_engine.core.safe_text import plain
 from policy_engine.core.text.wording import count_of
@@ -20,33 +22,33 @@ if TYPE_CHECKING:
     from policy_engine.authoring.compare.impact import ImpactRun
     from policy_engine.core.rule_model import RulePack
 
-_PATH = click.option(
-    "--path", metavar="PATH", help="Folder of the pack inside the repository, for revisions that do not name one."
+_PATH = question_option(
+    "--path", metavar="PATH", help="Folder of the pack in the repository, for revisions that do not name one."
 )
-_FORMAT = click.option(
+_FORMAT = output_option(
     "--format",
     "shape",
     type=click.Choice(["text", "json", "markdown"]),
     default="text",
     show_default=True,
-    help="How to show it.",
+    help="Format of the result.",
 )
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("old")
 @click.argument("new")
 @_PATH
-@click.option(
+@output_option(
     "--fail-on",
     multiple=True,
     type=click.Choice(["loosened", "tightened", "any"]),
-    help="Exit with 1 when there are changes of this kind (repeatable).",
+    help="Exit 1 if there are changes of this kind. Repeatable.",
 )
 @_FORMAT
 def diff(old: str, new: str, path: str | None, fail_on: tuple[str, ...], shape: str) -> int:
     """
-    Say what changed in meaning between two rule packs.
+    Show what changed in meaning between two rule packs.
 
     OLD and NEW: bundled packs, folders, or git revisions (main, HEAD~1, v1.0:path/of/pack).
     """
@@ -63,19 +65,22 @@ def diff(old: str, new: str, path: str | None, fail_on: tuple[str, ...], shape: 
     return 1 if named else 0
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("old")
 @click.argument("new")
 @HISTORY
 @_PATH
 @period_options
+@question_option("--no-expected", is_flag=True, help="Do not compare with the impact that new versions expect.")
 @reading_options
-@click.option("--no-expected", is_flag=True, help="Do not compare with the impact that new versions expect.")
 @_FORMAT
-@click.option("-o", "--output", metavar="FILE", help="CSV to write with every file whose answer changed.")
-def impact(old: str, new: str, history: tuple[str, ...], output: str | None, shape: str, **given: Any) -> int:
+@output_option("-o", "--output", metavar="FILE", help="CSV file for the files whose answer changed.")
+@takes_request
+def impact(
+    request: RunRequest, old: str, new: str, path: str | None, output: str | None, no_expected: bool, shape: str
+) -> int:
     """
-    Say what a change of rules does to a history: which files get which other answer.
+    Show what a change of rules does to a history: which files get a different answer.
 
     OLD and NEW: bundled packs, folders, or git revisions. HISTORY: exports, as for report.
     """
@@ -86,17 +91,18 @@ def impact(old: str, new: str, history: tuple[str, ...], output: str | None, sha
     from policy_engine.authoring.compare.impact_model import make_impact
 
     _check_table(output)
-    packs = _load_both(old, new, given["path"])
-    expected = () if given["no_expected"] else expectations(*packs)
-    given["as_of"] = asked_instant(expected, given["as_of"], packs[1].texts)
+    packs = _load_both(old, new, path)
+    expected = () if no_expected else expectations(*packs)
+    request = replace(request, as_of=asked_instant(expected, request.as_of, packs[1].texts))
     found = compare_packs(*packs)
-    with make_run(history, given, output, union_pack(*packs)) as run:
-        judged = ImpactRun(run, *packs, _question(packs[0], run.options.question.as_of, given))
+    with make_run(request, union_pack(*packs)) as run:
+        # The old pack is asked for the same instant, but has horizons of its own.
+        judged = ImpactRun(run, *packs, request.question(packs[0], run.options.question.as_of))
         with ExitStack() as stack:
             stream = None if output is None else stack.enter_context(whole_file(output))
             with progress_of(run):
                 _write_changed(judged, stream)
-            refuse_unusable(run, given["max_age"])
+            refuse_unusable(run, request.max_age)
             _refuse_untouched(found, judged)
         met = outcomes(expected, judged.totals)
         as_of = run.options.question.as_of
@@ -105,10 +111,9 @@ def impact(old: str, new: str, history: tuple[str, ...], output: str | None, sha
         )
         show(FORMATS[shape](model), shape)
         refuse_unmet(met, expected, packs[1].texts)
-        allowance = given["max_quarantine"]
-        set_aside, records = len(run.totals.seen.quarantine), run.totals.seen.records
-        if allowance is not None and allowance.is_exceeded(set_aside, records):
-            tell(f"{set_aside:,} of {records:,} records were set aside; --max-quarantine allows {allowance.text}")
+        too_many = quarantine_failure(run, request.max_quarantine)
+        if too_many is not None:
+            tell(too_many)
             return 4
     return 0
 
@@ -140,18 +145,6 @@ def _load_both(old: str, new: str, path: str | None) -> tuple[RulePack, RulePack
     return packs[0], packs[1]
 
 
-def _question(pack: RulePack, as_of: int, given: dict[str, Any]) -> Any:
-    """What is asked of the old pack: the same instant, its own horizons unless the command line sets them."""
-    from policy_engine.engine.question import Question
-
-    horizon, operation_horizon = given["horizon"], given["operation_horizon"]
-    return Question(
-        as_of,
-        pack.horizon if horizon is None else horizon,
-        pack.operation_horizon if operation_horizon is None else operation_horizon,
-    )
-
-
 def _check_table(output: str | None) -> None:
     if output is None:
         return
@@ -162,7 +155,7 @@ def _check_table(output: str | None) -> None:
     check_file(output)
 
 
-def _write_changed(judged: ImpactRun, stream: Any) -> None:
+def _write_changed(judged: ImpactRun, stream: IO[bytes] | None) -> None:
     """Read and judge everything; write the changed files, if a table was asked for."""
     from policy_engine.authoring.compare.impact import CHANGED_COLUMNS
     from policy_engine.core.text.csv_blocks import csv_lines
@@ -177,10 +170,10 @@ def _write_changed(judged: ImpactRun, stream: Any) -> None:
 
 
 def _refuse_untouched(found: PackDiff, judged: ImpactRun) -> None:
-    """A history without any file that the change is about tells nothing of it."""
+    """Refuse a history without a file that the change is about."""
     if not judged.totals.after.assets:
         raise NothingToEvaluate(Problem(
-            "no-file", f"none of the {judged.run.totals.tasks.tasks:,} tasks has a file, so nothing can be compared",
+            "no-file", f"none of the {judged.run.totals.tasks.tasks:,} tasks has a file: there is nothing to compare",
             help="is this the right export, and the right --as-of?",
         ))  # fmt: skip
     touched = found.touched_services
@@ -188,20 +181,21 @@ def _refuse_untouched(found: PackDiff, judged: ImpactRun) -> None:
         names = ", ".join(f"`{plain(name, 60)}`" for name in sorted(touched)[:5])
         more = f" and {len(touched) - 5} more" if len(touched) > 5 else ""
         raise NothingToEvaluate(Problem(
-            "untouched-history", f"the change is about {names}{more}, and the history holds no file of that",
-            help="give a history with such tasks; this one cannot tell what the change does",
+            "untouched-history", f"the change is about {names}{more}, and the history has no file of these services",
+            help="use a history with such tasks; this one cannot show what the change does",
         ))  # fmt: skip
 
 
 def _notes(found: PackDiff) -> tuple[str, ...]:
-    """What a reader must know to read the numbers right."""
+    """What a reader must know to understand the numbers."""
     notes = []
-    if any(one.service is None or ":" in one.what for one in found.catalog):
+    if any(change.service is None or ":" in change.what for change in found.catalog):
         notes.append("the catalogs read exports differently; both packs judge the files that the new catalog finds")
-    absent = [one for one in found.catalog if one.service is not None and ":" not in one.what]
+    absent = [
+        plain(change.service) for change in found.catalog if change.service is not None and ":" not in change.what
+    ]
     if absent:
-        notes.append("absent: files of services that one catalog does not list "
-                     f"({', '.join(plain(one.service) for one in absent[:4])})")  # fmt: skip
-    if any(one.what.startswith("money.") for one in found.parameters):
+        notes.append(f"absent: files of services that one catalog does not list ({', '.join(absent[:4])})")
+    if any(change.what.startswith("money.") for change in found.parameters):
         notes.append("points and dollars are counted as the new pack says")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""Puts results where they were asked for: on standard output, or in a file that appears whole or not at all."""
+"""Writes results to standard output, or to a file that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COLOURS: tuple[tuple[re.Pattern[str], dict[str, Any]], ...] = (
     (re.compile(r"^(warning|at risk|interrupted)", re.MULTILINE), {"fg": "yellow", "bold": True}),
     (re.compile(r"^(total|save now)", re.MULTILINE), {"bold": True}),
 )  # fmt: skip
-"""Beginnings of lines and how they look on a terminal; the words say the same without."""
+"""Beginnings of lines and their style on a terminal; the words carry the same meaning without it."""
 
 
 def paint(text: str, stream: IO[str] | None) -> str:
@@ -44,28 +44,28 @@ def paint(text: str, stream: IO[str] | None) -> str:
 
 
 _COMMAND = re.compile(r"^ *(?=::)|(?<=#)(?=#[\w.-]*\[)", re.MULTILINE)
-"""What the programs that run jobs take for orders to themselves: `::name` at the beginning of a line, `##name[`."""
+"""What CI systems take for commands in the output of a job: `::name` at the beginning of a line, `##name[`."""
 
 
 def _lines_visible(text: str) -> str:
     """
-    Text in which nothing is left that a terminal would obey: what cannot be printed becomes a visible escape.
+    Text without control characters: what cannot be printed becomes a visible escape.
 
-    Renderers do this for the texts they show; here it is done once more for all, so that none can be forgotten.
+    Renderers do this for the texts they show; doing it here again covers the ones that forget.
     """
     return "\n".join(map(visible, text.split("\n")))
 
 
 def _disarmed(text: str) -> str:
-    """Text for people in which a backslash keeps every line from being an order to the program that runs the job."""
+    """Text for people in which a backslash keeps every line from being a command to the CI system."""
     return _COMMAND.sub(lambda found: f"{found[0]}\\", text)
 
 
 def show(text: str, shape: str = "text") -> None:
     """
-    Print a result in a format; a reader who has seen enough (`| head`) does not change what the command found.
+    Print a result in a format; a reader that closes the pipe (`| head`) does not change the exit code.
 
-    `github` is orders on purpose; in the other formats no text of an input may be one.
+    `github` consists of commands on purpose; in the other formats no text of an input may be one.
     """
     text = _lines_visible(text)
     if shape == "text":
@@ -84,14 +84,14 @@ def tell(text: str) -> None:
 
 
 def silence(stream: IO[str] | None) -> None:
-    """Send what is still to come to nowhere, so that Python does not complain when it flushes at its end."""
+    """Discard what is still to come, so that Python does not complain when it flushes at its end."""
     if stream is not None:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def check_file(output: str) -> None:
-    """Refuse a place where no file can be written; raises UsageProblem."""
+    """Refuse a path where no file can be written; raises UsageProblem."""
     if output == "-":
         return
     target = Path(os.path.realpath(output))
@@ -100,10 +100,10 @@ def check_file(output: str) -> None:
         if stat.S_ISDIR(mode):
             raise _unwritable(output, "it is a folder", f"name a file in it, such as `{plain(output)}/findings.csv`")
         if not stat.S_ISREG(mode):
-            raise _unwritable(output, "it is no regular file", "name another file with -o, or - for standard output")
+            raise _unwritable(output, "it is not a regular file", "name another file with -o, or - for standard output")
         if not target.parent.is_dir():
             folder = plain(Path(output).parent)
-            raise _unwritable(output, f"there is no folder `{folder}`", "make the folder first, or name another file")
+            raise _unwritable(output, f"there is no folder `{folder}`", "create the folder first, or name another file")
     except OSError as error:
         raise _unwritable(output, error.strerror or str(error)) from None
 
@@ -141,7 +141,7 @@ def _copy_to_stdout(spool: IO[bytes]) -> None:
     try:
         sys.stdout.flush()
         if sys.stdout.isatty():
-            # A person looks at it: a program gets the bytes as they are.
+            # A person sees it; a program gets the bytes as they are.
             for line in io.TextIOWrapper(spool, encoding="utf-8", newline="\n"):
                 sys.stdout.write(_lines_visible(line))
             sys.stdout.flush()

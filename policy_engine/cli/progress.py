@@ -1,4 +1,4 @@
-"""Shows on a terminal how far a run has come: bytes, records, rate and time left; nothing where nobody looks."""
+"""Shows the progress of a run on a terminal: bytes, records, rate and time left; nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LABELS = {
 }
 _WIDTH = max(map(len, _LABELS.values()))
 _EVERY = 0.1
-"""Seconds between two looks at the line, at least."""
+"""Least number of seconds between two updates of the line."""
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def progress_of(run: EvaluationRun, output: str = "") -> Iterator[None]:
     """
     Show the progress of a run on standard error while the context lasts, if that is a terminal.
 
-    Not where the terminal shows the result itself, which the `output` named `-` goes to.
+    Not if the terminal shows the result itself (`output` is `-`).
     """
     if sys.stderr is None or not sys.stderr.isatty() or (output == "-" and sys.stdout.isatty()):
         yield
@@ -43,7 +43,7 @@ def progress_of(run: EvaluationRun, output: str = "") -> Iterator[None]:
 
 
 class _Bars:
-    """A bar for each stage of a run, one below the other."""
+    """A bar for each stage of a run, on lines of their own."""
 
     def __init__(self) -> None:
         self._stage = ""
@@ -52,7 +52,7 @@ class _Bars:
         self._done = 0
 
     def show(self, progress: Progress) -> None:
-        """Bring the line up to date; cheap when it was only just done."""
+        """Update the line; cheap when it was updated a moment ago."""
         moment = time.monotonic()
         if progress.stage != self._stage:
             self.finish()
@@ -69,14 +69,14 @@ class _Bars:
         self._done = progress.done
 
     def finish(self) -> None:
-        """End the line that is being shown."""
+        """End the current line."""
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
             self._bar = None
 
 
 def describe(progress: Progress, seconds: float) -> str:
-    """What a line says beside its bar: how much is done, and how fast."""
+    """The text beside a bar: how much is done, and how fast."""
     records = f"{progress.records:,} records"
     rate = progress.records / seconds if seconds > 0 else 0.0
     if progress.stage == "merging":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
 
 from policy_engine.cli.output import show, tell, whole_file
 from policy_engine.cli.values import INSTANT, clock
-from policy_engine.core.periods import format_instant
+from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.problems import Problem, UsageProblem, suggest
 from policy_engine.core.safe_text import plain
 
@@ -16,15 +17,15 @@ if TYPE_CHECKING:
     from policy_engine.core.rule_model import Rule, RulePack, RuleVersion
 
 EXAMPLE_UNTIL = "2026-01-08T00:00:00Z"
-"""Instant at which the example history ends, unless another is asked for: an example must not depend on the clock."""
+"""Default end of the example history: an example must not depend on the clock."""
 _LONGEST = 2_000
-"""Characters of one text of a pack."""
+"""Characters shown of a text of a pack."""
 
 
 @click.command()
 @click.argument("pack", default="piapi")
 @click.option(
-    "--as-of", type=INSTANT, help="Show the versions in force for creation at this instant. Default: the clock."
+    "--as-of", type=INSTANT, help="Show the versions in force for files created at this instant. Default: now."
 )
 def rules(pack: str, as_of: int | None) -> int:
     """Show the rules in force as a table."""
@@ -53,8 +54,6 @@ def _row(rule: Rule, version: RuleVersion) -> tuple[str, ...]:
     from policy_engine.packs.wording import kept_words, selector_words
 
     window = version.operation_window
-    from policy_engine.core.periods import describe_duration
-
     return (
         f"{rule.id} v{version.number}",
         selector_words(version).removeprefix("service "),
@@ -67,8 +66,6 @@ def _row(rule: Rule, version: RuleVersion) -> tuple[str, ...]:
 
 def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """Aligned columns; the two wide ones are wrapped so that a line stays readable."""
-    import textwrap
-
     limits = (30, 44, 10, 14, 34, 9)
     lines = []
     for cells in (titles, *rows):
@@ -113,16 +110,16 @@ def schema(name: str | None) -> int:
 
 
 @click.command()
-@click.option("--tasks", type=click.IntRange(0), default=1000, show_default=True, help="How many tasks.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed gives another history.")
-@click.option("--until", type=INSTANT, default=EXAMPLE_UNTIL, show_default=True, help="When the history ends.")
-@click.option("--damage", is_flag=True, help="Damage a few records, to see how they are set aside.")
+@click.option("--tasks", type=click.IntRange(0), default=1000, show_default=True, help="Number of tasks.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed; another one gives another history.")
+@click.option("--until", type=INSTANT, default=EXAMPLE_UNTIL, show_default=True, help="End of the history.")
+@click.option("--damage", is_flag=True, help="Damage a few records, to show how they are quarantined.")
 @click.option(
     "--shape",
     type=click.Choice(["mixed", "tasks"]),
     default="mixed",
     show_default=True,
-    help="mixed: every shape of export; tasks: one unified task object per line, each once.",
+    help="mixed: every shape of export; tasks: a unified task object per line, each once.",
 )
 @click.option("-o", "--output", required=True, metavar="FILE", help="JSON Lines file to write; - is standard output.")
 def example(tasks: int, seed: int, until: int, damage: bool, shape: str, output: str) -> int:

@@ -170,7 +170,7 @@ def _mutation_json(mutation: MutationReport) -> dict[str, Any]:
 
 
 def write_cases(locations: Sequence[str], output: str, overwrite: bool) -> None:
-    """Write boundary cases of one pack; raises UsageProblem for several packs, or a file that is there already."""
+    """Write boundary cases of one pack; raises UsageProblem for several packs, or a file that exists."""
     from policy_engine.authoring.loading import load_pack
     from policy_engine.authoring.testing.generation import generate_cases
     from policy_engine.packs.yaml_document import MAX_BYTES
@@ -179,8 +179,8 @@ def write_cases(locations: Sequence[str], output: str, overwrite: bool) -> None:
         help_ = "name one pack; its cases go to one file"
         raise UsageProblem(Problem("several-packs", "--generate takes one pack at a time", help=help_))
     if output != "-" and not overwrite and Path(output).exists():
-        help_ = "name another file, or add --overwrite; cases that somebody has read are not to be replaced by chance"
-        raise UsageProblem(Problem("file-exists", f"`{plain(output)}` is there already", help=help_))
+        help_ = "name another file, or add --overwrite; cases that were reviewed should not be replaced by accident"
+        raise UsageProblem(Problem("file-exists", f"`{plain(output)}` exists already", help=help_))
     content = generate_cases(load_pack(locations[0])).encode()
     if len(content) > MAX_BYTES:
         message = f"the cases would fill {len(content):,} bytes, and a case file may have {MAX_BYTES:,}"

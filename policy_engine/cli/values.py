@@ -1,4 +1,4 @@
-"""Kinds of arguments: instants, durations, shares; each says what it wants when it is given something else."""
+"""Types of arguments: instants, durations, shares; an error names what each expects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HUMAN = re.compile(r"([0-9]+)\s*(d|day|days|h|hour|hours|m|min|minute|minutes|s
 
 
 def clock() -> int:
-    """The present instant in ns, whole seconds: the only place where the program asks for it."""
+    """The present instant in ns, whole seconds; nothing else in the program asks the clock."""
     return time.time_ns() // SECOND * SECOND
 
 
@@ -40,7 +40,7 @@ class Instant(click.ParamType[int]):
             hint = f"; did you mean {value}T00:00:00Z?" if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) else ""
             self.fail(f"`{plain(value)}` is {error}{hint}", param, ctx)
         if not MIN_INSTANT <= instant <= MAX_INSTANT:
-            self.fail(f"`{plain(value)}` lies outside the years 1824 to 2116", param, ctx)
+            self.fail(f"`{plain(value)}` is outside the years 1824 to 2116", param, ctx)
         return instant
 
 
@@ -61,7 +61,7 @@ class Duration(click.ParamType[int]):
 
 
 def _nearest_duration(text: str) -> str | None:
-    """What somebody who writes `3d` or `pt3h` is likely to mean."""
+    """The likely meaning of `3d` or `pt3h`."""
     match = _HUMAN.fullmatch(text)
     if match is None:
         iso = text.upper()
@@ -83,7 +83,7 @@ def _nearest_duration(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class Allowance:
-    """How many records may be set aside."""
+    """How many records may be quarantined."""
 
     amount: Decimal
     """Records, or percent of the records read."""
@@ -91,10 +91,10 @@ class Allowance:
     text: str
     """As the user wrote it."""
 
-    def is_exceeded(self, set_aside: int, records: int) -> bool:
-        """True when more was set aside than allowed."""
+    def is_exceeded(self, quarantined: int, records: int) -> bool:
+        """True when more are quarantined than allowed."""
         # Decimals, since 0.29 * 100 is less than 29 in floating point.
-        return set_aside * 100 > self.amount * records if self.is_share else set_aside > self.amount
+        return quarantined * 100 > self.amount * records if self.is_share else quarantined > self.amount
 
 
 class AllowanceType(click.ParamType[Allowance]):
@@ -124,9 +124,9 @@ class MemoryType(click.ParamType[int]):
             return value
         match = re.fullmatch(r"([0-9]{1,12})\s*([kmgt])(i?)b?", value.strip(), re.I)
         if match is None:
-            self.fail(f"`{plain(value)}` is no amount of memory such as 512MiB or 2GiB", param, ctx)
+            self.fail(f"`{plain(value)}` is not an amount of memory such as 512MiB or 2GiB", param, ctx)
         power = "kmgt".index(match.group(2).lower()) + 1
-        # Written without the `i` it is a thousand, but for a bare letter, which everybody takes for the larger one.
+        # Without the `i` it is a thousand; a bare letter is commonly taken for the larger unit.
         is_thousands = not match.group(3) and value.strip()[-1:] in "bB"
         unit: int = (1_000 if is_thousands else 1_024) ** power
         return int(match.group(1)) * unit
@@ -146,7 +146,7 @@ class Zone(click.ParamType[ZoneInfo]):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             near = suggest(value[:80], available_timezones())
             self.fail(
-                f"`{plain(value)}` is no time zone of the time-zone database such as Europe/Berlin"
+                f"`{plain(value)}` is not a time zone of the time-zone database such as Europe/Berlin"
                 + (f"; did you mean {near}?" if near else ""),
                 param,
                 ctx,
@@ -175,7 +175,7 @@ SCHEDULER = SchedulerType()
 
 
 def read_column_mapping(path: str | None) -> Mapping[str, str]:
-    """Read the file of --columns: YAML, one line `documented name: name in the table` each."""
+    """Read the file of --columns: YAML lines `documented name: name in the table`."""
     if path is None:
         return {}
     from policy_engine.history.tables.table_reader import TABLE_COLUMNS
@@ -193,7 +193,7 @@ def read_column_mapping(path: str | None) -> Mapping[str, str]:
     mapping = document.value
     if not isinstance(mapping, dict):
         raise UsageProblem(Problem(
-            "column-mapping", "the file of --columns must hold lines `documented name: name in the table`",
+            "column-mapping", "the file of --columns must consist of lines `documented name: name in the table`",
             document.span(), help=help_,
         ), sources)  # fmt: skip
     wrong: list[Problem] = []
@@ -201,8 +201,8 @@ def read_column_mapping(path: str | None) -> Mapping[str, str]:
         if ours not in TABLE_COLUMNS:
             near = suggest(str(ours), TABLE_COLUMNS)
             wrong.append(Problem(
-                "column-mapping", f"`{plain(ours)}` is no documented column", document.key_span(ours),
-                help=(f"did you mean `{near}`? " if near else "") + f"there are {', '.join(TABLE_COLUMNS)}",
+                "column-mapping", f"`{plain(ours)}` is not a documented column", document.key_span(ours),
+                help=(f"did you mean `{near}`? " if near else "") + f"the columns are {', '.join(TABLE_COLUMNS)}",
             ))  # fmt: skip
         elif not isinstance(theirs, str):
             wrong.append(Problem(
@@ -212,7 +212,7 @@ def read_column_mapping(path: str | None) -> Mapping[str, str]:
         elif list(mapping.values()).index(theirs) != list(mapping).index(ours):
             wrong.append(Problem(
                 "column-mapping", f"the column `{plain(theirs)}` is given two meanings", document.span(ours),
-                help="one column of the table can stand for one documented column only",
+                help="a column of the table can stand for one documented column only",
             ))  # fmt: skip
     if wrong:
         raise UsageProblem(wrong, sources)

@@ -17,7 +17,13 @@ import pyarrow.compute as pc
 from policy_engine.core.periods import MAX_INSTANT, MIN_INSTANT, NAT, format_instant, parse_instant
 from policy_engine.core.safe_text import plain
 
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
+UInt64 = npt.NDArray[np.uint64]
+Bool = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.intp]
+"""Indices into another array."""
 T = TypeVar("T")
 
 
@@ -31,7 +37,7 @@ def taken(values: Sequence[T], indices: npt.NDArray[Any]) -> list[T]:
     return list(map(values.__getitem__, indices.tolist()))
 
 
-def coded(values: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
+def coded(values: Sequence[Any]) -> tuple[Int64, list[Any]]:
     """Code of each value, -1 for None and "", and the distinct values in the order met."""
     # Counting None among texts is slow, and the first text ends the other look.
     if not any(values) and values.count(None) == len(values):
@@ -81,7 +87,7 @@ def joined_texts(*parts: tuple[Any, npt.NDArray[Any]]) -> Any:
         return pd.array(list(map("".join, zip(*listed, strict=True))), dtype="str")
 
 
-def codes_of(column: pd.Series[Any] | None, rows: int) -> tuple[npt.NDArray[np.intp], list[str]]:
+def codes_of(column: pd.Series[Any] | None, rows: int) -> tuple[Positions, list[str]]:
     """
     Integer code per row and the words; a missing value has the code -1.
 
@@ -112,7 +118,14 @@ def nanoseconds(column: pd.Series[Any]) -> Int64:
     return values
 
 
-def integers(values: Int64, missing: npt.NDArray[np.bool_]) -> Any:
+def earliest_of(*columns: Int64) -> Int64:
+    """The least instant of each row, within MIN_INSTANT..MAX_INSTANT; NAT is missing."""
+    never = np.iinfo(np.int64).max
+    least = np.minimum.reduce([np.where(instants == NAT, never, instants) for instants in columns])
+    return np.where(least == never, NAT, np.clip(least, MIN_INSTANT, MAX_INSTANT))
+
+
+def integers(values: Int64, missing: Bool) -> Any:
     """A column of integers some of which are missing."""
     return pd.arrays.IntegerArray(np.where(missing, 0, values).astype(np.int64), missing)
 

@@ -8,8 +8,8 @@ from datetime import date
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 
+from policy_engine.core.frames import Int32
 from policy_engine.core.problems import PackInvalid, Problem
 from policy_engine.core.rule_model import RulePack, RuleVersion, Service
 from policy_engine.core.vocabulary import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE, StorageLocation
@@ -23,6 +23,7 @@ from policy_engine.engine.kernel import (
     VENDOR,
     WINDOW_DATED,
     WINDOW_NONE,
+    BoundTable,
     Cells,
 )
 from policy_engine.packs.timeline import in_force
@@ -109,14 +110,14 @@ class DecisionTable:
         self._always: list[int] = []
         self._cells: list[_Cell] = []
         self._cell_ids: dict[_Cell, int] = {}
-        self._arrays: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32], Cells] | None = None
+        self._arrays: BoundTable | None = None
 
-    def bind(self, profiles: Iterable[Profile]) -> npt.NDArray[np.int32]:
+    def bind(self, profiles: Iterable[Profile]) -> Int32:
         """Return the row of the table for each profile, resolving those not met before. The service must be known."""
         return np.array([self._bind_one(profile) for profile in profiles], np.int32)
 
-    def arrays(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32], Cells]:
-        """Return (cuts, table, always, cells) for kernel.judge, for all profiles bound so far."""
+    def arrays(self) -> BoundTable:
+        """The answers for all profiles bound so far."""
         if self._arrays is None:
             cuts = sorted({start for line in self._lines for start, _ in line if start is not None})
             edges = np.array(cuts, np.int64)
@@ -126,7 +127,7 @@ class DecisionTable:
                     at = 0 if start is None else int(np.searchsorted(edges, start)) + 1
                     table[row, at:] = cell
             always = np.array(self._always or [0], np.int32)
-            self._arrays = (edges, table, always, self._cell_arrays())
+            self._arrays = BoundTable(edges, table, always, self._cell_arrays())
         return self._arrays
 
     def _bind_one(self, profile: Profile) -> int:

@@ -8,11 +8,22 @@ from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from policy_engine.annotations import Annotator
-from policy_engine.core.frames import categorical, codes_of, instants_of, integers, utc_times
+from policy_engine.core.frames import (
+    Bool,
+    Int8,
+    Int32,
+    Int64,
+    Positions,
+    categorical,
+    codes_of,
+    earliest_of,
+    instants_of,
+    integers,
+    nanoseconds,
+    utc_times,
+)
 from policy_engine.core.periods import NAT
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.urls.addresses import HostOwners, is_url, link_expiry
@@ -38,33 +49,17 @@ from policy_engine.engine.kernel import (
     WINDOW_DATED,
     Judgement,
     Readings,
+    Rows,
     judge,
     read_creation,
 )
-from policy_engine.engine.question import Question, make_question
-
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.intp]
+from policy_engine.engine.question import Question, RowQuestions, make_question
 
 _REASON_BIT = {code: 1 << position for position, code in enumerate(REASONS)}
 _FACT_REASON = {fact: f"{fact}_unknown" for fact in FACTS if fact != "service"}
 _UNDETERMINED = VERDICTS.index(Verdict.UNDETERMINED)
 _WINDOW_NONE = OPERATION_VERDICTS.index(OperationVerdict.NONE)
 _WINDOW_UNDETERMINED = OPERATION_VERDICTS.index(OperationVerdict.UNDETERMINED)
-
-
-@dataclass(frozen=True)
-class RowQuestions:
-    """A question for each row of a frame, where the rows are asked about at instants of their own (n elements)."""
-
-    as_of: Int64
-    """As in Question, ns."""
-    horizon: Int64
-    """As in Question, ns."""
-    operation_horizon: Int64
-    """As in Question, ns."""
 
 
 class Evaluator:
@@ -106,18 +101,7 @@ class Evaluator:
             instants_of(frame, "completion_bound"),
             self.pack.longest_task,
         )
-        cuts, table, always, cells = self.table.arrays()
-        judged = judge(
-            profile,
-            readings,
-            cuts,
-            table,
-            always,
-            cells,
-            as_of=asked.as_of,
-            horizon=asked.horizon,
-            operation_horizon=asked.operation_horizon,
-        )
+        judged = judge(Rows(profile, readings), self.table.arrays(), asked)
         verdict = np.where(known, judged.verdict, np.int8(_UNDETERMINED))
         window = np.where(known, judged.window_verdict, np.int8(_WINDOW_UNDETERMINED))
         has_windows = per_profile.has_operations[profile]
@@ -137,7 +121,8 @@ class Evaluator:
         out["basis"] = _named_codes(rule, self._bases)
         storage = _storage(judged.kinds, known)
         out["storage"] = categorical(storage, [str(place) for place in StorageLocation])
-        out["expires_earliest"] = utc_times(np.where(known, judged.expires_earliest, NAT))
+        expires_earliest = np.where(known, judged.expires_earliest, NAT)
+        out["expires_earliest"] = utc_times(expires_earliest)
         out["expires_latest"] = utc_times(np.where(known, judged.expires_latest, NAT))
         out["seconds_left"] = integers(judged.seconds_left, ~known | (judged.seconds_left == NAT))
         out["operations"] = self._operations(profile, known & has_windows, judged, per_profile)
@@ -146,12 +131,13 @@ class Evaluator:
         out["operation_closes_earliest"] = utc_times(np.where(known & has_windows, judged.window_earliest, NAT))
         out["operation_closes_latest"] = utc_times(np.where(known & has_windows, judged.window_latest, NAT))
         self._add_link_columns(out, frame)
+        out["save_by"] = utc_times(_save_by(expires_earliest, out.get("link_expires_at")))
         out["evidence"] = self._evidence(out, frame, storage)
         missing = _missing_columns(frame.index, [name for name in FINDING_COLUMNS if name not in out])
         columns = {name: out[name] if name in out else missing[name] for name in FINDING_COLUMNS}
         return pd.DataFrame(columns, index=frame.index, copy=False)
 
-    def _profiles(self, frame: pd.DataFrame) -> tuple[Places, Bool, _PerProfile]:
+    def _profiles(self, frame: pd.DataFrame) -> tuple[Positions, Bool, _PerProfile]:
         """Row of the decision table per asset, whether the service is known, and per-profile facts."""
         rows = len(frame)
         mixed = np.zeros(rows, np.int64)
@@ -198,7 +184,7 @@ class Evaluator:
         self,
         frame: pd.DataFrame,
         known: Bool,
-        verdict: npt.NDArray[np.int8],
+        verdict: Int8,
         judged: Judgement,
         readings: Readings,
         declared: Bool,
@@ -230,7 +216,7 @@ class Evaluator:
         numbers = self._numbers[np.where(missing, 0, rule)]
         return _named_codes(rule, self._rule_ids), integers(numbers, missing)
 
-    def _operations(self, profile: Places, shown: Bool, judged: Judgement, per: _PerProfile) -> Any:
+    def _operations(self, profile: Positions, shown: Bool, judged: Judgement, per: _PerProfile) -> Any:
         """Names of the operations a window was found for; all of the service's where none was."""
         words: dict[str, int] = {}
         codes = np.full(len(profile), -1, np.int32)
@@ -264,7 +250,7 @@ class Evaluator:
             ends = [link_expiry(url) if url is not None and "?" in url else None for url in urls]
             out["link_expires_at"] = utc_times(np.array([NAT if end is None else end for end in ends], np.int64))
 
-    def _evidence(self, out: dict[str, Any], frame: pd.DataFrame, storage: npt.NDArray[np.int8]) -> Any:
+    def _evidence(self, out: dict[str, Any], frame: pd.DataFrame, storage: Int8) -> Any:
         """Whether the host's owner fits the storage the rule says (1 = vendor CDN, 0 = platform, -1 = not said)."""
         words = [str(word) for word in Evidence]
         codes = np.full(len(frame), words.index(Evidence.NONE), np.int8)
@@ -319,8 +305,14 @@ def evaluate(
     The result has the columns of findings.csv (docs/findings.md), with times in UTC as nanoseconds.
     Raises ValueError for a missing `service` column, naive times, unreadable text and horizons below 0.
     """
-    findings = Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)
-    return Annotator().mark(findings)[0]
+    return Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)
+
+
+def _save_by(expires_earliest: Int64, link_expires_at: Any) -> Int64:
+    """The provider's own deadline: that of the rule, or that of the link where it is earlier."""
+    if link_expires_at is None:
+        return earliest_of(expires_earliest)
+    return earliest_of(expires_earliest, nanoseconds(pd.Series(link_expires_at)))
 
 
 def _unmix(code: int, domains: Sequence[Sequence[str | None]]) -> Profile:
@@ -358,7 +350,7 @@ def _joined(reasons: Int32) -> Any:
     return categorical(codes, texts)
 
 
-def _storage(kinds: Int32, known: Bool) -> npt.NDArray[np.int8]:
+def _storage(kinds: Int32, known: Bool) -> Int8:
     places = kinds & (ON_PLATFORM | ON_VENDOR_CDN)
     certain = known & ((kinds & NONE) == 0)
     out = np.full(len(kinds), -1, np.int8)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from policy_engine.core.frames import codes_of, nanoseconds
+from policy_engine.core.frames import Bool, Int64, codes_of, nanoseconds
 from policy_engine.core.periods import DAY, HOUR, NAT
 from policy_engine.core.vocabulary import OPERATION_VERDICTS, VERDICTS, Verdict
 
@@ -157,7 +156,7 @@ def count_findings(findings: pd.DataFrame, as_of: int) -> FindingTotals:
 
 @dataclass(frozen=True)
 class _Words:
-    codes: npt.NDArray[np.int64]
+    codes: Int64
     names: list[str]
 
 
@@ -166,7 +165,7 @@ def _words(column: pd.Series[Any]) -> _Words:
     return _Words(codes.astype(np.int64), names)
 
 
-def _places(column: pd.Series[Any], words: Sequence[str]) -> npt.NDArray[np.int64]:
+def _places(column: pd.Series[Any], words: Sequence[str]) -> Int64:
     """Place of each value in a list of words, whatever the order of the column's own categories."""
     found = _words(column)
     known = [str(word) for word in words]
@@ -178,7 +177,7 @@ def _count(column: pd.Series[Any]) -> dict[str, int]:
     return _named(words.codes[words.codes >= 0], words.names)
 
 
-def _named(codes: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:
+def _named(codes: Int64, names: Sequence[str]) -> dict[str, int]:
     """How often each name is met."""
     counts = np.bincount(codes)
     return {names[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()}
@@ -194,20 +193,20 @@ def _rule_counts(rules: pd.Series[Any], versions: pd.Series[Any]) -> dict[tuple[
     }
 
 
-def _is_same_rule(findings: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _is_same_rule(findings: pd.DataFrame) -> Bool:
     rules, windows = _words(findings["rule_id"]), _words(findings["operation_rule_id"])
     # One numbering for both; -1 is no rule, and no window is told apart from no rule.
     numbering = {name: place for place, name in enumerate(rules.names)}
     lookup = np.array([*(numbering.get(name, -2) for name in windows.names), -2])
     is_same_version = findings["rule_version"] == findings["operation_rule_version"]
-    same: npt.NDArray[np.bool_] = (rules.codes == lookup[windows.codes]) & is_same_version.fillna(False).to_numpy(bool)
+    same: Bool = (rules.codes == lookup[windows.codes]) & is_same_version.fillna(False).to_numpy(bool)
     return same
 
 
 def _next_up(
-    instants: npt.NDArray[np.int64],
-    rows: npt.NDArray[np.bool_],
-    service_codes: npt.NDArray[np.int64],
+    instants: Int64,
+    rows: Bool,
+    service_codes: Int64,
     service_names: Sequence[str],
 ) -> NextUp:
     if not rows.any():
@@ -216,7 +215,7 @@ def _next_up(
     return NextUp(nearest, _named(service_codes[rows & (instants == nearest)], service_names))
 
 
-def _by_stretch(stretches: npt.NDArray[np.int64], points: npt.NDArray[np.int64]) -> dict[int, Pair]:
+def _by_stretch(stretches: Int64, points: Int64) -> dict[int, Pair]:
     """Assets and points per stretch of time."""
     found, places, assets = np.unique(stretches, return_inverse=True, return_counts=True)
     sums = np.zeros(len(found), np.int64)

@@ -1,20 +1,16 @@
-"""Turns codes and int64 instants into verdicts: whole arrays at once, no rule and no text in sight."""
+"""Turns codes and int64 instants into verdicts: whole arrays at once, without rules and texts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from policy_engine.core.frames import Bool, Int8, Int32, Int64, Positions, UInt64
 from policy_engine.core.periods import NAT, SECOND
 from policy_engine.core.vocabulary import OPERATION_VERDICTS, VERDICTS, OperationVerdict, Verdict
-
-Int64 = npt.NDArray[np.int64]
-Int32 = npt.NDArray[np.int32]
-Int8 = npt.NDArray[np.int8]
-Bool = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.intp]
+from policy_engine.engine.question import Question, RowQuestions
 
 # Kinds of admissible answers, as bits.
 NONE, VENDOR, DATED = 1, 2, 4
@@ -22,17 +18,29 @@ ON_PLATFORM, ON_VENDOR_CDN = 8, 16
 WINDOW_NONE, WINDOW_DATED = 32, 64
 
 NO_RULE = np.int32(2**31 - 1)
-"""Version index that stands for "no rule"; greater than every real one, so that the least index wins."""
+"""Version index for "no rule"; greater than every real one, so that the least index wins."""
 FAR = np.int64(2**62)
-"""Stands for "no period", longer than every real one; -FAR where the greatest is asked for."""
+"""Period for "no period", longer than every real one; -FAR where the greatest is asked for."""
 _AFTER_ALL = np.int64(2**63 - 1)
-"""Instant that stands for "no deadline", after every real one, since those may lie beyond the last usable creation."""
+"""Instant for "no deadline", after every real one, since those may lie beyond the last usable creation."""
 
 _VERDICT = {verdict: np.int8(code) for code, verdict in enumerate(VERDICTS)}
 _WINDOW = {verdict: np.int8(code) for code, verdict in enumerate(OPERATION_VERDICTS)}
-# Verdicts of two readings together that leave open whether each alone would have it: of all others, both have it.
+# Only these verdicts can differ between the two readings.
 _UNSURE = np.isin(VERDICTS, [Verdict.AT_RISK, Verdict.UNDETERMINED])
 _WINDOW_UNSURE = np.isin(OPERATION_VERDICTS, [OperationVerdict.CLOSING, OperationVerdict.UNDETERMINED])
+
+
+class Periods(NamedTuple):
+    """The dated periods of one or more cells, and the version that gives the least."""
+
+    least: Int64
+    greatest: Int64
+    rule: Int32
+
+    def at(self, cell: Positions) -> Periods:
+        """Those of some cells."""
+        return Periods(self.least[cell], self.greatest[cell], self.rule[cell])
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,32 @@ class Cells:
     window_rule: Int32
     """Least version index that gives `window_least`, or NO_RULE."""
     matters: Int32
-    """Bits of the unknown facts on which the answer depends, in the order of columns.FACTS."""
-    operations: npt.NDArray[np.uint64]
+    """Bits of the unknown facts on which the answer depends, in the order of vocabulary.FACTS."""
+    operations: UInt64
     """Bits of the operations that have a window, in the order of the service's catalog entry."""
+
+    @property
+    def retention(self) -> Periods:
+        """The retention periods."""
+        return Periods(self.least, self.greatest, self.rule)
+
+    @property
+    def window(self) -> Periods:
+        """The operation windows."""
+        return Periods(self.window_least, self.window_greatest, self.window_rule)
+
+
+@dataclass(frozen=True)
+class BoundTable:
+    """The answers of a pack over time, for the profiles that were met."""
+
+    cuts: Int64
+    """k ascending instants (ns) at which answers may change."""
+    table: Int32
+    """Cell per profile and stretch of time (profiles, k + 1)."""
+    always: Int32
+    """Cell per profile that unites all time."""
+    cells: Cells
 
 
 @dataclass(frozen=True)
@@ -81,11 +112,21 @@ class Readings:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """The rows to judge."""
+
+    profile: Positions
+    """Row of BoundTable.table."""
+    readings: Readings
+    """Instants within periods.MIN_INSTANT..MAX_INSTANT, so that no sum overflows."""
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What the kernel says, per row; instants in ns, NAT where there is none."""
 
     verdict: Int8
-    """Index into columns.VERDICTS."""
+    """Index into vocabulary.VERDICTS."""
     possibly_past: Bool
     rule: Int32
     """Version index or NO_RULE."""
@@ -96,11 +137,11 @@ class Judgement:
     seconds_left: Int64
     """Whole seconds to expires_earliest (floor); NAT where that is NAT."""
     window_verdict: Int8
-    """Index into columns.OPERATION_VERDICTS; `none` and unknown services are the caller's to mark."""
+    """Index into vocabulary.OPERATION_VERDICTS; the caller marks `none` and unknown services."""
     window_rule: Int32
     window_earliest: Int64
     window_latest: Int64
-    operations: npt.NDArray[np.uint64]
+    operations: UInt64
     matters: Int32
     readings_differ: Bool
 
@@ -133,102 +174,59 @@ def read_creation(submitted: Int64, completed: Int64, bound: Int64, longest_task
     )
 
 
-def judge(
-    profile: Places,
-    readings: Readings,
-    cuts: Int64,
-    table: Int32,
-    always: Int32,
-    cells: Cells,
-    *,
-    as_of: int | Int64,
-    horizon: int | Int64,
-    operation_horizon: int | Int64,
-) -> Judgement:
-    """
-    Judge n rows; the instant asked about and the horizons (ns, none below 0) are one for all rows, or one per row.
+def judge(rows: Rows, bound: BoundTable, question: Question | RowQuestions) -> Judgement:
+    """Judge n rows by one question, or by one question each."""
+    readings, cells = rows.readings, bound.cells
+    segments, ends = _locate(rows, bound)
+    answers = _answers(rows, bound, segments, ends)
+    verdicts = _Verdicts.of(answers, readings.no_clock, question)
+    differ = np.zeros(len(readings.first), bool)
+    unsure = _UNSURE[verdicts.retention] | _WINDOW_UNSURE[verdicts.window]
+    asked = np.flatnonzero(unsure & ~readings.between & ~readings.no_clock & (readings.first != readings.last))
+    if asked.size:
+        differ[asked] = _differ(asked, readings, ends, cells, question)
+    return _judgement(answers, verdicts, differ, readings.no_clock, question)
 
-    profile: row of `table` per asset. cuts: k ascending instants (ns) at which answers may change.
-    table: (profiles, k + 1) cell per profile and stretch of time. always: (profiles,) cell that unites all time.
-    The caller guarantees instants within periods.MIN_INSTANT..MAX_INSTANT, so that no sum overflows.
-    """
-    first, last = readings.first, readings.last
-    segment_first = np.searchsorted(cuts, first, side="right")
-    segment_last = np.searchsorted(cuts, last, side="right")
-    # As wide as places are, since NumPy would widen them again for each array that they are looked up in.
-    cell_first, cell_last = (table[profile, one].astype(np.intp) for one in (segment_first, segment_last))
+
+class _Ends(NamedTuple):
+    """Something about the first and the last admissible instant of each row."""
+
+    first: Positions
+    last: Positions
+
+
+def _locate(rows: Rows, bound: BoundTable) -> tuple[_Ends, _Ends]:
+    """The stretch of time, and the cell, at both ends of the readings."""
+    readings, profile = rows.readings, rows.profile
+    segments = _Ends(*(np.searchsorted(bound.cuts, instant, "right") for instant in (readings.first, readings.last)))
+    # intp, so that NumPy does not convert at every lookup.
+    cells = _Ends(*(bound.table[profile, segment].astype(np.intp) for segment in segments))
     if readings.no_clock.any():
-        unclocked = always[profile]
-        cell_first = np.where(readings.no_clock, unclocked, cell_first)
-        cell_last = np.where(readings.no_clock, unclocked, cell_last)
+        unclocked = bound.always[profile]
+        cells = _Ends(*(np.where(readings.no_clock, unclocked, cell) for cell in cells))
+    return segments, cells
 
-    kinds, matters, operations = cells.kinds[cell_first], cells.matters[cell_first], cells.operations[cell_first]
+
+def _answers(rows: Rows, bound: BoundTable, segments: _Ends, ends: _Ends) -> _Answers:
+    """Everything that the rules may say about each row, for all its admissible instants."""
+    readings, cells = rows.readings, bound.cells
+    first, last = readings.first, readings.last
     # Between two instants of one cell all is one stretch; the others, which are few, begin with the first instant.
-    apart = np.flatnonzero(cell_first != cell_last)
+    changing = np.flatnonzero(ends.first != ends.last)
     end = last.copy()
-    end[apart] = first[apart]
-    retention = _Span.of_stretch(
-        first, end, cells.least[cell_first], cells.greatest[cell_first], cells.rule[cell_first]
-    )
-    window = _Span.of_stretch(
-        first, end, cells.window_least[cell_first], cells.window_greatest[cell_first], cells.window_rule[cell_first]
-    )
-
-    def take_in(here: Places, start: Int64, end: Int64, cell: Places | Int32) -> None:
-        kinds[here] |= cells.kinds[cell]
-        matters[here] |= cells.matters[cell]
-        operations[here] |= cells.operations[cell]
-        retention.widen(here, start, end, cells.least[cell], cells.greatest[cell], cells.rule[cell])
-        window.widen(here, start, end, cells.window_least[cell], cells.window_greatest[cell], cells.window_rule[cell])
-
-    take_in(apart, last[apart], last[apart], cell_last[apart])
+    end[changing] = first[changing]
+    answers = _Answers.of_stretch(first, end, cells, ends.first)
+    answers.widen(changing, last[changing], last[changing], cells, ends.last[changing])
     # Rows whose interval of instants crosses a change of rules need every stretch in between; they are few.
-    crossing = np.flatnonzero(readings.between & (segment_first != segment_last) & ~readings.no_clock)
+    crossing = np.flatnonzero(readings.between & (segments.first != segments.last) & ~readings.no_clock)
     if crossing.size:
-        for segment in range(int(segment_first[crossing].min()), int(segment_last[crossing].max()) + 1):
-            here = crossing[(segment_first[crossing] <= segment) & (segment <= segment_last[crossing])]
-            start = first[here] if segment == 0 else np.maximum(first[here], cuts[segment - 1])
-            end = last[here] if segment == len(cuts) else np.minimum(last[here], cuts[segment] - 1)
-            take_in(here, start, end, table[profile[here], segment])
-
-    verdict = _verdicts(kinds, retention.earliest, retention.latest, readings.no_clock, as_of, horizon)
-    window_verdict = _window_verdicts(
-        kinds, window.earliest, window.latest, readings.no_clock, as_of, operation_horizon
-    )
-    differ = np.zeros(len(first), bool)
-    unsure = _UNSURE[verdict] | _WINDOW_UNSURE[window_verdict]
-    rows = np.flatnonzero(unsure & ~readings.between & ~readings.no_clock & (first != last))
-    if rows.size:
-        alone = [
-            _alone(
-                instant[rows], cell[rows], cells, *(_taken(one, rows) for one in (as_of, horizon, operation_horizon))
-            )
-            for instant, cell in ((first, cell_first), (last, cell_last))
-        ]
-        differ[rows] = (alone[0][0] != alone[1][0]) | (alone[0][1] != alone[1][1])
-
-    dated = ((kinds & DATED) != 0) & ~readings.no_clock
-    sure = dated & ((kinds & (NONE | VENDOR)) == 0)
-    windowed = ((kinds & WINDOW_DATED) != 0) & ~readings.no_clock
-    window_sure = windowed & ((kinds & WINDOW_NONE) == 0)
-    earliest = np.where(dated, retention.earliest, NAT)
-    vendor_only = verdict == _VERDICT[Verdict.VENDOR_CDN]
-    return Judgement(
-        verdict=verdict,
-        possibly_past=(verdict == _VERDICT[Verdict.AT_RISK]) & (retention.earliest <= as_of),
-        rule=np.where(dated | vendor_only, retention.rule, NO_RULE),
-        kinds=kinds,
-        expires_earliest=earliest,
-        expires_latest=np.where(sure, retention.latest, NAT),
-        seconds_left=np.where(dated, (earliest - as_of) // SECOND, NAT),
-        window_verdict=window_verdict,
-        window_rule=np.where(windowed, window.rule, NO_RULE),
-        window_earliest=np.where(windowed, window.earliest, NAT),
-        window_latest=np.where(window_sure, window.latest, NAT),
-        operations=operations,
-        matters=matters,
-        readings_differ=differ,
-    )
+        start_segment, end_segment = segments.first[crossing], segments.last[crossing]
+        for segment in range(int(start_segment.min()), int(end_segment.max()) + 1):
+            here = crossing[(start_segment <= segment) & (segment <= end_segment)]
+            start = first[here] if segment == 0 else np.maximum(first[here], bound.cuts[segment - 1])
+            stop = last[here] if segment == len(bound.cuts) else np.minimum(last[here], bound.cuts[segment] - 1)
+            answers.widen(here, start, stop, cells, bound.table[rows.profile[here], segment].astype(np.intp))
+    return answers
 
 
 @dataclass
@@ -240,19 +238,48 @@ class _Span:
     rule: Int32
 
     @classmethod
-    def of_stretch(cls, start: Int64, end: Int64, least: Int64, greatest: Int64, rule: Int32) -> _Span:
-        """Of the instants `[start, end]` under one cell each; `rule` becomes its own."""
-        return cls(_earliest(start, least), _latest(end, greatest), rule)
+    def of_stretch(cls, start: Int64, end: Int64, periods: Periods) -> _Span:
+        """Of the instants `[start, end]` under one cell each."""
+        return cls(_earliest(start, periods.least), _latest(end, periods.greatest), periods.rule)
 
-    def widen(self, rows: Places, start: Int64, end: Int64, least: Int64, greatest: Int64, rule: Int32) -> None:
-        """Take in a stretch of instants `[start, end]` under one cell, for some rows."""
-        candidate = _earliest(start, least)
-        known = self.earliest[rows]
-        self.rule[rows] = np.where(
-            candidate < known, rule, np.where(candidate == known, np.minimum(rule, self.rule[rows]), self.rule[rows])
-        )
+    def widen(self, rows: Positions, start: Int64, end: Int64, periods: Periods) -> None:
+        """Add the instants `[start, end]` under one cell each, for some rows."""
+        candidate = _earliest(start, periods.least)
+        known, rule = self.earliest[rows], self.rule[rows]
+        least_rule = np.where(candidate == known, np.minimum(periods.rule, rule), rule)
+        self.rule[rows] = np.where(candidate < known, periods.rule, least_rule)
         self.earliest[rows] = np.minimum(candidate, known)
-        self.latest[rows] = np.maximum(_latest(end, greatest), self.latest[rows])
+        self.latest[rows] = np.maximum(_latest(end, periods.greatest), self.latest[rows])
+
+
+@dataclass
+class _Answers:
+    """What the rules may say about each row; the arrays are its own."""
+
+    kinds: Int32
+    matters: Int32
+    operations: UInt64
+    retention: _Span
+    window: _Span
+
+    @classmethod
+    def of_stretch(cls, start: Int64, end: Int64, cells: Cells, cell: Positions) -> _Answers:
+        """For the instants `[start, end]` under one cell each."""
+        return cls(
+            cells.kinds[cell],
+            cells.matters[cell],
+            cells.operations[cell],
+            _Span.of_stretch(start, end, cells.retention.at(cell)),
+            _Span.of_stretch(start, end, cells.window.at(cell)),
+        )
+
+    def widen(self, rows: Positions, start: Int64, end: Int64, cells: Cells, cell: Positions) -> None:
+        """Add what is said about the instants `[start, end]` under one cell each, for some rows."""
+        self.kinds[rows] |= cells.kinds[cell]
+        self.matters[rows] |= cells.matters[cell]
+        self.operations[rows] |= cells.operations[cell]
+        self.retention.widen(rows, start, end, cells.retention.at(cell))
+        self.window.widen(rows, start, end, cells.window.at(cell))
 
 
 # INVARIANT: +-FAR means "no dated answer" and must neither overflow nor look like a date.
@@ -268,59 +295,74 @@ def _latest(instant: Int64, greatest: Int64) -> Int64:
     return total
 
 
-def _verdicts(
-    kinds: Int32, earliest: Int64, latest: Int64, no_clock: Bool, as_of: int | Int64, horizon: int | Int64
-) -> Int8:
-    answers = kinds & (NONE | VENDOR | DATED)
-    dated = np.where(
-        latest <= as_of,
-        _VERDICT[Verdict.EXPIRED],
-        np.where(earliest - horizon <= as_of, _VERDICT[Verdict.AT_RISK], _VERDICT[Verdict.ACTIVE]),
-    )
+class _Verdicts(NamedTuple):
+    """Both verdicts of each row."""
+
+    retention: Int8
+    window: Int8
+
+    @classmethod
+    def of(cls, answers: _Answers, no_clock: Bool, question: Question | RowQuestions) -> _Verdicts:
+        """By the answers of the rules and the question."""
+        return cls(_verdicts(answers, no_clock, question), _window_verdicts(answers, no_clock, question))
+
+
+def _verdicts(answers: _Answers, no_clock: Bool, question: Question | RowQuestions) -> Int8:
+    kinds, span = answers.kinds & (NONE | VENDOR | DATED), answers.retention
+    is_near = span.earliest - question.horizon <= question.as_of
+    near = np.where(is_near, _VERDICT[Verdict.AT_RISK], _VERDICT[Verdict.ACTIVE])
+    dated = np.where(span.latest <= question.as_of, _VERDICT[Verdict.EXPIRED], near)
     out = np.full(len(kinds), _VERDICT[Verdict.UNDETERMINED], np.int8)
-    out[answers == NONE] = _VERDICT[Verdict.UNGOVERNED]
-    out[answers == VENDOR] = _VERDICT[Verdict.VENDOR_CDN]
-    return np.where((answers == DATED) & ~no_clock, dated, out).astype(np.int8)
+    out[kinds == NONE] = _VERDICT[Verdict.UNGOVERNED]
+    out[kinds == VENDOR] = _VERDICT[Verdict.VENDOR_CDN]
+    return np.where((kinds == DATED) & ~no_clock, dated, out).astype(np.int8)
 
 
-def _window_verdicts(
-    kinds: Int32, earliest: Int64, latest: Int64, no_clock: Bool, as_of: int | Int64, horizon: int | Int64
-) -> Int8:
-    answers = kinds & (WINDOW_NONE | WINDOW_DATED)
-    dated = np.where(
-        latest <= as_of,
-        _WINDOW[OperationVerdict.CLOSED],
-        np.where(earliest - horizon <= as_of, _WINDOW[OperationVerdict.CLOSING], _WINDOW[OperationVerdict.OPEN]),
-    )
+def _window_verdicts(answers: _Answers, no_clock: Bool, question: Question | RowQuestions) -> Int8:
+    kinds, span = answers.kinds & (WINDOW_NONE | WINDOW_DATED), answers.window
+    is_near = span.earliest - question.operation_horizon <= question.as_of
+    near = np.where(is_near, _WINDOW[OperationVerdict.CLOSING], _WINDOW[OperationVerdict.OPEN])
+    dated = np.where(span.latest <= question.as_of, _WINDOW[OperationVerdict.CLOSED], near)
     out = np.full(len(kinds), _WINDOW[OperationVerdict.UNDETERMINED], np.int8)
-    out[answers == WINDOW_NONE] = _WINDOW[OperationVerdict.UNGOVERNED]
-    return np.where((answers == WINDOW_DATED) & ~no_clock, dated, out).astype(np.int8)
+    out[kinds == WINDOW_NONE] = _WINDOW[OperationVerdict.UNGOVERNED]
+    return np.where((kinds == WINDOW_DATED) & ~no_clock, dated, out).astype(np.int8)
 
 
-def _taken(value: int | Int64, rows: Places) -> int | Int64:
-    """A number for all rows as it is; one per row, for some rows."""
-    return value[rows] if isinstance(value, np.ndarray) else value
-
-
-def _alone(
-    instant: Int64,
-    cell: Places,
-    cells: Cells,
-    as_of: int | Int64,
-    horizon: int | Int64,
-    operation_horizon: int | Int64,
-) -> tuple[Int8, Int8]:
-    clocked = np.zeros(len(instant), bool)
-    kinds = cells.kinds[cell]
-    retention = _verdicts(
-        kinds, _earliest(instant, cells.least[cell]), _latest(instant, cells.greatest[cell]), clocked, as_of, horizon
+def _differ(rows: Positions, readings: Readings, ends: _Ends, cells: Cells, question: Question | RowQuestions) -> Bool:
+    """Whether the two readings, each on its own, have different verdicts; for some rows."""
+    clocked, asked = np.zeros(len(rows), bool), question.at(rows)
+    first, last = (
+        _Verdicts.of(_Answers.of_stretch(instant[rows], instant[rows], cells, cell[rows]), clocked, asked)
+        for instant, cell in ((readings.first, ends.first), (readings.last, ends.last))
     )
-    window = _window_verdicts(
-        kinds,
-        _earliest(instant, cells.window_least[cell]),
-        _latest(instant, cells.window_greatest[cell]),
-        clocked,
-        as_of,
-        operation_horizon,
+    differ: Bool = (first.retention != last.retention) | (first.window != last.window)
+    return differ
+
+
+def _judgement(
+    answers: _Answers, verdicts: _Verdicts, differ: Bool, no_clock: Bool, question: Question | RowQuestions
+) -> Judgement:
+    """Keep the dates that the kinds of answers allow to be shown."""
+    kinds, retention, window = answers.kinds, answers.retention, answers.window
+    dated = ((kinds & DATED) != 0) & ~no_clock
+    sure = dated & ((kinds & (NONE | VENDOR)) == 0)
+    windowed = ((kinds & WINDOW_DATED) != 0) & ~no_clock
+    window_sure = windowed & ((kinds & WINDOW_NONE) == 0)
+    earliest = np.where(dated, retention.earliest, NAT)
+    vendor_only = verdicts.retention == _VERDICT[Verdict.VENDOR_CDN]
+    return Judgement(
+        verdict=verdicts.retention,
+        possibly_past=(verdicts.retention == _VERDICT[Verdict.AT_RISK]) & (retention.earliest <= question.as_of),
+        rule=np.where(dated | vendor_only, retention.rule, NO_RULE),
+        kinds=kinds,
+        expires_earliest=earliest,
+        expires_latest=np.where(sure, retention.latest, NAT),
+        seconds_left=np.where(dated, (earliest - question.as_of) // SECOND, NAT),
+        window_verdict=verdicts.window,
+        window_rule=np.where(windowed, window.rule, NO_RULE),
+        window_earliest=np.where(windowed, window.earliest, NAT),
+        window_latest=np.where(window_sure, window.latest, NAT),
+        operations=answers.operations,
+        matters=answers.matters,
+        readings_differ=differ,
     )
-    return retention, window

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from policy_engine.core.frames import as_instant
+from policy_engine.core.frames import Int64, Positions, as_instant
 from policy_engine.core.periods import parse_duration
 from policy_engine.core.rule_model import RulePack
 
@@ -20,6 +20,26 @@ class Question:
     """How far ahead "at risk" looks, ns."""
     operation_horizon: int
     """How far ahead "closing" looks, ns."""
+
+    def at(self, rows: Positions) -> Question:
+        """The question for some rows."""
+        return self
+
+
+@dataclass(frozen=True)
+class RowQuestions:
+    """A question for each row of a frame, where the rows are asked about at instants of their own (n elements)."""
+
+    as_of: Int64
+    """As in Question, ns."""
+    horizon: Int64
+    """As in Question, ns."""
+    operation_horizon: Int64
+    """As in Question, ns."""
+
+    def at(self, rows: Positions) -> RowQuestions:
+        """The questions for some rows."""
+        return RowQuestions(self.as_of[rows], self.horizon[rows], self.operation_horizon[rows])
 
 
 def make_question(

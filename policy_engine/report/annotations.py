@@ -24,10 +24,10 @@ from policy_engine.report.model import (
 
 
 def make_marks(
-    marker: Annotator, totals: AnnotationTotals, as_of: int, amount: Callable[[int, int], Amount]
+    annotator: Annotator, totals: AnnotationTotals, as_of: int, amount: Callable[[int, int], Amount]
 ) -> MarksReport:
     """What the user's own files say; `amount` makes (assets, points) an Amount."""
-    inventory, exemptions = marker.inventory, marker.exemptions
+    inventory, exemptions = annotator.inventory, annotator.exemptions
     return MarksReport(
         inventory=None
         if inventory is None
@@ -47,7 +47,7 @@ def make_marks(
             )
             for item in (() if exemptions is None else exemptions.items)
         ),
-        house_rules=_house_rules(marker),
+        house_rules=_house_rules(annotator),
         save_now=amount(*total(totals.save_now.values())),
         save_now_by_verdict=tuple(
             CountLine(verdict, words, *totals.save_now[verdict])
@@ -58,9 +58,9 @@ def make_marks(
     )  # fmt: skip
 
 
-def _house_rules(marker: Annotator) -> tuple[HouseRuleLine, ...]:
+def _house_rules(annotator: Annotator) -> tuple[HouseRuleLine, ...]:
     lines = []
-    for house in () if marker.house_rules is None else marker.house_rules.rules:
+    for house in () if annotator.house_rules is None else annotator.house_rules.rules:
         for version in house.rule.versions:
             if version.withdrawn:
                 continue

@@ -136,7 +136,7 @@ def build_report(run: EvaluationRun, top: TopRows, provenance: Provenance) -> Re
         parameters=provenance.parameters,
         findings_digest=provenance.findings_digest,
         show_urls=provenance.show_urls,
-        marks=make_marks(options.marker, totals.marks, as_of, money.amount),
+        marks=make_marks(options.annotator, totals.marks, as_of, money.amount),
         local=None
         if provenance.zone is None
         else make_local(provenance.zone, as_of, findings.next_deadline.instant, findings.next_window.instant),
@@ -313,9 +313,9 @@ def describe_parameters(options: RunOptions, zone: ZoneInfo | None = None) -> tu
         rows.append(("known_on", options.known_on.isoformat()))
     if options.every is not None:
         rows.append(("every", format_duration(options.every)))
-    marker = options.marker
+    annotator = options.annotator
     for name, file in (
-        ("archived", marker.inventory), ("exemptions", marker.exemptions), ("house_rules", marker.house_rules)
+        ("archived", annotator.inventory), ("exemptions", annotator.exemptions), ("house_rules", annotator.house_rules)
     ):  # fmt: skip
         if file is not None:
             rows.append((name, f"{PurePath(file.name).name} (sha256 {file.sha256})"))

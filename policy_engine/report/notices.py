@@ -208,7 +208,7 @@ def _not_yet(totals: Totals) -> list[Notice]:
 
 def exemptions_over(options: RunOptions, totals: Totals) -> list[Notice]:
     """Exemptions that have ended."""
-    exemptions, as_of = options.marker.exemptions, options.question.as_of
+    exemptions, as_of = options.annotator.exemptions, options.question.as_of
     over = [item for item in (exemptions.items if exemptions else ()) if item.is_over(as_of)]
     if not over:
         return []
@@ -229,7 +229,7 @@ def exemptions_over(options: RunOptions, totals: Totals) -> list[Notice]:
 
 def inventory_notices(options: RunOptions, totals: Totals) -> list[Notice]:
     """Entries of the inventory that do not count, and names that fit several files."""
-    inventory = options.marker.inventory
+    inventory = options.annotator.inventory
     if inventory is None:
         return []
     notices = []

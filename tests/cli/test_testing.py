@@ -99,7 +99,7 @@ def test_generate_replaces_no_file_by_chance(tmp_path: Path) -> None:
     target.write_text("mine\n", encoding="utf-8")
     refused = policy_engine("test", folder, "--generate", "-o", target)
     assert refused.code == 2
-    assert "is there already" in refused.err
+    assert "exists already" in refused.err
     assert target.read_text(encoding="utf-8") == "mine\n"
     assert policy_engine("test", folder, "--generate", "-o", target, "--overwrite").code == 0
     assert target.read_bytes() == written

@@ -1,12 +1,13 @@
 """
-Where the program is broken on purpose, the control totals notice: exit 6, the law that broke, and no result.
+The control totals: a count that does not tie never passes, and they notice where the program is broken on purpose.
 
-Each break is a change of one step between a file and the money in a report. The totals are not told of it: they must
-find it themselves.
+A break is a change of one step between a file and the money in a report. The totals do not know of it: they must find
+it themselves, and the run ends with exit 6, the law that broke, and no result.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,20 +19,118 @@ import pandas as pd
 import pytest
 
 from policy_engine.annotations import Annotator
+from policy_engine.api import evaluate_history
 from policy_engine.cli import EXIT_CODES
+from policy_engine.core.problems import TotalsMismatch
 from policy_engine.engine import run as runs
 from policy_engine.engine.assets.maker import AssetMaker
+from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.evaluation import Evaluator
 from policy_engine.history import HistoryReader
 from policy_engine.history.merging.repeated_keys import RepeatedKeys
-from policy_engine.history.records.record_reader import RecordReader
-from tests.support.commands import AS_OF, environment, in_own_process, policy_engine
-from tests.support.exports import history_row, kling, task, write_lines
+from policy_engine.history.records.record_reader import QuarantinedRecord, RecordReader
+from tests.support.commands import AS_OF, EXAMPLE, environment, in_own_process, policy_engine
+from tests.support.exports import history_row, kling, pack, task, write_lines
+
+
+@pytest.fixture(scope="module")
+def example_totals() -> Totals:
+    """The totals of the example history."""
+    run = evaluate_history(EXAMPLE, pack=pack(), as_of=AS_OF)
+    for _ in run:
+        pass
+    return run.totals
+
+
+@pytest.fixture
+def totals(example_totals: Totals) -> Totals:
+    """The totals of the example history, to be changed at will."""
+    return copy.deepcopy(example_totals)
+
+
+def bump(counts: dict[Any, Any], place: int) -> None:
+    """Add one to a part of the first pair of some counts."""
+    key = next(iter(counts))
+    pair = list(counts[key])
+    pair[place] += 1
+    counts[key] = tuple(pair)
+
 
 READ = "records read = tasks + merged + quarantined"
 TASKS = "tasks = with assets + without"
 ASSETS = "assets = the six verdicts"
+WINDOWS = "assets = operation verdicts"
+POINTS = "points of assets = the six verdicts"
 MONEY = "points = verdicts + tasks without assets"
+MARKS = "assets = archived + exempted + the rest"
+MARK_POINTS = "points of assets = archived + exempted + the rest"
+CHANGES: dict[str, tuple[Callable[[Totals], object], set[str]]] = {
+    "a record more": (lambda t: setattr(t.seen, "records", t.seen.records + 1), {READ}),
+    "a merge less": (lambda t: setattr(t, "merged", t.merged - 1), {READ}),
+    "a quarantine more": (lambda t: t.seen.quarantine.append(QuarantinedRecord(0, 1, 0, "x", "x", "x")), {READ}),
+    "a task more": (lambda t: setattr(t.tasks, "tasks", t.tasks.tasks + 1), {READ, TASKS}),
+    "a task with assets more": (lambda t: setattr(t.tasks, "with_assets", t.tasks.with_assets + 1), {TASKS}),
+    "a task without more": (lambda t: bump(t.tasks.without_assets, 0), {TASKS}),
+    "an asset more": (lambda t: setattr(t.findings, "assets", t.findings.assets + 1), {ASSETS, WINDOWS, MARKS}),
+    "a verdict more": (lambda t: bump(t.findings.by_service, 0), {ASSETS}),
+    "a window less": (lambda t: t.findings.windows.popitem(), {WINDOWS}),
+    "a point in a verdict": (lambda t: bump(t.findings.by_service, 1), {POINTS}),
+    "a point in the findings": (
+        lambda t: setattr(t.findings, "points", t.findings.points + 1),
+        {POINTS, MONEY, MARK_POINTS},
+    ),
+    "a standing finding more": (lambda t: bump(t.marks.standing, 0), {MARKS}),
+    "a standing point more": (lambda t: bump(t.marks.standing, 1), {MARK_POINTS}),
+    "a point in the tasks": (lambda t: setattr(t.tasks, "points", t.tasks.points + 1), {MONEY}),
+    "a point without assets": (lambda t: bump(t.tasks.without_assets, 1), {MONEY}),
+}
+
+
+def test_totals_of_a_run_tie(totals: Totals) -> None:
+    """
+    The totals of a run that went well tie.
+    """
+    totals.check()
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_law_is_kept(name: str, totals: Totals) -> None:
+    """
+    One unit more or less anywhere breaks exactly the laws it belongs to, and each says both of its sides.
+    """
+    change, laws = CHANGES[name]
+    change(totals)
+    with pytest.raises(TotalsMismatch) as broken:
+        totals.check()
+    assert {problem.message.partition(":")[0] for problem in broken.value.problems} == laws
+    assert all(problem.code == "totals-mismatch" for problem in broken.value.problems)
+
+
+def test_all_laws_are_tried(totals: Totals) -> None:
+    """
+    No law is left untried: a run of nothing but ones breaks every one that the changes above name.
+    """
+    totals.seen.records += 1
+    totals.tasks.tasks += 2
+    totals.tasks.points += 10
+    totals.findings.assets += 1
+    totals.findings.points += 1
+    with pytest.raises(TotalsMismatch) as broken:
+        totals.check()
+    named = {law for _, laws in CHANGES.values() for law in laws}
+    assert {problem.message.partition(":")[0] for problem in broken.value.problems} == named
+
+
+def test_totals_add_up(totals: Totals) -> None:
+    """
+    Totals of two runs that tie, tie together.
+    """
+    twice = copy.deepcopy(totals)
+    twice.add(totals)
+    twice.check()
+    assert twice.seen.records == 2 * totals.seen.records
+    assert twice.findings.points == 2 * totals.findings.points
+
 
 RECORDS = [
     kling("k"), task("a"), task("b"), task("b", status="failed"), history_row("k", "kling"),

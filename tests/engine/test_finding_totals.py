@@ -1,9 +1,12 @@
-"""Totals: sums over parts are the sums of the whole, and a count that does not tie never passes."""
+"""
+Sums over findings: each one counted again row by row, and sums over parts are the sums of the whole.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import random
+from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
@@ -13,14 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy_engine.api import evaluate_history
-from policy_engine.core.periods import HOUR, parse_instant
-from policy_engine.core.problems import TotalsMismatch
-from policy_engine.core.vocabulary import OPERATION_VERDICTS, VERDICTS
+from policy_engine.core.periods import DAY, HOUR, parse_instant
 from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.finding_totals import FindingTotals, count_findings
-from policy_engine.history.records.record_reader import QuarantinedRecord
+from tests.support.agreeing import ask, frame_of, plain
 from tests.support.commands import AS_OF, EXAMPLE
 from tests.support.exports import pack
+from tests.support.strategies import ASSET_BYTES, BASE, PACK_BYTES, WORLD_BYTES, World, asset, make_world, ten_rules
 
 AS_OF_NS = parse_instant(AS_OF)
 
@@ -42,6 +44,189 @@ def findings(judged: tuple[pd.DataFrame, Totals]) -> pd.DataFrame:
 def totals(judged: tuple[pd.DataFrame, Totals]) -> Totals:
     """The totals, to be changed at will."""
     return copy.deepcopy(judged[1])
+
+
+def rows_of(findings: pd.DataFrame) -> list[dict[str, Any]]:
+    """Findings as plain rows."""
+    columns = {name: [plain(value) for value in findings[name].tolist()] for name in findings.columns}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def next_up(rows: list[dict[str, Any]], column: str, as_of: int) -> tuple[int | None, dict[str, int]]:
+    """The nearest instant after `as_of`, and the assets that have it by service."""
+    coming = [row for row in rows if row[column] > as_of]
+    nearest = min((row[column] for row in coming), default=None)
+    return nearest, dict(Counter(row["service"] or "" for row in coming if row[column] == nearest))
+
+
+def recount(rows: list[dict[str, Any]], as_of: int) -> dict[str, Any]:
+    """The sums, each as its description says."""
+    by_service: defaultdict[Any, list[int]] = defaultdict(lambda: [0, 0])
+    coming: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
+    past: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for row in rows:
+        row["points"] = row["points"] or 0
+        places = [by_service[row["service"] or "", row["verdict"]]]
+        due = row["expires_earliest"]
+        if row["verdict"] in ("active", "at_risk") and due > as_of:
+            places.append(coming[(due - as_of) // HOUR])
+        if row["verdict"] in ("at_risk", "expired") and due <= as_of:
+            places.append(past[(as_of - due) // DAY])
+        for place in places:
+            place[0] += 1
+            place[1] += row["points"]
+
+    def counted(*names: str, where: Any = lambda row: True) -> dict[Any, int]:
+        keys = [tuple(row[name] for name in names) for row in rows if where(row)]
+        return dict(Counter(key if len(key) > 1 else key[0] for key in keys if None not in key))
+
+    def same(row: dict[str, Any]) -> bool:
+        return all(row[name] == row[f"operation_{name}"] for name in ("rule_id", "rule_version"))
+
+    living = [row for row in rows if row["verdict"] in ("active", "at_risk")]
+    open_ones = [row for row in rows if row["operation_verdict"] in ("open", "closing")]
+    possibly = [row["points"] for row in rows if row["possibly_past"]]
+    return {
+        "assets": len(rows),
+        "points": sum(row["points"] for row in rows),
+        "by_service": {key: tuple(pair) for key, pair in by_service.items()},
+        "possibly_past": (len(possibly), sum(possibly)),
+        "windows": counted("operation_verdict"),
+        "closing_points": sum(row["points"] for row in rows if row["operation_verdict"] == "closing"),
+        "reasons": dict(Counter(code for row in rows if row["reason"] for code in row["reason"].split(";"))),
+        "basis": counted("basis"),
+        "evidence": counted("evidence"),
+        "conflicts": counted("service", "url_host", where=lambda row: row["evidence"] == "conflicts"),
+        "rules": counted("rule_id", "rule_version"),
+        "window_rules": counted("operation_rule_id", "operation_rule_version"),
+        "both_rules": counted("rule_id", "rule_version", where=same),
+        "deadlines": {key: tuple(pair) for key, pair in coming.items()},
+        "past_deadlines": {key: tuple(pair) for key, pair in past.items()},
+        "next_deadline": next_up(living, "expires_earliest", as_of),
+        "next_window": next_up(open_ones, "operation_closes_earliest", as_of),
+    }
+
+
+def shown(totals: FindingTotals) -> dict[str, Any]:
+    """The sums in the form of `recount`."""
+    nearest = {name: (each.instant, each.services) for name in ("next_deadline", "next_window")
+               for each in [getattr(totals, name)]}  # fmt: skip
+    return {**vars(totals), **nearest}
+
+
+def with_points(findings: pd.DataFrame, chance: random.Random) -> pd.DataFrame:
+    """The findings with amounts, some of them missing."""
+    amounts = [chance.choice([None, 0, 1, 7, 10**12 + 1]) for _ in range(len(findings))]
+    return findings.assign(points=pd.array(amounts, dtype="Int64"))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_sum_is_that_of_the_rows(seed: int) -> None:
+    """
+    On any findings, with unknown services and missing amounts, each sum is what counting row by row gives.
+    """
+    chance = random.Random(seed)
+    assets = [chance.randbytes(ASSET_BYTES) for _ in range(80)]
+    world = make_world(chance.randbytes(PACK_BYTES), chance.randbytes(WORLD_BYTES), assets)
+    findings = with_points(ask(frame_of(world.assets), world), chance)
+    assert shown(count_findings(findings, world.as_of)) == recount(rows_of(findings), world.as_of)
+
+
+def test_every_sum_of_the_example_history(findings: pd.DataFrame) -> None:
+    """
+    Each sum over the example history is what counting row by row gives.
+    """
+    assert shown(count_findings(findings, AS_OF_NS)) == recount(rows_of(findings.drop(columns="cost_usd")), AS_OF_NS)
+
+
+def known() -> pd.DataFrame:
+    """Findings that hold a case of every sum."""
+    subjects = [
+        *(asset("flux", BASE - each, BASE - each)
+          for each in (0, 1, HOUR, DAY, 3 * DAY - 1, 3 * DAY, 4 * DAY, 9 * DAY)),
+        *(asset("flux", BASE - 3 * DAY - each, BASE - 3 * DAY + HOUR) for each in (0, 1)),
+        *(asset("midjourney", BASE - each, BASE - each, account="pay_as_you_go")
+          for each in (0, HOUR, 2 * HOUR, 3 * HOUR)),
+        *(asset("flux", BASE, BASE, url=url, host_owner="vendor") for url in ["https://cdn.vendor.example/a"] * 3),
+        asset("suno", BASE, BASE, url="https://files.platform.example/a"), asset("udio"), asset(None),
+        asset("kling", BASE),
+    ]  # fmt: skip
+    findings = ask(frame_of(subjects), World(ten_rules(), subjects, BASE, DAY, HOUR, None))
+    return findings.assign(points=pd.array(range(1, len(findings) + 1), dtype="Int64"))
+
+
+def test_the_sums_of_known_findings() -> None:
+    """
+    At the very deadline, an hour and days around it, for conflicts, closing windows and reasons: each sum is right.
+    """
+    findings = known()
+    totals = count_findings(findings, BASE)
+    assert shown(totals) == recount(rows_of(findings), BASE)
+    assert totals.conflicts == {("flux", "cdn.vendor.example"): 3, ("suno", "files.platform.example"): 1}
+    assert set(totals.past_deadlines) == {0, 1, 6}
+    assert totals.closing_points > 0
+    assert len(totals.reasons) > 2
+    assert totals.next_deadline.instant == BASE + 1
+    assert totals.next_window.services == {"midjourney": 1}
+
+
+def test_large_amounts_are_exact_in_every_sum() -> None:
+    """
+    Amounts that a floating-point number would round are exact by service, by deadline and for closing windows.
+    """
+    findings = known()
+    findings["points"] = pd.array([2**53 + 1 if place % 2 else 1 for place in range(len(findings))], dtype="Int64")
+    assert shown(count_findings(findings, BASE)) == recount(rows_of(findings), BASE)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_both_answers_of_one_rule(version: int) -> None:
+    """
+    A rule that gives both answers is told from one that gives the same number of another rule, or another version.
+    """
+    findings = pd.concat([known().head(4)], ignore_index=True)
+    findings["rule_id"] = pd.Categorical(["a", "b", "c", None], ["a", "b", "c"])
+    findings["operation_rule_id"] = pd.Categorical(["z", "b", None, None], ["z", "b"])
+    findings["rule_version"] = pd.array([1, 1, 1, None], dtype="Int64")
+    findings["operation_rule_version"] = pd.array([1, version, None, None], dtype="Int64")
+    totals = count_findings(findings, BASE)
+    assert shown(totals) == recount(rows_of(findings), BASE)
+    assert totals.both_rules == ({("b", 1): 1} if version == 1 else {})
+
+
+def test_a_rule_that_gives_one_answer_is_not_counted_as_giving_both() -> None:
+    """
+    A window by a rule that answers nothing else in the chunk is of no rule of the other answers, whichever they are.
+    """
+    findings = pd.concat([known().head(3)], ignore_index=True)
+    findings["rule_id"] = pd.Categorical(["a", "b", "c"], ["a", "b", "c"])
+    findings["operation_rule_id"] = pd.Categorical(["z", "z", "z"], ["z"])
+    findings["rule_version"] = findings["operation_rule_version"] = pd.array([1, 1, 1], dtype="Int64")
+    assert count_findings(findings, BASE).both_rules == {}
+
+
+def test_coming_instants_are_united() -> None:
+    """
+    Of two parts the nearer instant stands; where both have the same one their services are added up.
+    """
+    findings = known()
+    whole, part = count_findings(findings, BASE), count_findings(findings, BASE)
+    other = copy.deepcopy(part)
+    other.next_window.services = {"suno": 5}
+    whole.add(other)
+    assert whole.next_window.services == {"midjourney": 1, "suno": 5}
+    assert whole.next_deadline.services == {name: 2 * count for name, count in part.next_deadline.services.items()}
+
+
+def test_a_rule_is_counted_once_for_an_asset() -> None:
+    """
+    An asset whose two answers come from one version counts once for it, and a version without an asset counts nothing.
+    """
+    totals = count_findings(known(), BASE)
+    assert totals.answered_by(("midjourney-payg", 1)) == 4
+    assert totals.answered_by(("suno", 1)) == 1
+    assert totals.answered_by(("nobody", 1)) == 0
+    assert FindingTotals(window_rules={("w", 1): 2}).answered_by(("w", 1)) == 2
 
 
 @settings(max_examples=30)  # each one counts a frame several times; the seed leaves nothing to search for
@@ -93,53 +278,6 @@ def test_adding_does_not_change_what_is_added(findings: pd.DataFrame) -> None:
     assert part == before
 
 
-def test_sums_are_those_of_the_rows(findings: pd.DataFrame) -> None:
-    """
-    Each sum counts what its name says, counted here row by row.
-    """
-    totals = count_findings(findings, AS_OF_NS)
-    rows: list[dict[str, Any]] = findings.astype(object).where(findings.notna(), None).to_dict("records")
-    for verdict in map(str, VERDICTS):
-        mine = [row for row in rows if row["verdict"] == verdict]
-        assert totals.verdict(verdict) == (len(mine), sum(row["points"] or 0 for row in mine))
-    assert totals.windows == {
-        str(word): count
-        for word in OPERATION_VERDICTS
-        if (count := sum(row["operation_verdict"] == word for row in rows))
-    }
-    for (rule, version), count in totals.rules.items():
-        mine = [row for row in rows if (row["rule_id"], row["rule_version"]) == (rule, version)]
-        assert count == len(mine)
-        either = [
-            row
-            for row in rows
-            if (rule, version)
-            in ((row["rule_id"], row["rule_version"]), (row["operation_rule_id"], row["operation_rule_version"]))
-        ]
-        assert totals.answered_by((rule, version)) == len(either)
-    for hour, (count, points) in totals.deadlines.items():
-        mine = [
-            row
-            for row in rows
-            if row["verdict"] in ("active", "at_risk")
-            and row["expires_earliest"].as_unit("ns").value > AS_OF_NS
-            and (row["expires_earliest"].as_unit("ns").value - AS_OF_NS) // HOUR == hour
-        ]
-        assert (count, points) == (len(mine), sum(row["points"] or 0 for row in mine))
-
-
-def test_large_amounts_are_exact() -> None:
-    """
-    Points beyond what a floating-point number can hold are summed exactly.
-    """
-    (chunk,) = list(evaluate_history(EXAMPLE, pack=pack(), as_of=AS_OF))[:1]
-    frame = chunk.head(3).copy()
-    frame["points"] = pd.array([2**53, 1, 1], dtype="Int64")
-    totals = count_findings(frame, AS_OF_NS)
-    assert totals.points == 2**53 + 2
-    assert sum(points for _, points in totals.by_service.values()) == 2**53 + 2
-
-
 def test_categories_in_any_order_count_the_same(findings: pd.DataFrame) -> None:
     """
     Neither the order of a column's categories nor plain text instead of categories changes a count.
@@ -155,91 +293,3 @@ def test_categories_in_any_order_count_the_same(findings: pd.DataFrame) -> None:
                 else words.astype("str")
             )
         assert count_findings(frame, AS_OF_NS) == expected
-
-
-# --- laws ---------------------------------------------------------------------------------------------------------
-
-
-def bump(counts: dict[Any, Any], place: int) -> None:
-    """Add one to a part of the first pair of some counts."""
-    key = next(iter(counts))
-    pair = list(counts[key])
-    pair[place] += 1
-    counts[key] = tuple(pair)
-
-
-READ = "records read = tasks + merged + quarantined"
-TASKS = "tasks = with assets + without"
-ASSETS = "assets = the six verdicts"
-WINDOWS = "assets = operation verdicts"
-POINTS = "points of assets = the six verdicts"
-MONEY = "points = verdicts + tasks without assets"
-MARKS = "assets = archived + exempted + the rest"
-MARK_POINTS = "points of assets = archived + exempted + the rest"
-
-CHANGES: dict[str, tuple[Callable[[Totals], object], set[str]]] = {
-    "a record more": (lambda t: setattr(t.seen, "records", t.seen.records + 1), {READ}),
-    "a merge less": (lambda t: setattr(t, "merged", t.merged - 1), {READ}),
-    "a quarantine more": (lambda t: t.seen.quarantine.append(QuarantinedRecord(0, 1, 0, "x", "x", "x")), {READ}),
-    "a task more": (lambda t: setattr(t.tasks, "tasks", t.tasks.tasks + 1), {READ, TASKS}),
-    "a task with assets more": (lambda t: setattr(t.tasks, "with_assets", t.tasks.with_assets + 1), {TASKS}),
-    "a task without more": (lambda t: bump(t.tasks.without_assets, 0), {TASKS}),
-    "an asset more": (lambda t: setattr(t.findings, "assets", t.findings.assets + 1), {ASSETS, WINDOWS, MARKS}),
-    "a verdict more": (lambda t: bump(t.findings.by_service, 0), {ASSETS}),
-    "a window less": (lambda t: t.findings.windows.popitem(), {WINDOWS}),
-    "a point in a verdict": (lambda t: bump(t.findings.by_service, 1), {POINTS}),
-    "a point in the findings": (
-        lambda t: setattr(t.findings, "points", t.findings.points + 1),
-        {POINTS, MONEY, MARK_POINTS},
-    ),
-    "a standing finding more": (lambda t: bump(t.marks.standing, 0), {MARKS}),
-    "a standing point more": (lambda t: bump(t.marks.standing, 1), {MARK_POINTS}),
-    "a point in the tasks": (lambda t: setattr(t.tasks, "points", t.tasks.points + 1), {MONEY}),
-    "a point without assets": (lambda t: bump(t.tasks.without_assets, 1), {MONEY}),
-}
-
-
-def test_totals_of_a_run_tie(totals: Totals) -> None:
-    """
-    The totals of a run that went well tie.
-    """
-    totals.check()
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_every_law_is_kept(name: str, totals: Totals) -> None:
-    """
-    One unit more or less anywhere breaks exactly the laws it belongs to, and each says both of its sides.
-    """
-    change, laws = CHANGES[name]
-    change(totals)
-    with pytest.raises(TotalsMismatch) as broken:
-        totals.check()
-    assert {problem.message.partition(":")[0] for problem in broken.value.problems} == laws
-    assert all(problem.code == "totals-mismatch" for problem in broken.value.problems)
-
-
-def test_all_laws_are_tried(totals: Totals) -> None:
-    """
-    No law is left untried: a run of nothing but ones breaks every one that the changes above name.
-    """
-    totals.seen.records += 1
-    totals.tasks.tasks += 2
-    totals.tasks.points += 10
-    totals.findings.assets += 1
-    totals.findings.points += 1
-    with pytest.raises(TotalsMismatch) as broken:
-        totals.check()
-    named = {law for _, laws in CHANGES.values() for law in laws}
-    assert {problem.message.partition(":")[0] for problem in broken.value.problems} == named
-
-
-def test_totals_add_up(totals: Totals) -> None:
-    """
-    Totals of two runs that tie, tie together.
-    """
-    twice = copy.deepcopy(totals)
-    twice.add(totals)
-    twice.check()
-    assert twice.seen.records == 2 * totals.seen.records
-    assert twice.findings.points == 2 * totals.findings.points

@@ -237,7 +237,7 @@ def test_fail_on_leaves_out_what_is_settled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "text", "code", "said"),
     [
-        ("--archived", "photos/beach.jpg\n", 4, "no entry of the inventory fits one of the 2 files"),
+        ("--archived", "photos/beach.jpg\n", 4, "no entry of the inventory matches any of the 2 files"),
         ("--archived", "task_id,size\nt-1,0\n", 4, "no entry of the inventory counts: 1 empty, 0 made after as_of"),
         ("--archived", "", 4, "the inventory holds no entry"),
         ("--exemptions", 'exemptions: [{id: a, reason: r, until: "2026-03-01", covers: {task_id: [t]}}]\n', 4,
@@ -285,7 +285,7 @@ def test_inventory_among_the_exports_is_no_history(tmp_path: Path) -> None:
     done = policy_engine(*arguments)
     assert done.code == 0, done.err
     assert "read      1 records in 1 file" in done.text
-    assert "have.csv): named as something else than history" in done.err
+    assert "have.csv): given as an inventory, exemptions or house rules" in done.err
 
 
 def test_every_makes_the_horizon_longer(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_unknown_zones(name: str, tmp_path: Path) -> None:
     """
     done = policy_engine("report", EXAMPLE, "--as-of", AS_OF, "-o", tmp_path / "r", "--tz", name)
     assert done.code == 2
-    assert "is no time zone" in done.err
+    assert "is not a time zone" in done.err
     assert ("did you mean Europe/Berlin?" in done.err) == (name == "Europe/Berln")
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from policy_engine.core.periods import NAT
+from policy_engine.core.periods import DAY, HOUR, NAT
 from policy_engine.core.problems import PolicyEngineError
+from policy_engine.core.rule_model import RulePack
+from policy_engine.core.vocabulary import StorageLocation
 from policy_engine.engine.evaluation import evaluate
 from tests.support.oracle import DETERMINED, judge
-from tests.support.strategies import Asset, World
+from tests.support.strategies import BASE, Asset, World
 
 TEXT_COLUMNS = ("service", "task_type", "account", "media", "role", "watermarked", "url")
 INSTANT_COLUMNS = ("created_at", "completed_at", "completion_bound")
@@ -115,3 +118,16 @@ def assert_agreement(world: World) -> int:
         lines = [*disagreement(smallest, subject), f"asset {subject}", repr(smallest)]
         pytest.fail("\n".join(lines), pytrace=False)
     return len(right)
+
+
+def kept(period: int, **rest: Any) -> dict[str, Any]:
+    """The fields of a version that keeps files on the platform."""
+    return {"storage": StorageLocation.PLATFORM, "retention": period, **rest}
+
+
+def finding_of(made: RulePack, subject: Asset, as_of: int = BASE, known_on: date | None = None) -> dict[str, Any]:
+    """The finding of one asset, which is also the oracle's."""
+    world = World(made, [subject], as_of, DAY, HOUR, known_on)
+    (found,) = rows(ask(frame_of([subject]), world))
+    assert found == judged(world, subject)
+    return found

@@ -22,7 +22,7 @@ from policy_engine.core.rule_model import RulePack
 from policy_engine.core.vocabulary import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE
 from policy_engine.engine.decision_table import DecisionTable
 from policy_engine.engine.evaluation import Evaluator
-from policy_engine.engine.kernel import judge, read_creation
+from policy_engine.engine.kernel import Rows, judge, read_creation
 from policy_engine.engine.question import Question
 from policy_engine.packs import read_pack
 
@@ -189,13 +189,11 @@ def time_kernel(table: Table, findings: Path, rows: int, runs: int) -> None:
     )
     instants = [frame[name].to_numpy("datetime64[ns]").view(np.int64) for name in ("created_at", "completed_at")]
     unbounded = np.full(len(frame), NAT, np.int64)
+    question = Question(parse_instant(AS_OF), pack.horizon, pack.operation_horizon)
 
     def once() -> None:
         readings = read_creation(*instants, unbounded, pack.longest_task)
-        judge(
-            profiles[mixed()], readings, *decisions.arrays(),
-            as_of=parse_instant(AS_OF), horizon=pack.horizon, operation_horizon=pack.operation_horizon,
-        )  # fmt: skip
+        judge(Rows(profiles[mixed()], readings), decisions.arrays(), question)
 
     seconds = median(seconds_of(once) for _ in range(runs))
     table.head(f"the kernel alone, {len(frame):,} rows from categorical columns")

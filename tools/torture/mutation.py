@@ -42,15 +42,15 @@ ROOT = Path(__file__).parents[2]
 COPY = ROOT / "build" / "mutation"
 MODULES = {
     "core/periods": ("core/test_periods.py",),
-    "engine/kernel": ("engine/test_decisions.py",),
-    "packs/timeline": ("engine/test_decisions.py",),
-    "engine/decision_table": ("engine/test_decisions.py",),
-    "engine/finding_totals": ("engine/test_counting.py", "engine/test_finding_totals.py"),
+    "engine/kernel": ("engine/test_kernel.py", "engine/test_decision_table.py", "engine/test_evaluation.py"),
+    "packs/timeline": ("packs/test_timeline.py", "engine/test_evaluation.py"),
+    "engine/decision_table": ("engine/test_decision_table.py", "engine/test_evaluation.py"),
+    "engine/finding_totals": ("engine/test_finding_totals.py",),
     "engine/assets/maker": ("engine/assets/test_maker.py", "engine/test_finding_totals.py"),
 }
 """The modules that decide, and the fast tests of each."""
 FURTHER = {
-    "engine/evaluation": ("engine/test_decisions.py", "test_api.py"),
+    "engine/evaluation": ("engine/test_evaluation.py", "engine/test_decision_table.py", "test_api.py"),
     "engine/assets/json_outputs": ("engine/assets/test_json_outputs.py", "engine/assets/test_maker.py"),
     "engine/assets/table_outputs": ("engine/assets/test_table_outputs.py", "engine/assets/test_maker.py"),
     "engine/assets/settled_files": (

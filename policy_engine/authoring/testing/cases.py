@@ -19,8 +19,8 @@ from policy_engine.core.problems import NothingToEvaluate, Problem, SourceSpan
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.safe_text import plain
 from policy_engine.engine.assets.maker import AssetMaker
-from policy_engine.engine.evaluation import Evaluator, RowQuestions
-from policy_engine.engine.question import Question
+from policy_engine.engine.evaluation import Evaluator
+from policy_engine.engine.question import Question, RowQuestions
 from policy_engine.history import Batch, ServiceNames, Source, merge_records
 from policy_engine.history.records.batch import join
 from policy_engine.history.records.record_reader import QuarantinedRecord, RecordReader

@@ -138,9 +138,9 @@ def _lines(table: DecisionTable, profiles: Sequence[Profile]) -> list[_Line | No
         except PackInvalid:
             rows.append(None)
     # Only when all are bound: every new profile makes the arrays anew.
-    cuts, cells, _, answers = table.arrays()
-    starts = (None, *cuts.tolist())
-    columns = [getattr(answers, name).tolist() for name in _FIELDS]
+    bound = table.arrays()
+    starts = (None, *bound.cuts.tolist())
+    columns = [getattr(bound.cells, name).tolist() for name in _FIELDS]
     named = {
         cell: tuple(
             _named(table, column[cell]) if place in (_RULE, _WINDOW_RULE) else column[cell]
@@ -153,7 +153,7 @@ def _lines(table: DecisionTable, profiles: Sequence[Profile]) -> list[_Line | No
         line: _Line | None = None
         if row is not None:
             line = []
-            for start, cell in zip(starts, cells[row].tolist(), strict=True):
+            for start, cell in zip(starts, bound.table[row].tolist(), strict=True):
                 if not line or line[-1][1] != named[cell]:
                     line.append((start, named[cell]))
         lines.append(line)

@@ -29,10 +29,10 @@ def open_given(path: Path) -> Iterator[io.BufferedReader]:
             yield stream
         return
     if not stat.S_ISFIFO(mode):
-        raise OSError(errno.EINVAL, "it is no file, but a device or a socket")
+        raise OSError(errno.EINVAL, "not a regular file (device or socket)")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
         if _has_name(path) and not select.select([stream], [], [], PATIENCE)[0]:
-            raise OSError(errno.ETIMEDOUT, f"it is a pipe into which nobody has written for {PATIENCE:.0f} seconds")
+            raise OSError(errno.ETIMEDOUT, f"a pipe into which nothing was written for {PATIENCE:.0f} seconds")
         os.set_blocking(stream.fileno(), True)
         yield stream
 

@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from policy_engine.core.frames import Bool, Int64
 from policy_engine.core.urls.address_column import UrlColumn, places_of_schemes
 from policy_engine.core.urls.addresses import is_plain_url
 from policy_engine.engine.assets.output_paths import FileKinds, Node
-from policy_engine.engine.assets.settled_files import Bool, FoundFiles, OutputRoles, Rows, settle
+from policy_engine.engine.assets.settled_files import FoundFiles, OutputRoles, settle
 from policy_engine.history.decoding import STRICT_ERRORS
 
 # Why this way is exact: it gives an answer for an output only if
@@ -36,11 +37,11 @@ _HIDDEN = re.compile(rb"\\(?:/|u00(?:2[fF]|3[aA]))")
 class _Addresses:
     """Texts at the paths of a catalog, leaf after leaf; parallel."""
 
-    rows: list[Rows] = field(default_factory=list)
+    rows: list[Int64] = field(default_factory=list)
     leaves: list[int] = field(default_factory=list)
     texts: list[Sequence[str]] = field(default_factory=list)
 
-    def add(self, leaf: int, rows: Rows, texts: Sequence[str]) -> None:
+    def add(self, leaf: int, rows: Int64, texts: Sequence[str]) -> None:
         self.rows.append(rows)
         self.leaves.append(leaf)
         self.texts.append(texts)
@@ -96,7 +97,7 @@ class OutputColumns:
                 outputs.append(None)
         return outputs
 
-    def _flatten(self, node: Node, values: Sequence[Any], rows: Rows, found: _Addresses) -> None:
+    def _flatten(self, node: Node, values: Sequence[Any], rows: Int64, found: _Addresses) -> None:
         """Collect the texts at the leaves below a node; `values` and `rows` are parallel."""
         for shape, here, at in _by_type(values, rows):
             if shape is str:
@@ -117,11 +118,11 @@ class OutputColumns:
                 for place, child in enumerate(node.keys.values()):
                     self._flatten(child, list(map(attrgetter(f"f{place}"), here)), at, found)
 
-    def _spread(self, node: Node, lists: Sequence[list[Any]], rows: Rows, found: _Addresses) -> None:
+    def _spread(self, node: Node, lists: Sequence[list[Any]], rows: Int64, found: _Addresses) -> None:
         sizes = np.fromiter(map(len, lists), np.int64, len(lists))
         self._flatten(node, list(chain.from_iterable(lists)), np.repeat(rows, sizes), found)
 
-    def _mark_hidden(self, together: bytes, texts: Sequence[bytes], rows: Rows, urls: list[str], odd: Bool) -> None:
+    def _mark_hidden(self, together: bytes, texts: Sequence[bytes], rows: Int64, urls: list[str], odd: Bool) -> None:
         """Mark the outputs that hold an address anywhere but at a listed path."""
         if b"\\" in together and _HIDDEN.search(together):
             odd |= np.fromiter((_HIDDEN.search(text) is not None for text in texts), bool, len(texts))
@@ -135,7 +136,7 @@ class OutputColumns:
             odd |= held != seen
 
 
-def _by_type(values: Sequence[Any], rows: Rows) -> Iterator[tuple[type, Sequence[Any], Rows]]:
+def _by_type(values: Sequence[Any], rows: Int64) -> Iterator[tuple[type, Sequence[Any], Int64]]:
     """Values of one place by their type, nearly always one; none for those that are null or absent."""
     kinds = list(map(type, values))
     distinct = dict.fromkeys(kinds)

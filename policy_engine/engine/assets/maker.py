@@ -9,10 +9,21 @@ from operator import is_
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from policy_engine.core.frames import categorical, category_of, coded, joined_texts, taken, texts, utc_times
+from policy_engine.core.frames import (
+    Bool,
+    Int8,
+    Int64,
+    Positions,
+    categorical,
+    category_of,
+    coded,
+    joined_texts,
+    taken,
+    texts,
+    utc_times,
+)
 from policy_engine.core.periods import NAT
 from policy_engine.core.rule_model import ExpectedOutputs, RulePack, Service
 from policy_engine.core.urls.address_column import UrlColumn
@@ -27,7 +38,6 @@ from policy_engine.history.merging.merge import carries_output, service_key
 from policy_engine.history.records.names import WAITING_STATES, fold
 from policy_engine.history.records.outputs import decode_output
 
-Int64 = npt.NDArray[np.int64]
 _COMPLETED = STATES.index("completed")
 _REASONS = tuple(WITHOUT_ASSET_REASONS)
 _NOT_YET_CREATED, _OUTSIDE_PERIOD = _REASONS.index("not_yet_created"), _REASONS.index("outside_period")
@@ -126,7 +136,7 @@ class AssetMaker:
         asset_points[first] += (points - shares * counts)[files.rows[first]]
         return self._frame(batch, files, asset_points), totals
 
-    def _files(self, batch: Batch, totals: TaskTotals) -> tuple[_Files, npt.NDArray[np.int8]]:
+    def _files(self, batch: Batch, totals: TaskTotals) -> tuple[_Files, Int8]:
         """The files of all tasks, and per task the place in _REASONS of why it has none (-1 = it has some)."""
         reasons = np.full(len(batch), -1, np.int8)
         latest = np.maximum(batch.created, batch.ended)
@@ -217,7 +227,7 @@ class AssetMaker:
         totals.points = int(points.sum())
         return points
 
-    def _excluded(self, created: Int64, latest: Int64) -> npt.NDArray[np.bool_]:
+    def _excluded(self, created: Int64, latest: Int64) -> Bool:
         excluded = latest > self._as_of
         known = created != NAT
         if self._period.created_from is not None:
@@ -367,7 +377,7 @@ def expected_outputs(service: Service, task_type: str | None) -> ExpectedOutputs
     return default
 
 
-def _accounts(batch: Batch, index: npt.NDArray[np.intp]) -> Any:
+def _accounts(batch: Batch, index: Positions) -> Any:
     """Account per asset: the private pool decides, where it is silent the service mode, else unknown."""
     mixed = np.zeros(len(batch), np.int64)
     told: list[list[Any]] = []
@@ -388,7 +398,7 @@ def _account_code(account: str | None, pool: bool | None, mode: str | None) -> i
     return {"public": 0, "private": 1}.get((mode or "").strip().lower(), -1)
 
 
-def _by_place(values: Sequence[str | None], places: npt.NDArray[np.intp]) -> Any:
+def _by_place(values: Sequence[str | None], places: Positions) -> Any:
     """A categorical column of the values at places; None, "" and the place -1 are missing."""
     words: dict[str, int] = {}
     lookup = np.array([*(words.setdefault(value, len(words)) if value else -1 for value in values), -1])

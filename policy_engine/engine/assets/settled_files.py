@@ -5,25 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from policy_engine.core.frames import taken
+from policy_engine.core.frames import Bool, Int64, taken
 from policy_engine.core.urls.address_column import UrlColumn
 from policy_engine.engine.assets.output_paths import FILE, PREVIEW, SAME_FILE, FileKinds, OutputRole
-
-Rows = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 
 @dataclass
 class FoundFiles:
     """Files of many outputs, ordered by output and within it like TaskFiles; parallel columns of n files."""
 
-    rows: Rows
+    rows: Int64
     """Place of the output among those asked about."""
-    kinds: Rows
-    ordinals: Rows
+    kinds: Int64
+    ordinals: Int64
     urls: list[str]
     previews: int = 0
     same_file: int = 0
@@ -54,14 +50,14 @@ class OutputRoles:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def columns(self, leaf: Rows) -> tuple[Rows, Rows, Rows, Rows]:
+    def columns(self, leaf: Int64) -> tuple[Int64, Int64, Int64, Int64]:
         """What, kind, number of the name (less than the number of leaves) and rank of each of n leaves."""
         table = np.array(self._rows, np.int64).reshape(-1, 4)
         what, kind, name, rank = table[leaf].T
         return what, kind, name, rank
 
 
-def settle(leaves: OutputRoles, rows: Rows, leaf: Rows, column: UrlColumn, odd: Bool) -> FoundFiles:
+def settle(leaves: OutputRoles, rows: Int64, leaf: Int64, column: UrlColumn, odd: Bool) -> FoundFiles:
     """
     The files of n addresses, each at a place of the output in `rows`, and in the order in which they are met there.
 
@@ -108,7 +104,7 @@ def settle(leaves: OutputRoles, rows: Rows, leaf: Rows, column: UrlColumn, odd: 
     )
 
 
-def _bases(urls: list[str]) -> Rows:
+def _bases(urls: list[str]) -> Int64:
     """A number per address, equal for addresses of one file, which differ in their queries and in capitals at most."""
     together = "\n".join(urls)
     if "#" in together:
@@ -118,12 +114,12 @@ def _bases(urls: list[str]) -> Rows:
     return np.fromiter(map(hash, "\n".join(urls).lower().split("\n")), np.int64, len(urls))
 
 
-def _of_output(rows: Rows) -> Rows:
+def _of_output(rows: Int64) -> Int64:
     """A number per output that keeps keys of different outputs apart, as a rule."""
     return rows * np.int64(0x1F3D5B79)
 
 
-def _ordinals(named: Rows) -> Rows:
+def _ordinals(named: Int64) -> Int64:
     """Number the files of one output and name from 1, in the order given."""
     order = np.argsort(named, kind="stable")
     ordered = named[order]

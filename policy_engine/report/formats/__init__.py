@@ -39,14 +39,14 @@ class Format:
 FORMATS: dict[str, Format] = {
     "html": Format("html", "report.html"),
     "json": Format("summary_json", "summary.json"),
-    "markdown": Format("markdown", "report.md", option="Write report.md as well, for chats, tickets and CI pages."),
+    "markdown": Format("markdown", "report.md", option="Also write report.md, for chats, tickets and CI pages."),
     "text": Format("text"),
 }
 """Formats made of the report model alone; the module has `render(model) -> str`."""
 
 WORKBOOKS: dict[str, Format] = {
     "xlsx": Format(
-        "workbook", "report.xlsx", option="Write report.xlsx as well (needs the extra `xlsx`).", package="xlsxwriter"
+        "workbook", "report.xlsx", option="Also write report.xlsx (needs the extra `xlsx`).", package="xlsxwriter"
     ),
 }
 """Formats that hold every finding as well; the module has `Writer`, which makes a Workbook."""

@@ -236,7 +236,7 @@ WRONG = {
     "no such service": (
         "piapi shorter good.jsonl",
         7,
-        "the change is about `flux`, and the history holds no file of that",
+        "the change is about `flux`, and the history has no file of these services",
     ),
     "no file": ("piapi shorter failed.jsonl", 7, "none of the 1 tasks has a file"),
     "table ending": ("piapi shorter good.jsonl -o x.parquet", 2, "does not end in .csv"),

@@ -7,14 +7,61 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.commands import AS_OF, environment
+from policy_engine.core.files.signals import SignalGate, current_gate, refuse_if_interrupted, uninterrupted
+from tests.support.commands import AS_OF, ROOT, environment, in_own_process, policy_engine
 from tests.support.exports import as_lines, history_row, task
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+
+
+def test_interruption_waits_for_the_end_of_all_sections() -> None:
+    """Ctrl-C inside nested sections is raised at the end of the outermost one; outside of any, at once."""
+    gate, done = SignalGate(), []
+    with pytest.raises(KeyboardInterrupt), gate:
+        with gate:
+            gate.interrupt(2, None)
+            gate.interrupt(2, None)
+            done.append("inner")
+        done.append("outer")
+    assert done == ["inner", "outer"]
+    with pytest.raises(KeyboardInterrupt):
+        gate.interrupt(2, None)
+    with gate:
+        done.append("nothing is waiting any more")
+    assert len(done) == 3
+
+
+def test_lost_interruption_is_refused_later() -> None:
+    """An interruption that a library swallowed is raised again before a result is put in place."""
+    gate = SignalGate()
+    with gate.in_use():
+        refuse_if_interrupted()
+        with suppress(KeyboardInterrupt):
+            gate.interrupt(2, None)
+        assert gate.was_interrupted
+        with pytest.raises(KeyboardInterrupt):
+            refuse_if_interrupted()
+    refuse_if_interrupted()
+
+
+def test_two_gates_do_not_know_each_other() -> None:
+    """A section and an interruption belong to one gate; the innermost gate in use is the current one."""
+    outer, inner = SignalGate(), SignalGate()
+    with outer.in_use():
+        with inner.in_use(), uninterrupted():
+            assert current_gate() is inner
+            with pytest.raises(KeyboardInterrupt):
+                outer.interrupt(2, None)
+        assert current_gate() is outer
+    assert (outer.was_interrupted, inner.was_interrupted) == (True, False)
+    assert current_gate() is not outer
+
 
 # Each stands still at one moment of a run, says so on standard error, and waits for what the test does.
 MOMENTS = {
@@ -82,7 +129,7 @@ def test_interruption_at_any_moment(moment: str, number: int, jobs: int, desk: P
             line = process.stderr.readline()
             assert line.startswith(b"standing "), line + process.stderr.read()
             standing.append(int(line.split()[1]))
-        # A scheduler tells the first process only; tests/cli/test_cli.py tells all of them, as a terminal does.
+        # A scheduler signals the first process only; tests/cli/test_cli.py signals all of them, as a terminal does.
         process.send_signal(number)
         _, err = process.communicate(timeout=30)
     assert (process.returncode, err.decode().split()) == (130, "interrupted exit 130: interrupted".split())
@@ -110,6 +157,99 @@ def test_killed_worker_is_said(moment: str, desk: Path) -> None:
     assert "Traceback" not in text
     assert everything_in(desk) == before
     assert list((desk / "scratch").iterdir()) == []
+
+
+LOADING = """
+import os, signal
+from policy_engine.engine import run as runs
+from policy_engine.cli import main
+
+counting = runs.count_findings
+def count(*arguments):
+    exec("os.kill(os.getpid(), signal.SIGTERM)")
+    return counting(*arguments)
+runs.count_findings = count
+main()
+"""
+
+
+def test_interruption_of_a_text_that_python_runs_is_code_130(tmp_path: Path) -> None:
+    """
+    Where Python would end itself by SIGINT, since the interruption came while it ran a text, the code is 130 as ever.
+    """
+    path = tmp_path / "h.jsonl"
+    path.write_text(as_lines([task()]), encoding="utf-8")
+    (tmp_path / "loading.py").write_text(LOADING, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "loading", "report", str(path), "--as-of", AS_OF, "-o", str(tmp_path / "out")],
+        env=environment(PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)])), capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.decode().split()) == (130, "interrupted exit 130: interrupted".split())
+    assert not (tmp_path / "out").exists()
+
+
+DROPPING = """
+import os, signal
+from policy_engine.engine import run as runs
+from policy_engine.cli import main
+
+class Object:
+    def __del__(self):
+        1 / (os.environ.get("BREAKS") is None)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+counting = runs.count_findings
+def count(*arguments):
+    Object()
+    return counting(*arguments)
+runs.count_findings = count
+main()
+"""
+
+
+def test_interruption_that_python_drops_is_said_in_two_lines(tmp_path: Path) -> None:
+    """
+    Ctrl-C in the moment in which an object is taken down ends the run as any other; a defect there is still told.
+    """
+    path = tmp_path / "h.jsonl"
+    path.write_text(as_lines([task()]), encoding="utf-8")
+    command = ("report", path, "--as-of", AS_OF, "-o", tmp_path / "out")
+    done = in_own_process(*command, code=DROPPING)
+    assert (done.code, done.err.split()) == (130, "interrupted exit 130: interrupted".split())
+    assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
+    done = in_own_process(*command, code=DROPPING, BREAKS="1")
+    assert (done.code, "ZeroDivisionError" in done.err) == (0, True)
+
+
+def test_swallowed_interruption_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A library that turns an interruption into an error of its own, or drops it, does not make a run go on to its end.
+    """
+    from policy_engine.engine import run as runs
+
+    path = tmp_path / "h.jsonl"
+    path.write_text(as_lines([task()]), encoding="utf-8")
+    counting = runs.count_findings
+
+    def swallow(*arguments: Any) -> Any:
+        try:
+            current_gate().interrupt(2, None)
+        except KeyboardInterrupt:
+            return counting(*arguments)
+
+    def turn(*arguments: Any) -> Any:
+        try:
+            current_gate().interrupt(2, None)
+        except KeyboardInterrupt:
+            raise ImportError("numpy could not be imported") from None
+
+    for broken in (swallow, turn):
+        monkeypatch.setattr(runs, "count_findings", broken)
+        for name in ("out", "out.csv"):
+            command = "evaluate" if name.endswith("csv") else "report"
+            done = policy_engine(command, path, "--as-of", AS_OF, "-o", tmp_path / name)
+            assert (done.code, done.err.split()) == (130, "interrupted exit 130: interrupted".split())
+    assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
 
 
 FULL = """

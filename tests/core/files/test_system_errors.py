@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 import pickle
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from policy_engine.core.files import signals as interruptions
 from policy_engine.core.problems import InputUnusable
 from policy_engine.history import find_sources
 from policy_engine.history.opening import open_bytes
 from policy_engine.history.read_errors import reading
-from tests.support.commands import AS_OF, ROOT, environment, in_own_process, policy_engine
+from tests.support.commands import AS_OF, policy_engine
 from tests.support.exports import as_lines, task
 
 
@@ -135,123 +131,4 @@ def test_no_temporary_folder_is_said(command: str, tmp_path: Path, monkeypatch: 
     assert done.code == 2
     assert "error[no-temporary-folder]: there is no folder for temporary files" in done.err
     assert "set TMPDIR" in done.err
-    assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
-
-
-def test_interruption_waits_for_what_must_be_whole() -> None:
-    """
-    Ctrl-C while a result is put in place is heard when that is done, however many such sections are nested; and one
-    that a library has swallowed is heard before a result is put in place.
-    """
-    interruptions.listen()
-    done = []
-    with pytest.raises(KeyboardInterrupt), interruptions.uninterrupted():
-        with interruptions.uninterrupted():
-            interruptions.interrupt(2, None)
-            interruptions.interrupt(2, None)
-            done.append("inner")
-        done.append("outer")
-    assert done == ["inner", "outer"]
-    with pytest.raises(KeyboardInterrupt):
-        interruptions.refuse_if_interrupted()
-    interruptions.listen()
-    interruptions.refuse_if_interrupted()
-    with pytest.raises(KeyboardInterrupt):
-        interruptions.interrupt(2, None)
-    interruptions.listen()
-
-
-LOADING = """
-import os, signal
-from policy_engine.engine import run as runs
-from policy_engine.cli import main
-
-counting = runs.count_findings
-def count(*arguments):
-    exec("os.kill(os.getpid(), signal.SIGTERM)")
-    return counting(*arguments)
-runs.count_findings = count
-main()
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
-def test_interruption_of_a_text_that_python_runs_is_code_130(tmp_path: Path) -> None:
-    """
-    Where Python would end itself by SIGINT, since the interruption came while it ran a text, the code is 130 as ever.
-    """
-    path = tmp_path / "h.jsonl"
-    path.write_text(as_lines([task()]), encoding="utf-8")
-    (tmp_path / "loading.py").write_text(LOADING, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-B", "-m", "loading", "report", str(path), "--as-of", AS_OF, "-o", str(tmp_path / "out")],
-        env=environment(PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)])), capture_output=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr.decode().split()) == (130, "interrupted exit 130: interrupted".split())
-    assert not (tmp_path / "out").exists()
-
-
-DROPPING = """
-import os, signal
-from policy_engine.engine import run as runs
-from policy_engine.cli import main
-
-class Object:
-    def __del__(self):
-        1 / (os.environ.get("BREAKS") is None)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-counting = runs.count_findings
-def count(*arguments):
-    Object()
-    return counting(*arguments)
-runs.count_findings = count
-main()
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
-def test_interruption_that_python_drops_is_said_in_two_lines(tmp_path: Path) -> None:
-    """
-    Ctrl-C in the moment in which an object is taken down ends the run as any other; a defect there is still told.
-    """
-    path = tmp_path / "h.jsonl"
-    path.write_text(as_lines([task()]), encoding="utf-8")
-    command = ("report", path, "--as-of", AS_OF, "-o", tmp_path / "out")
-    done = in_own_process(*command, code=DROPPING)
-    assert (done.code, done.err.split()) == (130, "interrupted exit 130: interrupted".split())
-    assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
-    done = in_own_process(*command, code=DROPPING, BREAKS="1")
-    assert (done.code, "ZeroDivisionError" in done.err) == (0, True)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
-def test_swallowed_interruption_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    A library that turns an interruption into an error of its own, or drops it, does not make a run go on to its end.
-    """
-    from policy_engine.engine import run as runs
-
-    path = tmp_path / "h.jsonl"
-    path.write_text(as_lines([task()]), encoding="utf-8")
-    counting = runs.count_findings
-
-    def swallow(*arguments: Any) -> Any:
-        try:
-            interruptions.interrupt(2, None)
-        except KeyboardInterrupt:
-            return counting(*arguments)
-
-    def turn(*arguments: Any) -> Any:
-        try:
-            interruptions.interrupt(2, None)
-        except KeyboardInterrupt:
-            raise ImportError("numpy could not be imported") from None
-
-    for broken in (swallow, turn):
-        monkeypatch.setattr(runs, "count_findings", broken)
-        for name in ("out", "out.csv"):
-            command = "evaluate" if name.endswith("csv") else "report"
-            done = policy_engine(command, path, "--as-of", AS_OF, "-o", tmp_path / name)
-            assert (done.code, done.err.split()) == (130, "interrupted exit 130: interrupted".split())
     assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]

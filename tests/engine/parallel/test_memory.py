@@ -63,7 +63,7 @@ def test_amounts_without_a_unit_are_refused(text: str) -> None:
     """A bare number could be bytes or megabytes, so it is refused with an example."""
     done = policy_engine("evaluate", EXAMPLE, "-o", "-", f"--memory-limit={text}")
     assert done.code == 2
-    assert "is no amount of memory such as 512MiB or 2GiB" in done.err
+    assert "is not an amount of memory such as 512MiB or 2GiB" in done.err
 
 
 @pytest.fixture(scope="module")
