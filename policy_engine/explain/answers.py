@@ -10,7 +10,7 @@ from policy_engine.core.rule_model import RuleVersion
 from policy_engine.core.safe_text import plain
 from policy_engine.core.vocabulary import OperationVerdict, Verdict
 from policy_engine.explain.tracing import ANY_OTHER, Answer, FileGroup, Supposition, TaskExplanation
-from policy_engine.history.records.names import fold
+from policy_engine.core.vocabulary import fold
 
 _SHORT = {
     Verdict.ACTIVE: "active",

@@ -8,13 +8,8 @@ from typing import Any
 from policy_engine.core.problems import Problem, ProblemList, SourceSpan, suggest
 from policy_engine.core.rule_model import Catalog, ExpectedOutputs, ModelName, OutputSpec, Service
 from policy_engine.core.safe_text import plain
-from policy_engine.core.vocabulary import UNLISTED_ROLE
+from policy_engine.core.vocabulary import UNLISTED_ROLE, fold
 from policy_engine.packs.yaml_document import MAX_WORD, ValuePath, YamlDocument
-
-
-def fold(name: str) -> str:
-    """The form in which two spellings of a model name or task type are equal: no case, `_` like `-`."""
-    return name.strip().lower().replace("_", "-")
 
 
 def did_you_mean(word: str, known: Iterable[str], what: str) -> str:

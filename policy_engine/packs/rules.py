@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from policy_engine.core.fact_domain import listed_values
 from policy_engine.core.periods import parse_date, parse_duration, parse_instant
 from policy_engine.core.problems import Problem, ProblemList
 from policy_engine.core.rule_model import (
@@ -21,8 +22,8 @@ from policy_engine.core.rule_model import (
     Service,
 )
 from policy_engine.core.safe_text import plain
-from policy_engine.core.vocabulary import UNLISTED_ROLE, StorageLocation
-from policy_engine.packs.catalog import did_you_mean, fold
+from policy_engine.core.vocabulary import StorageLocation, fold
+from policy_engine.packs.catalog import did_you_mean
 from policy_engine.packs.yaml_document import ValuePath, YamlDocument
 
 
@@ -209,17 +210,17 @@ class _RuleReader:
         if not self._selects_known_services({"selector": entry}):
             return Selector(conditions)
         selected = self._selected({"selector": entry})
-        roles = _unique([output.role for service in selected for output in service.outputs if output.role])
+        roles = _unique(role for service in selected for role in listed_values(service, "role"))
         for index, role in enumerate(entry.get("role", ())):
-            if role not in (*roles, UNLISTED_ROLE):
-                self._refer(role, [*roles, UNLISTED_ROLE], "role", (*here, "role", index))
+            if role not in roles:
+                self._refer(role, roles, "role", (*here, "role", index))
         if "task_type" in entry:
             conditions["task_type"] = self._task_types(entry["task_type"], selected, (*here, "task_type"))
         return Selector(conditions)
 
     def _task_types(self, words: list[str], selected: list[Service], here: ValuePath) -> frozenset[str]:
         """Task types in every spelling that the selected services have for them."""
-        known = _unique(task_type for service in selected for task_type in service.task_types)
+        known = _unique(task_type for service in selected for task_type in listed_values(service, "task_type"))
         found = set()
         for index, word in enumerate(words):
             spellings = [task_type for task_type in known if fold(task_type) == fold(word)]

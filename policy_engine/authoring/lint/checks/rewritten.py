@@ -12,7 +12,7 @@ from policy_engine.authoring.lint.question import CheckResult, LintQuestion, cou
 from policy_engine.core.periods import format_duration, format_instant
 from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.rule_model import Rule, RuleVersion
-from policy_engine.packs.catalog import fold
+from policy_engine.core.vocabulary import fold
 from policy_engine.packs.rule_space import version_name
 
 _MEND = "put v{number} back as it was, and write what is new as a version at the end of the file"
