@@ -87,9 +87,7 @@ class Evaluator:
         # Task types that no rule names are alike to the rules; folding them keeps the number of profiles small even
         # when the field carries free text.
         self._named_types = {
-            fold(value)
-            for ref in self.table.versions
-            for value in ref.version.selector.conditions.get("task_type", ())
+            fold(value) for ref in self.table.versions for value in ref.version.selector.conditions.get("task_type", ())
         }
         self._rule_ids = [ref.rule_id for ref in self.table.versions]
         self._bases = [ref.basis for ref in self.table.versions]
@@ -218,7 +216,8 @@ class Evaluator:
         outside: dict[str, Bool] = {}
         for position, fact in enumerate(FACTS):
             known = [profile[position] for profile in profiles]
-            dropped = [value is None and given[position] is not None for given, value in zip(stated, known, strict=True)]
+            given = [profile[position] for profile in stated]
+            dropped = [value is None and one is not None for one, value in zip(given, known, strict=True)]
             if any(dropped):
                 outside[fact] = np.array(dropped)[compact]
             if fact not in ("service", "task_type") and (fact in respelt or any(dropped)):
@@ -364,8 +363,8 @@ def evaluate(
     frame: `service` (catalog id) and any of `task_type account media role watermarked created_at completed_at
     completion_bound url expected facts_conflict`; further finding columns pass through.
     as_of: zone-aware time, RFC 3339 text or ns since 1970. Horizons: ISO 8601 text or ns; default the pack's.
-    Facts are read as those of tables are: case, blanks, `-` and `_` make no difference, and `watermarked` may be 0 or 1.
-    What a fact cannot be, such as a role that no file of the service has, counts as unknown, and a UserWarning says so.
+    Facts are read as those of tables: case, blanks, `-` and `_` make no difference, and `watermarked` may be 0 or 1.
+    What a fact cannot be, such as a role that no file of the service has, is unknown, and a UserWarning says so.
     Raises ValueError for a missing `service` column, naive times, unreadable text and horizons below 0.
     """
     question = make_question(pack, as_of, horizon, operation_horizon)

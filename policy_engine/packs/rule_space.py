@@ -16,16 +16,15 @@ from functools import cached_property
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
-from policy_engine.core.rule_model import Rule, RulePack, RuleVersion, Service
-from policy_engine.core.vocabulary import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE
+from policy_engine.core.fact_domain import domain_of, listed_values
+from policy_engine.core.rule_model import Rule, RulePack, RuleVersion
+from policy_engine.core.vocabulary import FACTS
 from policy_engine.packs.timeline import in_force
 
 SINCE_EVER = -(2**63)
 """Beginning of what has none, in both times."""
 FOR_EVER = 2**63
 """End of what has none, in both times."""
-ANY_OTHER = "(any other)"
-"""Stands for every value that a service's domain does not list; no condition names it."""
 
 Key = tuple[str, int]
 """Rule id and version number."""
@@ -162,7 +161,7 @@ class RuleSpace:
     @cached_property
     def domains(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
         """Service -> fact -> every value that the fact of a file of the service can have."""
-        return {service.id: domain(service) for service in self.pack.catalog.services}
+        return {service.id: domain_of(service) for service in self.pack.catalog.services}
 
     @cached_property
     def versions(self) -> int:
@@ -182,12 +181,14 @@ class RuleSpace:
     @property
     def extent(self) -> str:
         """The space in words: which values each fact can have, and where the two times are cut."""
-        domains = self.domains.values()
-        types = sum(len(each["task_type"]) - 1 for each in domains)
-        roles = len({role for each in domains for role in each["role"]})
+        services = self.pack.catalog.services
+        types = sum(len(listed_values(service, "task_type")) for service in services)
+        account, media, role, watermarked = (
+            len({value for service in services for value in listed_values(service, fact)}) for fact in FACTS[2:]
+        )
         return (
-            f"{len(domains)} services; task_type: {types} listed, and any other; account: {len(ACCOUNTS)}; "
-            f"media: {len(MEDIA)}; role: {roles} listed; watermarked: 2; dates of effect: {self.dates}; "
+            f"{len(services)} services; task_type: {types} listed, and any other; account: {account}; "
+            f"media: {media}; role: {role} listed; watermarked: {watermarked}; dates of effect: {self.dates}; "
             f"days of recording: {self.days}"
         )
 
@@ -242,23 +243,6 @@ class RuleSpace:
             else:
                 return found
         return None
-
-
-def domain(service: Service) -> Mapping[str, tuple[str, ...]]:
-    """
-    The values that each fact of a file of this service can have.
-
-    The provider may add task types; roles are given by the catalog, and the other lists are closed.
-    """
-    roles = dict.fromkeys(output.role for output in service.outputs if output.role is not None)
-    return {
-        "service": (service.id,),
-        "task_type": (*service.task_types, ANY_OTHER),
-        "account": ACCOUNTS,
-        "media": MEDIA,
-        "role": tuple(dict.fromkeys((*roles, UNLISTED_ROLE))),
-        "watermarked": ("true", "false"),
-    }
 
 
 def matches_some(conditions: Mapping[str, frozenset[str]], facts: Mapping[str, tuple[str, ...]]) -> bool:
@@ -373,6 +357,3 @@ def _sharing_time(boxes: Sequence[Box], others: Sequence[Box] = ()) -> Iterator[
             if other.rule is not box.rule and other.known_from < box.known_until and box.known_from < other.known_until:
                 yield other, box
         open_boxes[kind].append(box)
-
-
-# --- in words --------------------------------------------------------------------------------------------------------

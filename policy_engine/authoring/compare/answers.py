@@ -1,8 +1,8 @@
 """
 Turns two rule packs into what each says about one service: disjoint boxes with an answer each.
 
-Every fact has the values that the catalogs and schemas list and one more for any other; those that no rule of the
-service names are alike to the rules and folded into that one. An unknown fact stands for any of its values, so packs
+Every fact has the values of its domain under either pack; those that no rule of the service names are alike to the
+rules and folded into one. An unknown fact stands for any of its values, so packs
 that agree on all complete profiles agree on it, too. Time is cut where versions take effect, and knowledge where they
 were recorded.
 """
@@ -15,8 +15,9 @@ from datetime import date
 from functools import cached_property
 
 from policy_engine.authoring.compare.regions import FOR_EVER, SINCE_EVER, Box, Labels, Span, meet, subtract
+from policy_engine.core.fact_domain import listed_values, values_of
 from policy_engine.core.rule_model import Rule, RulePack, RuleVersion, Service
-from policy_engine.core.vocabulary import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE
+from policy_engine.core.vocabulary import FACTS
 from policy_engine.packs.timeline import in_force
 
 OTHER_FACTS = FACTS[1:]
@@ -155,23 +156,10 @@ def domain_of(service: str, sides: Iterable[PackSide]) -> Domain:
                 named.setdefault(fact, set()).update(values)
     listed, others = [], []
     for fact in OTHER_FACTS:
-        known = {value for side in present for value in listed_values(fact, side.services[service])}
-        told_apart = tuple(sorted(known & named.get(fact, set())))
-        if fact == "watermarked" and told_apart:
-            told_apart = tuple(sorted(known))
-        listed.append(told_apart)
-        # A record may carry a value that nobody lists; only truth has no third one.
-        others.append(fact != "watermarked" or not told_apart)
+        known = {value for side in present for value in values_of(side.services[service], fact)}
+        listed.append(tuple(sorted(known & named.get(fact, set()))))
+        others.append(len(known) > len(listed[-1]))
     return Domain(tuple(listed), tuple(others))
-
-
-def listed_values(fact: str, service: Service) -> Iterable[str]:
-    """The values of a fact that a catalog or the schemas list for a service."""
-    if fact == "task_type":
-        return service.task_types
-    if fact == "role":
-        return [*dict.fromkeys(output.role for output in service.outputs if output.role), UNLISTED_ROLE]
-    return {"account": ACCOUNTS, "media": MEDIA, "watermarked": ("true", "false")}[fact]
 
 
 def _masks(version: RuleVersion, service: Service, domain: Domain) -> tuple[int, ...] | None:
@@ -182,8 +170,8 @@ def _masks(version: RuleVersion, service: Service, domain: Domain) -> tuple[int,
         if allowed is None:
             masks.append(full)
             continue
-        # What this side does not list for the service is to its rules like any other value, and matches none.
-        allowed = allowed & set(listed_values(fact, service))
+        # No file has on this side what it does not list for the service, so its rules say nothing of that value.
+        allowed = allowed & set(listed_values(service, fact))
         mask = sum(1 << place for place, value in enumerate(values) if value in allowed)
         if not mask:
             return None

@@ -7,9 +7,10 @@ box is reported, every file of a listed service has the same answer under both p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 from policy_engine.authoring.compare.answers import (
     OTHER_FACTS,
@@ -23,12 +24,12 @@ from policy_engine.authoring.compare.answers import (
     cuts,
     differences,
     domain_of,
-    listed_values,
     partition,
     recorded_days,
 )
 from policy_engine.authoring.compare.parameters import Named, catalog_changes, parameter_changes, rule_changes
 from policy_engine.authoring.compare.regions import FOR_EVER, SINCE_EVER, Box, Labels, merged
+from policy_engine.core.fact_domain import values_of
 from policy_engine.core.periods import DAY, SECOND, Interval
 from policy_engine.core.rule_model import RulePack, Service
 from policy_engine.core.vocabulary import FACTS
@@ -39,8 +40,6 @@ DIRECTIONS = (LOOSENED, TIGHTENED, OTHER)
 
 _PLAIN = ("false",)
 """What a witness says of a fact that does not matter, where it may."""
-ANY_OTHER = "any-other"
-"""Value of a witness where the catalog lists none that the box allows."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +216,7 @@ def _change(shape: _Shape, group: _Group, sides: tuple[PackSide, PackSide], late
         tuple(sorted((rule, number) for side, rule, number in group.labels if side == wanted))
         for wanted in ("before", "after")
     )
-    about = sides[1].services.get(services[0]) or sides[0].services[services[0]]
+    about = [side.services[services[0]] for side in reversed(sides) if services[0] in side.services]
     box, domain = group.services[services[0]]
     return Change(
         direction=direction_of(shape.before, shape.after),
@@ -249,8 +248,8 @@ def direction_of(before: Answer, after: Answer) -> str:
     return OTHER
 
 
-def _witness_facts(service: Service, box: Box, domain: Domain) -> Mapping[str, str]:
-    """Facts of one file in a box: those of an output of the catalog where one fits."""
+def _witness_facts(services: Sequence[Service], box: Box, domain: Domain) -> Mapping[str, str]:
+    """Facts of one file of a service in a box: those of an output where one fits; `services` as either pack has it."""
 
     def allows(fact: str, value: str) -> bool:
         place = OTHER_FACTS.index(fact)
@@ -265,11 +264,13 @@ def _witness_facts(service: Service, box: Box, domain: Domain) -> Mapping[str, s
             allowed = {names[bit] for bit in range(len(names)) if mask >> bit & 1}
             return "false" if fact == "watermarked" and "false" in allowed else min(allowed)
         excluded = {name for bit, name in enumerate(names) if not mask >> bit & 1}
-        listed = listed_values(fact, service)
-        return next((value for value in (*_PLAIN, *listed) if value in listed and value not in excluded), ANY_OTHER)
+        listed = [values_of(service, fact) for service in services]
+        values = [value for value in dict.fromkeys(chain(*listed)) if value not in excluded]
+        # A value that both packs know says more than one that is unknown to the other.
+        return min(values, key=lambda value: (not all(value in known for known in listed), value not in _PLAIN))
 
     chosen: dict[str, str] = {}
-    for output in service.outputs:
+    for output in services[0].outputs:
         if output.kind != "file":
             continue
         marked = None if output.watermarked is None else str(output.watermarked).lower()
@@ -278,7 +279,7 @@ def _witness_facts(service: Service, box: Box, domain: Domain) -> Mapping[str, s
             chosen = {fact: value for fact, value in said.items() if value is not None}
             break
     facts = {fact: chosen.get(fact) or pick(fact) for fact in OTHER_FACTS}
-    return {FACTS[0]: service.id, **facts}
+    return {FACTS[0]: services[0].id, **facts}
 
 
 def _witness_instant(shape: _Shape, latest: date) -> int:

@@ -18,6 +18,7 @@ Report = Callable[[str, str, str], None]
 MAX_DEPTH = 64
 _LONGEST_BLANK = 1_000
 
+
 @dataclass(frozen=True)
 class StatedFacts:
     """Reads the facts that a row of a table states of its file."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.core.fact_domain import ANY_OTHER
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.safe_text import plain
@@ -66,7 +67,7 @@ class _Known:
                 for service, facts in self._space.domains.items()
                 if service in meant
                 for value in facts[fact]
-                if not value.startswith("(")
+                if value != ANY_OTHER
             ]
             self._values[key] = list(dict.fromkeys(listed))
         return self._values[key]
