@@ -70,7 +70,7 @@ class FactReader:
         together: dict[str, dict[str, str]] = {fact: {} for fact in FACTS}
         for spellings in self._services.values():
             for fact, values in spellings.items():
-                together[fact] = {**values, **together[fact]}
+                together[fact] |= {folded: value for folded, value in values.items() if folded not in together[fact]}
         self._together: Mapping[str, Mapping[str, str]] = together
 
     def read(self, fact: str, stated: object, service: str | None = None) -> str | None:

@@ -8,11 +8,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from policy_engine.core.fact_domain import OUTSIDE, FactReader
 from policy_engine.core.periods import parse_date, parse_duration, parse_instant
 from policy_engine.core.problems import PackInvalid, Problem, ProblemList, SourceSpan
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.safe_text import plain
-from policy_engine.core.vocabulary import UNLISTED_ROLE
+from policy_engine.core.vocabulary import FACTS, UNLISTED_ROLE, fold
 from policy_engine.packs.catalog import did_you_mean
 from policy_engine.packs.loading import PackFolder, find_pack, in_order, read_member
 from policy_engine.packs.yaml_document import ValuePath, YamlDocument
@@ -131,10 +132,14 @@ class _CaseReader:
         self._names = list(dict.fromkeys(
             spec.name for service in pack.catalog.services for spec in service.outputs if spec.kind == "file"
         ))  # fmt: skip
+        self._facts = FactReader(pack.catalog)
+        self._models = {fold(name.model) for service in pack.catalog.services for name in service.names}
         self._versions = {rule.id: [version.number for version in rule.versions] for rule in pack.rules}
 
     def cases(self) -> list[Case]:
         """All cases of the file, in order."""
+        for name, record in self._given.items():
+            self._check_facts(record, ("given", name))
         first: dict[str, SourceSpan] = {}
         cases = []
         for index, entry in enumerate(self.document.value["cases"]):
@@ -171,12 +176,32 @@ class _CaseReader:
     def _record(self, task: str | Mapping[str, Any], path: ValuePath) -> Record:
         span = self.document.span(*path)
         if not isinstance(task, str):
+            self._check_facts(task, path)
             return Record(task, span)
         if task not in self._given:
             help_text = did_you_mean(task, self._given, "given tasks")
             message = f"unknown given task `{plain(task, 60)}`"
             self.problems.add(Problem("unknown-task", message, span, help=help_text))
         return Record(self._given.get(task, {}), span)
+
+    def _check_facts(self, record: Mapping[str, Any], path: ValuePath) -> None:
+        """A row of a table must not state what a fact cannot be: the case would be about an unknown fact."""
+        if not is_table_row(record):
+            return
+        service = self._facts.read("service", record["service"])
+        for fact in FACTS:
+            stated = record.get(fact)
+            if self._facts.read(fact, stated, service) != OUTSIDE:
+                continue
+            if fact == "service" and fold(str(stated)) in self._models:
+                continue
+            known = list(self._facts.listed(fact, service))
+            if fact in ("service", "role"):
+                self._refer(fact, str(stated), known, (*path, fact))
+            else:
+                help_text = did_you_mean(str(stated), known, f"values of {fact}")
+                message = f"`{fact}` cannot be `{plain(str(stated), 60)}`"
+                self.problems.add(Problem("not-allowed", message, self.document.span(*path, fact), help=help_text))
 
     def _expectation(self, entry: Mapping[str, Any], path: ValuePath) -> Expectation:
         name, _, ordinal = entry["name"].partition("/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from policy_engine.core.fact_domain import ANY_OTHER
 from policy_engine.core.problems import Problem, ProblemList, SourceSpan, suggest
 from policy_engine.core.rule_model import Catalog, ExpectedOutputs, ModelName, OutputSpec, Service
 from policy_engine.core.safe_text import plain
@@ -43,6 +44,11 @@ class _CatalogReader:
         here: ValuePath = ("services", index)
         task_types = tuple(task_type.lower() for task_type in entry["task_types"])
         self._check_once(((fold(t), (*here, "task_types", i)) for i, t in enumerate(task_types)), "task type")
+        for i, task_type in enumerate(task_types):
+            if fold(task_type) == fold(ANY_OTHER):
+                message = f"`{ANY_OTHER}` is the word for task types that the catalog does not list"
+                span = self.document.span(*here, "task_types", i)
+                self.problems.add(Problem("not-allowed", message, span, help="choose another name"))
         names = tuple(
             ModelName(name["model"], self._task_types(name, (*here, "names", i), task_types))
             for i, name in enumerate(entry["names"])
