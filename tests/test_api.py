@@ -15,12 +15,11 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import policy_engine as public
-from policy_engine import build_report, evaluate, evaluate_history, load_history, load_pack
+from policy_engine import build_report, evaluate, evaluate_history, load_history, load_pack, render
 from policy_engine.api import EvaluatedHistory
 from policy_engine.core.problems import InputUnusable, PackInvalid
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.vocabulary import FINDING_COLUMNS, REASONS, VERDICTS
-from policy_engine.report import formats as render
 from policy_engine.report.model import ReportModel
 from tests.support.commands import AS_OF, EXAMPLE, ROOT, environment, policy_engine
 from tests.support.exports import kling, task, write, write_csv, write_lines

@@ -14,7 +14,6 @@ from policy_engine.cli.run_setup import make_run, refuse_unusable
 from policy_engine.core.problems import NothingToEvaluate, PackInvalid, Problem, UsageProblem
 from policy_engine.core.safe_text import plain
 from policy_engine.core.text.wording import count_of
-from policy_engine.history.read_errors import reading
 
 if TYPE_CHECKING:
     from policy_engine.authoring.compare.diff import PackDiff
@@ -172,6 +171,7 @@ def _write_changed(judged: ImpactRun, stream: Any) -> None:
     from policy_engine.authoring.compare.impact import CHANGED_COLUMNS
     from policy_engine.core.text.csv_blocks import csv_lines
     from policy_engine.core.text.csv_cells import header_line, to_bytes
+    from policy_engine.history.read_errors import reading
 
     if stream is not None:
         stream.write(to_bytes(header_line(CHANGED_COLUMNS)))

@@ -24,7 +24,6 @@ from policy_engine.cli.values import (
 from policy_engine.core.safe_text import plain
 from policy_engine.core.text.wording import count_of
 from policy_engine.core.vocabulary import VERDICTS
-from policy_engine.history.read_errors import reading, while_reading
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -154,6 +153,7 @@ def evaluate(history: tuple[str, ...], output: str, **given: Any) -> int:
 
     HISTORY: files, folders or globs of exports (JSON, JSON Lines, CSV, Parquet; .gz and .zst), or - for standard input.
     """
+    from policy_engine.history.read_errors import reading
     from policy_engine.report.formats.findings import writer_for
     from policy_engine.report.notices import collect_warnings, page_totals
 
@@ -189,6 +189,7 @@ def explain(task_id: str, history: tuple[str, ...], show_urls: bool, **given: An
     """Say in plain words why a task's files have the verdict they have."""
     from policy_engine.explain import explain_task, render_explanation
     from policy_engine.history import unchanged
+    from policy_engine.history.read_errors import while_reading
 
     given |= {"jobs": 1, "memory_limit": None, "scheduler": None}
     with make_run(history, given) as run:

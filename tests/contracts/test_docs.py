@@ -125,8 +125,7 @@ def notice_codes() -> set[str]:
     """Codes of warnings, collected from the source."""
     return {
         ast.literal_eval(node.args[0])
-        for name in ("report/notices.py", "report/mark_notices.py")
-        for node in _nodes(SOURCE / name)
+        for node in _nodes(SOURCE / "report" / "notices.py")
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Notice"
     }
 

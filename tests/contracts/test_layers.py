@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "policy_engine").rglob("*.py"))
-LONGEST = 420
+LONGEST = 500
 """Lines of a module; beyond, it wants to be two."""
 
 

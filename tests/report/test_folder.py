@@ -26,6 +26,7 @@ from policy_engine.core.periods import parse_instant
 from policy_engine.core.resources import bundled
 from policy_engine.core.vocabulary import FINDING_COLUMNS, VERDICTS
 from policy_engine.report import folder as report_folder
+from policy_engine.report import publishing
 from policy_engine.report.files import CSV_OF, REPORT_FILES
 from policy_engine.report.ranking import TopRows
 from tests.support.commands import AS_OF, EXAMPLE, Done, in_own_process, policy_engine
@@ -508,7 +509,7 @@ def test_report_that_stays_is_never_half_true(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == folder)
     folder.mkdir()
     assert policy_engine("report", tmp_path / "h.jsonl", "--as-of", AS_OF, "-o", folder).code == 0
-    assert report_folder.is_report(folder)
+    assert publishing.is_report(folder)
     replace = Path.replace
 
     def fail(self: Path, target: Path) -> Path:
@@ -522,7 +523,7 @@ def test_report_that_stays_is_never_half_true(tmp_path: Path, monkeypatch: pytes
     assert done.code == 2
     assert "error[half-published]: not all files of the report could be moved into" in done.err
     assert "Input/output error" in done.err
-    assert not report_folder.is_report(folder)
+    assert not publishing.is_report(folder)
     done = policy_engine("report", tmp_path / "nothing.jsonl", "--as-of", AS_OF, "-o", folder)
     assert done.code == 4
     later = "2026-01-09T00:00:00Z"

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are tho
 MOMENTS = {
     "looking": "slow(runs._Work, 'keys')",
     "judging": "slow(runs._Work, 'judge')",
-    "spilling": "slow(waiting.WaitingRecords, '_spill', after=True)",
+    "spilling": "slow(waiting.SpillBuffer, '_spill', after=True)",
     "merging": "slow(runs, 'merge_records')",
     "publishing": "slow(report_folder, '_publish')",
 }

@@ -118,7 +118,8 @@ def test_rendering_is_deterministic(make: Callable[[], ReportModel]) -> None:
     The same model gives the same bytes, also in another process with another hash seed, time zone and language.
     """
     code = (
-        "import hashlib, sys; from tests.render import sample_model; from policy_engine.report.formats import FORMATS\n"
+        "import hashlib, sys\n"
+        "from tests.support import sample_model; from policy_engine.report.formats import FORMATS\n"
         f"text = FORMATS['html'](sample_model.{make.__name__}())\n"
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
