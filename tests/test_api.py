@@ -294,7 +294,8 @@ def test_few_columns_are_enough(pack: RulePack) -> None:
     A frame needs the service and nothing else; what it does not say is unknown, and its index and order are kept.
     """
     frame = pd.DataFrame({"service": ["flux", "udio", "nonesuch", None]}, index=["d", "a", "c", "b"])
-    findings = evaluate(frame, pack, as_of=AS_OF)
+    with pytest.warns(UserWarning, match="`service` is unknown in 1 of 4 rows"):
+        findings = evaluate(frame, pack, as_of=AS_OF)
     assert findings.index.tolist() == ["d", "a", "c", "b"]
     assert findings["verdict"].astype(str).tolist() == ["undetermined", "ungoverned", "undetermined", "undetermined"]
     assert findings["reason"].astype(str).tolist() == [
@@ -392,7 +393,7 @@ def test_frames_and_tables_read_facts_alike(tmp_path: Path, pack: RulePack) -> N
             "unreadable_account": 1, "unreadable_media": 1, "unreadable_role": 2, "unreadable_watermarked": 1,
         }  # fmt: skip
     assert findings["verdict"].tolist() == ["vendor_cdn"] * 3 + ["undetermined", "vendor_cdn"]
-    assert findings["reason"].tolist()[3] == "role_unknown;watermarked_unknown"
+    assert findings["reason"].tolist()[3] == "completion_unknown;role_unknown;watermarked_unknown"
     assert findings["role"].fillna("").tolist() == ["main"] * 3 + ["", ""]
 
 
@@ -402,7 +403,7 @@ def test_unknown_services_in_frames_are_reported(pack: RulePack) -> None:
     """
     with pytest.warns(UserWarning, match="with `klingon`; did you mean `kling`?"):
         findings = evaluate(pd.DataFrame({"service": ["klingon", None]}), pack, as_of=AS_OF)
-    assert findings["service"].tolist() == ["klingon", None]
+    assert findings["service"].fillna("").tolist() == ["klingon", ""]
     assert findings["reason"].tolist() == ["unknown_service"] * 2
 
 
