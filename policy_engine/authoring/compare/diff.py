@@ -28,11 +28,12 @@ from policy_engine.authoring.compare.answers import (
     recorded_days,
 )
 from policy_engine.authoring.compare.parameters import Named, catalog_changes, parameter_changes, rule_changes
-from policy_engine.authoring.compare.regions import FOR_EVER, SINCE_EVER, Box, Labels, merged
+from policy_engine.authoring.compare.regions import Labels, Region, merged
 from policy_engine.core.fact_domain import values_of
 from policy_engine.core.periods import DAY, SECOND, Interval
 from policy_engine.core.rule_model import RulePack, Service
 from policy_engine.core.vocabulary import FACTS
+from policy_engine.packs.bitemporal import FOR_EVER, SINCE_EVER, BitemporalBox
 
 LOOSENED, TIGHTENED, OTHER = "loosened", "tightened", "other"
 DIRECTIONS = (LOOSENED, TIGHTENED, OTHER)
@@ -148,21 +149,21 @@ def compare_packs(old: RulePack, new: RulePack) -> PackDiff:
         profiles += domain.profiles
         is_absent = service not in sides[0].services, service not in sides[1].services
         said = [{} if absent else side.entries(service, domain) for side, absent in zip(sides, is_absent, strict=True)]
-        everything = Box(domain.full, (SINCE_EVER, FOR_EVER), (first.toordinal(), FOR_EVER))
-        by_box: dict[tuple[Box, Answer, Answer], tuple[set[str], Labels]] = {}
+        everything = Region(domain.full, BitemporalBox(SINCE_EVER, FOR_EVER, first.toordinal(), FOR_EVER))
+        by_region: dict[tuple[Region, Answer, Answer], tuple[set[str], Labels]] = {}
         for aspect in sorted({STORAGE, *said[0], *said[1]}):
             before, after = (partition(one.get(aspect, ())) for one in said)
             changed = differences(before, after, everything if aspect == STORAGE else None, is_absent)
             for (was, becomes), pieces in changed.items():
-                for box, labels in merged(pieces).items():
-                    aspects, known = by_box.setdefault((box, was, becomes), (set(), frozenset()))
+                for region, labels in merged(pieces).items():
+                    aspects, known = by_region.setdefault((region, was, becomes), (set(), frozenset()))
                     aspects.add(aspect)
-                    by_box[box, was, becomes] = aspects, known | labels
-        for (box, was, becomes), (aspects, labels) in by_box.items():
+                    by_region[region, was, becomes] = aspects, known | labels
+        for (region, was, becomes), (aspects, labels) in by_region.items():
             for about in ((),) if STORAGE in aspects else (tuple(sorted(aspects)),):
-                shape = _Shape(about, _values(box, domain), box.created, box.known, was, becomes)
+                shape = _Shape(about, _values(region, domain), region.times, was, becomes)
                 group = found.setdefault(shape, _Group({}, set()))
-                group.services[service] = box, domain
+                group.services[service] = region, domain
                 group.labels |= labels
     instants, days = cuts((old, new))
     changes = [_change(shape, group, sides, latest) for shape, group in found.items()]
@@ -183,23 +184,22 @@ class _Shape:
 
     operations: tuple[str, ...]
     facts: tuple[tuple[str, Values], ...]
-    created: tuple[int, int]
-    known: tuple[int, int]
+    times: BitemporalBox
     before: Answer
     after: Answer
 
 
 @dataclass
 class _Group:
-    services: dict[str, tuple[Box, Domain]]
+    services: dict[str, tuple[Region, Domain]]
     labels: set[tuple[str, str, int]]
 
 
-def _values(box: Box, domain: Domain) -> tuple[tuple[str, Values], ...]:
-    """The facts of a box in words; one that allows everything is left out."""
+def _values(region: Region, domain: Domain) -> tuple[tuple[str, Values], ...]:
+    """The facts of a region in words; one that allows everything is left out."""
     found = []
     for place, fact in enumerate(OTHER_FACTS):
-        mask, full, names = box.facts[place], domain.full[place], domain.listed[place]
+        mask, full, names = region.facts[place], domain.full[place], domain.listed[place]
         if mask == full:
             continue
         is_open = domain.has_others[place] and bool(mask >> len(names) & 1)
@@ -210,14 +210,14 @@ def _values(box: Box, domain: Domain) -> tuple[tuple[str, Values], ...]:
 
 def _change(shape: _Shape, group: _Group, sides: tuple[PackSide, PackSide], latest: date) -> Change:
     services = tuple(sorted(group.services))
-    start, end = (None if at in (SINCE_EVER, FOR_EVER) else at for at in shape.created)
-    first, last = (None if at in (SINCE_EVER, FOR_EVER) else date.fromordinal(at) for at in shape.known)
+    start, end, first_day, last_day = (None if at in (SINCE_EVER, FOR_EVER) else at for at in shape.times)
+    first, last = (None if day is None else date.fromordinal(day) for day in (first_day, last_day))
     before, after = (
         tuple(sorted((rule, number) for side, rule, number in group.labels if side == wanted))
         for wanted in ("before", "after")
     )
     about = [side.services[services[0]] for side in reversed(sides) if services[0] in side.services]
-    box, domain = group.services[services[0]]
+    region, domain = group.services[services[0]]
     return Change(
         direction=direction_of(shape.before, shape.after),
         operations=shape.operations,
@@ -229,7 +229,9 @@ def _change(shape: _Shape, group: _Group, sides: tuple[PackSide, PackSide], late
         after=shape.after,
         before_rules=before,
         after_rules=after,
-        witness=Witness(_witness_facts(about, box, domain), _witness_instant(shape, latest), first if last else None),
+        witness=Witness(
+            _witness_facts(about, region, domain), _witness_instant(shape, latest), first if last else None
+        ),
     )
 
 
@@ -248,18 +250,18 @@ def direction_of(before: Answer, after: Answer) -> str:
     return OTHER
 
 
-def _witness_facts(services: Sequence[Service], box: Box, domain: Domain) -> Mapping[str, str]:
-    """Facts of one file of a service in a box: those of an output where one fits; `services` as either pack has it."""
+def _witness_facts(services: Sequence[Service], region: Region, domain: Domain) -> Mapping[str, str]:
+    """Facts of one file of a service (as either pack lists it) in a region: those of an output where one fits."""
 
     def allows(fact: str, value: str) -> bool:
         place = OTHER_FACTS.index(fact)
         names = domain.listed[place]
         bit = names.index(value) if value in names else len(names)
-        return bool(box.facts[place] >> bit & 1)
+        return bool(region.facts[place] >> bit & 1)
 
     def pick(fact: str) -> str:
         place = OTHER_FACTS.index(fact)
-        names, mask = domain.listed[place], box.facts[place]
+        names, mask = domain.listed[place], region.facts[place]
         if not mask >> len(names) & 1:
             allowed = {names[bit] for bit in range(len(names)) if mask >> bit & 1}
             return "false" if fact == "watermarked" and "false" in allowed else min(allowed)
@@ -284,7 +286,7 @@ def _witness_facts(services: Sequence[Service], box: Box, domain: Domain) -> Map
 
 def _witness_instant(shape: _Shape, latest: date) -> int:
     """The first instant of the change; where it has no beginning, the day recorded last or just before its end."""
-    start, end = shape.created
+    start, end, _, _ = shape.times
     if start != SINCE_EVER:
         return start
     plain = (latest - date(1970, 1, 1)).days * DAY

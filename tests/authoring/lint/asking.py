@@ -9,7 +9,8 @@ from policy_engine.authoring.lint import CHECKS
 from policy_engine.authoring.lint.question import LintQuestion
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RulePack, RuleVersion
-from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER, RuleSpace
+from policy_engine.packs.bitemporal import FOR_EVER, SINCE_EVER
+from policy_engine.packs.rule_space import RuleSpace
 from tests.support.oracle import Facts, complete_profiles, cuts, in_force, matches, pieces_of_all_time
 
 

@@ -14,7 +14,8 @@ from policy_engine.authoring.lint.wording import some_instant
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
-from policy_engine.packs.rule_space import SINCE_EVER, Box, RuleSpace, says_the_same, version_name
+from policy_engine.packs.bitemporal import SINCE_EVER, VersionBox, version_name
+from policy_engine.packs.rule_space import RuleSpace, says_the_same
 
 
 def check(question: LintQuestion) -> CheckResult:
@@ -71,7 +72,9 @@ def _rules(space: RuleSpace) -> list[Problem]:
         other = first.setdefault(tuple(sorted(_said(box) for box in boxes)), rule)
         if other is not rule:
             box = boxes[0]
-            instant = format_instant(some_instant(box.since, box.until, box.version.recorded_on))
+            instant = format_instant(
+                some_instant(box.times.created_from, box.times.created_until, box.version.recorded_on)
+            )
             problems.append(
                 Problem(
                     "duplicate-version",
@@ -87,13 +90,13 @@ def _rules(space: RuleSpace) -> list[Problem]:
     return problems
 
 
-def _said(box: Box) -> tuple[object, ...]:
+def _said(box: VersionBox) -> tuple[object, ...]:
     version = box.version
     conditions = tuple(sorted((fact, tuple(sorted(values))) for fact, values in version.selector.conditions.items()))
     window = version.operation_window
     return (
-        box.since,
-        box.until,
+        box.times.created_from,
+        box.times.created_until,
         conditions,
         str(version.storage),
         -1 if version.retention is None else version.retention,

@@ -19,7 +19,8 @@ from policy_engine.authoring.lint.wording import kind_of_file, some_instant
 from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import RuleVersion
-from policy_engine.packs.rule_space import FOR_EVER, Box, RuleSpace
+from policy_engine.packs.bitemporal import FOR_EVER, VersionBox
+from policy_engine.packs.rule_space import RuleSpace
 
 FACTOR = 8
 """How many times longer or shorter a period must be to be called a jump."""
@@ -39,7 +40,7 @@ _SUBJECTS: dict[str, tuple[str, Callable[[RuleVersion], int | None]]] = {
 class _Rival(NamedTuple):
     """What a period is compared with."""
 
-    box: Box
+    box: VersionBox
     words: str
 
 
@@ -49,16 +50,18 @@ def check(question: LintQuestion) -> CheckResult:
     problems = []
     compared = 0
     for key, (_, period) in _SUBJECTS.items():
-        lasting = [box for box in space.boxes if box.is_current and box.until == FOR_EVER and period(box.version)]
+        lasting = [
+            box for box in space.boxes if box.is_current and box.times.created_until == FOR_EVER and period(box.version)
+        ]
         groups = _by_service(space, lasting)
         for history in space.histories.values():
-            current = sorted((box for box in history.boxes if box.is_current), key=lambda box: box.since)
+            current = sorted((box for box in history.boxes if box.is_current), key=lambda box: box.times.created_from)
             for before, box in zip([None, *current], current, strict=False):
                 if not period(box.version):
                     continue
                 compared += 1
                 rival = _before(before, box, period)
-                if rival is None and box.until == FOR_EVER:
+                if rival is None and box.times.created_until == FOR_EVER:
                     rival = _siblings(box, groups, lasting, period)
                 if rival is not None:
                     problems.append(_problem(space, box, rival, key))
@@ -77,9 +80,9 @@ def _is_alike(one: RuleVersion, two: RuleVersion, period: Callable[[RuleVersion]
     return not set(one.operation_window.operations).isdisjoint(two.operation_window.operations)
 
 
-def _before(before: Box | None, box: Box, period: Callable[[RuleVersion], int | None]) -> _Rival | None:
+def _before(before: VersionBox | None, box: VersionBox, period: Callable[[RuleVersion], int | None]) -> _Rival | None:
     """The version in force just before, when the period jumps against it."""
-    if before is None or before.until != box.since:
+    if before is None or before.times.created_until != box.times.created_from:
         return None
     mine, theirs = period(box.version), period(before.version)
     if not mine or not theirs or not _is_jump(mine, theirs):
@@ -87,9 +90,9 @@ def _before(before: Box | None, box: Box, period: Callable[[RuleVersion], int | 
     return _Rival(before, f"v{before.version.number} before it")
 
 
-def _by_service(space: RuleSpace, boxes: Sequence[Box]) -> dict[str | None, list[Box]]:
+def _by_service(space: RuleSpace, boxes: Sequence[VersionBox]) -> dict[str | None, list[VersionBox]]:
     """Service -> boxes about it; None for those about all services."""
-    groups: dict[str | None, list[Box]] = {}
+    groups: dict[str | None, list[VersionBox]] = {}
     for box in boxes:
         named = box.version.selector.conditions.get("service")
         for service in (None,) if named is None else sorted(named):
@@ -98,9 +101,9 @@ def _by_service(space: RuleSpace, boxes: Sequence[Box]) -> dict[str | None, list
 
 
 def _siblings(
-    box: Box,
-    groups: dict[str | None, list[Box]],
-    everyone: Sequence[Box],
+    box: VersionBox,
+    groups: dict[str | None, list[VersionBox]],
+    everyone: Sequence[VersionBox],
     period: Callable[[RuleVersion], int | None],
 ) -> _Rival | None:
     """The nearest of the siblings, when the period jumps against every one of them."""
@@ -113,7 +116,7 @@ def _siblings(
         if sum(other.rule is not box.rule for other in alike) >= 2:
             near = alike
     siblings = 0
-    nearest: tuple[float, str, Box] | None = None
+    nearest: tuple[float, str, VersionBox] | None = None
     for other in near:
         theirs = period(other.version)
         if other.rule is box.rule or not theirs or not _is_alike(box.version, other.version, period):
@@ -129,13 +132,13 @@ def _siblings(
     return _Rival(nearest[2], f"{nearest[2].shown}, the nearest of {siblings} siblings")
 
 
-def _problem(space: RuleSpace, box: Box, rival: _Rival, key: str) -> Problem:
+def _problem(space: RuleSpace, box: VersionBox, rival: _Rival, key: str) -> Problem:
     words, period = _SUBJECTS[key]
     mine, theirs = period(box.version) or 0, period(rival.box.version) or 0
     times = max(mine, theirs) // min(mine, theirs)
     far = "longer" if mine > theirs else "shorter"
     profile = space.profile(box.version)
-    instant = some_instant(box.since, box.until, box.version.recorded_on)
+    instant = some_instant(box.times.created_from, box.times.created_until, box.version.recorded_on)
     related = rival.box.version.place(key)
     file = kind_of_file(profile) if profile is not None else "no file"
     return Problem(

@@ -17,7 +17,8 @@ from policy_engine.authoring.lint.wording import kind_of_file, some_instant, whe
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.rule_model import Service
-from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER, Box, RuleSpace, leaves, version_name
+from policy_engine.packs.bitemporal import FOR_EVER, SINCE_EVER, VersionBox, version_name
+from policy_engine.packs.rule_space import RuleSpace, leaves
 
 
 def check(question: LintQuestion) -> CheckResult:
@@ -50,7 +51,7 @@ def _never(service: Service) -> Problem:
     )
 
 
-def _in_time(space: RuleSpace, service: Service, boxes: Sequence[Box]) -> list[Problem]:
+def _in_time(space: RuleSpace, service: Service, boxes: Sequence[VersionBox]) -> list[Problem]:
     """Intervals without a rule for a kind of file that has one at other instants; one for each border they share."""
     found: dict[tuple[int, int, str], Problem] = {}
     for path, group in leaves(boxes, space.domains[service.id], _cover):
@@ -63,27 +64,27 @@ def _in_time(space: RuleSpace, service: Service, boxes: Sequence[Box]) -> list[P
     return list(found.values())
 
 
-def _cover(group: Sequence[Box]) -> bool:
+def _cover(group: Sequence[VersionBox]) -> bool:
     """True when the boxes leave no instant out, whatever others there may be."""
     return bool(group) and not _holes(group)
 
 
-def _holes(group: Sequence[Box]) -> list[tuple[int, int, Box | None, Box | None]]:
+def _holes(group: Sequence[VersionBox]) -> list[tuple[int, int, VersionBox | None, VersionBox | None]]:
     """Stretches of time that none of the boxes covers, each with the box before and the box after it."""
-    holes: list[tuple[int, int, Box | None, Box | None]] = []
+    holes: list[tuple[int, int, VersionBox | None, VersionBox | None]] = []
     reached, last = SINCE_EVER, None
-    for box in sorted(group, key=lambda each: (each.since, each.until, each.key)):
-        if box.since > reached:
-            holes.append((reached, box.since, last, box))
-        if box.until > reached or last is None:
-            reached, last = max(reached, box.until), box
+    for box in sorted(group, key=lambda each: (each.times.created_from, each.times.created_until, each.key)):
+        if box.times.created_from > reached:
+            holes.append((reached, box.times.created_from, last, box))
+        if box.times.created_until > reached or last is None:
+            reached, last = max(reached, box.times.created_until), box
     if last is not None and reached < FOR_EVER:
         holes.append((reached, FOR_EVER, last, None))
     return holes
 
 
 def _between(
-    service: Service, path: dict[str, str], start: int, end: int, border: tuple[Box | None, Box | None]
+    service: Service, path: dict[str, str], start: int, end: int, border: tuple[VersionBox | None, VersionBox | None]
 ) -> Problem:
     before, after = border
     ending = _ending(before)
@@ -113,11 +114,11 @@ def _between(
     )
 
 
-def _ending(box: Box | None) -> SourceSpan | None:
+def _ending(box: VersionBox | None) -> SourceSpan | None:
     """Where the file says that a box ends: the version that withdraws it, else the version itself."""
     if box is None:
         return None
     for version in reversed(box.rule.versions):
-        if version.effective_from == box.until:
+        if version.effective_from == box.times.created_until:
             return version.place("effective_from")
     return box.version.span

@@ -14,7 +14,8 @@ from policy_engine.authoring.lint.question import CheckResult, LintQuestion, cou
 from policy_engine.authoring.lint.wording import kind_of_file, some_instant
 from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.problems import Problem
-from policy_engine.packs.rule_space import Box, Key, RuleSpace
+from policy_engine.packs.bitemporal import VersionBox, VersionKey
+from policy_engine.packs.rule_space import RuleSpace
 
 
 def check(question: LintQuestion) -> CheckResult:
@@ -23,16 +24,16 @@ def check(question: LintQuestion) -> CheckResult:
     kept = [box for box in space.boxes if _keeps(box)]
     longest = max((_period(box) for box in space.boxes if _works(box)), default=0)
     shortest = min((box.version.retention or 0 for box in kept), default=0)
-    found: dict[tuple[Key, Key], Problem] = {}
+    found: dict[tuple[VersionKey, VersionKey], Problem] = {}
     for box in space.boxes:
         if _keeps(box) and _works(box):
             _compare(space, box, box, found)
 
     # Only these can take part, which leaves nothing to compare in most packs.
-    def is_short(box: Box) -> bool:
+    def is_short(box: VersionBox) -> bool:
         return _keeps(box) and (box.version.retention or 0) < longest
 
-    def is_long(box: Box) -> bool:
+    def is_long(box: VersionBox) -> bool:
         return _works(box) and _period(box) > shortest
 
     for one, two in space.meetings(is_short, is_long):
@@ -44,19 +45,21 @@ def check(question: LintQuestion) -> CheckResult:
     return CheckResult(tuple(sorted(found.values(), key=Problem.sort_key)), covered)
 
 
-def _keeps(box: Box) -> bool:
+def _keeps(box: VersionBox) -> bool:
     return box.is_current and box.version.retention is not None
 
 
-def _works(box: Box) -> bool:
+def _works(box: VersionBox) -> bool:
     return box.is_current and box.version.operation_window is not None
 
 
-def _period(box: Box) -> int:
+def _period(box: VersionBox) -> int:
     return box.version.operation_window.period if box.version.operation_window is not None else 0
 
 
-def _compare(space: RuleSpace, kept: Box, works: Box, found: dict[tuple[Key, Key], Problem]) -> None:
+def _compare(
+    space: RuleSpace, kept: VersionBox, works: VersionBox, found: dict[tuple[VersionKey, VersionKey], Problem]
+) -> None:
     retention, window = kept.version.retention, works.version.operation_window
     pair = (kept.key, works.key)
     if retention is None or window is None or window.period <= retention or pair in found:
@@ -68,8 +71,11 @@ def _compare(space: RuleSpace, kept: Box, works: Box, found: dict[tuple[Key, Key
     profile = space.profile(kept.version, works.version, services={id for id in offering if offering[id]})
     if profile is None:
         return
-    since, until = max(kept.since, works.since), min(kept.until, works.until)
-    instant = some_instant(since, until, max(kept.version.recorded_on, works.version.recorded_on))
+    times = kept.times.meet(works.times)
+    assert times is not None
+    instant = some_instant(
+        times.created_from, times.created_until, max(kept.version.recorded_on, works.version.recorded_on)
+    )
     operation = offering[profile["service"]][0]
     owner = "it" if works.key == kept.key else f"`{kept.rule.id}` v{kept.version.number}"
     place, other = works.version.place("operation_window"), kept.version.place("retention")

@@ -20,42 +20,33 @@ from policy_engine.authoring.lint.wording import kind_of_file, says, some_instan
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem, Severity
 from policy_engine.core.rule_model import RuleVersion
-from policy_engine.packs.rule_space import Box, Key, RuleSpace
+from policy_engine.packs.bitemporal import BitemporalBox, VersionBox, VersionKey
+from policy_engine.packs.rule_space import RuleSpace
 
 
 class _Meeting(NamedTuple):
     """Two boxes that share a profile and a point of both times."""
 
-    first: Box
-    second: Box
-
-    @property
-    def since(self) -> int:
-        return max(self.first.since, self.second.since)
-
-    @property
-    def until(self) -> int:
-        return min(self.first.until, self.second.until)
-
-    @property
-    def is_current(self) -> bool:
-        return self.first.is_current and self.second.is_current
-
-    @property
-    def known_from(self) -> int:
-        return max(self.first.known_from, self.second.known_from)
+    first: VersionBox
+    second: VersionBox
+    times: BitemporalBox
+    """Where they share a point."""
 
     def rank(self) -> tuple[bool, int, int]:
         """The least is the one to show: what holds today, else what was known first; then what begins first."""
-        return not self.is_current, 0 if self.is_current else self.known_from, self.since
+        is_current = self.times.is_current
+        return not is_current, 0 if is_current else self.times.known_from, self.times.created_from
 
 
 def check(question: LintQuestion) -> CheckResult:
     """Find each pair of rule versions that contradict each other."""
     space = question.space
-    found: dict[frozenset[Key], _Meeting] = {}
+    found: dict[frozenset[VersionKey], _Meeting] = {}
     for first, second in _meetings(space):
-        meeting = _Meeting(*sorted((first, second), key=lambda box: box.key))
+        times = first.times.meet(second.times)
+        assert times is not None
+        one, two = sorted((first, second), key=lambda box: box.key)
+        meeting = _Meeting(one, two, times)
         pair = frozenset((first.key, second.key))
         if pair not in found or meeting.rank() < found[pair].rank():
             found[pair] = meeting
@@ -67,19 +58,19 @@ def check(question: LintQuestion) -> CheckResult:
     return CheckResult(tuple(problems), covered)
 
 
-def _meetings(space: RuleSpace) -> Iterator[tuple[Box, Box]]:
+def _meetings(space: RuleSpace) -> Iterator[tuple[VersionBox, VersionBox]]:
     """Pairs that both speak of storage, then pairs that both give a window for one operation."""
     yield from space.meetings(_stores, _stores)
     operations = {name for box in space.boxes for name in _operations(box.version)}
     for name in sorted(operations):
 
-        def offers(box: Box, name: str = name) -> bool:
+        def offers(box: VersionBox, name: str = name) -> bool:
             return name in _operations(box.version)
 
         yield from space.meetings(offers, offers)
 
 
-def _stores(box: Box) -> bool:
+def _stores(box: VersionBox) -> bool:
     return box.version.storage is not None
 
 
@@ -89,16 +80,18 @@ def _operations(version: RuleVersion) -> tuple[str, ...]:
 
 def _problem(space: RuleSpace, meeting: _Meeting) -> Problem:
     """Say which two versions meet, when, and for which asset."""
-    first, second = meeting.first, meeting.second
+    first, second, times = meeting
     one, two = first.version, second.version
     subject, words = "storage", "storage"
     if one.storage is None or two.storage is None:
         subject = next(name for name in _operations(one) if name in _operations(two))
         words = f"the operation `{subject}`"
-    message = f"{first.shown} and {second.shown} both speak about {words} {when(meeting.since, meeting.until)}"
+    message = (
+        f"{first.shown} and {second.shown} both speak about {words} {when(times.created_from, times.created_until)}"
+    )
     profile = space.profile(one, two)
     assert profile is not None
-    instant = some_instant(meeting.since, meeting.until, max(one.recorded_on, two.recorded_on))
+    instant = some_instant(times.created_from, times.created_until, max(one.recorded_on, two.recorded_on))
     witness = f"{kind_of_file(profile)}, created {format_instant(instant)}"
     answers = says(one, subject), says(two, subject)
     if answers[0] == answers[1]:
@@ -107,9 +100,9 @@ def _problem(space: RuleSpace, meeting: _Meeting) -> Problem:
         witness += f": {answers[0]} by {first.shown}, {answers[1]} by {second.shown}"
     help_text = "narrow one of the selectors, or end one rule where the other begins"
     severity: Severity = "error"
-    if not meeting.is_current:
+    if not times.is_current:
         severity = "warning"
-        day = date.fromordinal(meeting.known_from)
+        day = date.fromordinal(times.known_from)
         message = f"as known on {day}, {message}"
         help_text = "only a replay of what was known then meets it; later versions have settled it"
     related = (two.span,) if two.span is not None else ()

@@ -13,7 +13,7 @@ from policy_engine.core.periods import format_duration, format_instant
 from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.vocabulary import fold
-from policy_engine.packs.rule_space import version_name
+from policy_engine.packs.bitemporal import version_name
 
 _MEND = "put v{number} back as it was, and write what is new as a version at the end of the file"
 

@@ -16,8 +16,9 @@ from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.safe_text import plain
 from policy_engine.core.vocabulary import FACTS
+from policy_engine.packs.bitemporal import version_name
 from policy_engine.packs.catalog import did_you_mean
-from policy_engine.packs.rule_space import RuleSpace, version_name
+from policy_engine.packs.rule_space import RuleSpace
 
 
 def check(question: LintQuestion) -> CheckResult:

@@ -14,7 +14,8 @@ from policy_engine.authoring.lint.wording import kind_of_file
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.vocabulary import FACTS
-from policy_engine.packs.rule_space import RuleSpace, matches_some, version_name
+from policy_engine.packs.bitemporal import version_name
+from policy_engine.packs.rule_space import RuleSpace, matches_some
 
 
 def check(question: LintQuestion) -> CheckResult:

@@ -14,7 +14,7 @@ from policy_engine.authoring.lint.question import CheckResult, LintQuestion, cou
 from policy_engine.core.periods import DAY
 from policy_engine.core.problems import Problem, Severity
 from policy_engine.core.rule_model import Rule, RuleVersion
-from policy_engine.packs.rule_space import version_name
+from policy_engine.packs.bitemporal import version_name
 
 
 def check(question: LintQuestion) -> CheckResult:
