@@ -1,4 +1,4 @@
-"""Turns the case files of a rule pack into Cases with the place of every expectation, or into all their problems."""
+"""Turns the case files of a rule pack into Cases with the location of every expectation, or into all their problems."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Expectation:
     fields: Mapping[str, Any]
     """Field -> expected value, only those that the case states; instants in ns, None for "there must be none"."""
     spans: Mapping[str, SourceSpan]
-    """Field -> place of its value."""
+    """Field -> location of its value."""
     span: SourceSpan
-    """Place of the expectation."""
+    """Location of the expectation."""
 
     @property
     def label(self) -> str:
@@ -70,9 +70,9 @@ class Case:
     no_asset: str | None
     """Why the tasks must have no asset, or None."""
     span: SourceSpan
-    """Place of the name."""
+    """Location of the name."""
     expect_span: SourceSpan
-    """Place of what is expected."""
+    """Location of what is expected."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class _CaseReader:
         for index, entry in enumerate(self.document.value["cases"]):
             case = self._case(entry, ("cases", index))
             if case.name in first:
-                message = f"the case `{plain(case.name)}` stands twice"
+                message = f"the case `{plain(case.name)}` appears twice"
                 self.problems.add(Problem("duplicate", message, case.span, related=(first[case.name],)))
             first.setdefault(case.name, case.span)
             cases.append(case)
@@ -153,7 +153,7 @@ class _CaseReader:
 
     def _case(self, entry: Mapping[str, Any], here: ValuePath) -> Case:
         where: list[ValuePath] = (
-            [(*here, "task")] if "task" in entry else [(*here, "tasks", place) for place in range(len(entry["tasks"]))]
+            [(*here, "task")] if "task" in entry else [(*here, "tasks", index) for index in range(len(entry["tasks"]))]
         )
         expect = entry["expect"]
         is_list = isinstance(expect, list)
@@ -165,7 +165,7 @@ class _CaseReader:
             known_on=parse_date(known_on) if known_on is not None else None,
             horizon=parse_duration(horizon) if horizon is not None else self.pack.horizon,
             operation_horizon=parse_duration(window) if window is not None else self.pack.operation_horizon,
-            assets=tuple(self._expectation(one, (*here, "expect", place)) for place, one in enumerate(expect))
+            assets=tuple(self._expectation(asset, (*here, "expect", index)) for index, asset in enumerate(expect))
             if is_list
             else (),
             no_asset=None if is_list else expect["no_asset"],
@@ -195,12 +195,14 @@ class _CaseReader:
                 continue
             if fact == "service" and fold(str(stated)) in self._models:
                 continue
-            known = list(self._facts.listed(fact, service))
-            if fact in ("service", "role"):
-                self._refer(fact, str(stated), known, (*path, fact))
+            word, known = str(stated), list(self._facts.listed(fact, service))
+            if fact == "service":
+                self._refer("service", word, known, (*path, fact))
+            elif fact == "role":
+                self._refer("role", word, known, (*path, fact))
             else:
-                help_text = did_you_mean(str(stated), known, f"values of {fact}")
-                message = f"`{fact}` cannot be `{plain(str(stated), 60)}`"
+                help_text = did_you_mean(word, known, f"values of {fact}")
+                message = f"`{fact}` cannot be `{plain(word, 60)}`"
                 self.problems.add(Problem("not-allowed", message, self.document.span(*path, fact), help=help_text))
 
     def _expectation(self, entry: Mapping[str, Any], path: ValuePath) -> Expectation:

@@ -93,16 +93,16 @@ class RuleSpace:
         """
         Every pair of boxes of different rules, one of each kind, that share a profile and a point of both times.
 
-        A pair may come more than once. Selectors are looked up by the values of the fact that tells most of them apart,
-        and only boxes of selectors that can agree are compared in time.
+        A pair may come more than once. Selectors are looked up by the values of the fact that distinguishes most of
+        them, and only boxes of selectors that can agree are compared in time.
         """
         for service, facts in self.domains.items():
             held = [box for box in self.by_service[service] if first(box) or second(box)]
-            for one, two in _sharing_profiles(held, facts):
-                if first(one) and second(two):
-                    yield one, two
-                elif first(two) and second(one):
-                    yield two, one
+            for box, other in _sharing_profiles(held, facts):
+                if first(box) and second(other):
+                    yield box, other
+                elif first(other) and second(box):
+                    yield other, box
 
     def profile(self, *versions: RuleVersion, services: Collection[str] | None = None) -> dict[str, str] | None:
         """
@@ -201,31 +201,31 @@ def _sharing_profiles(
     ]
     for _, held in parts:
         yield from _sharing_time(held)
-    for one, two in _candidates([named for named, _ in parts], FACTS):
-        if hulls[one][0] < hulls[two][1] and hulls[two][0] < hulls[one][1]:
-            ours, theirs = parts[one][0], parts[two][0]
+    for first, second in _candidates([named for named, _ in parts], FACTS):
+        if hulls[first][0] < hulls[second][1] and hulls[second][0] < hulls[first][1]:
+            ours, theirs = parts[first][0], parts[second][0]
             if all(fact not in theirs or not values.isdisjoint(theirs[fact]) for fact, values in ours.items()):
-                yield from _sharing_time(parts[one][1], parts[two][1])
+                yield from _sharing_time(parts[first][1], parts[second][1])
 
 
 def _candidates(selectors: Sequence[Mapping[str, frozenset[str]]], left: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of places, each once, of selectors that some one fact does not tell apart."""
-    places = list(range(len(selectors)))
-    while places:
-        fact = max(left, key=lambda each: sum(each in selectors[at] for at in places))
+    """Pairs of positions, each once, of selectors that at least one fact does not distinguish."""
+    positions = list(range(len(selectors)))
+    while positions:
+        fact = max(left, key=lambda each: sum(each in selectors[at] for at in positions))
         holders: dict[str, list[int]] = {}
-        free = [at for at in places if fact not in selectors[at]]
-        if len(free) == len(places):
-            yield from combinations(places, 2)
+        free = [at for at in positions if fact not in selectors[at]]
+        if len(free) == len(positions):
+            yield from combinations(positions, 2)
             return
-        for at in places:
+        for at in positions:
             if fact in selectors[at]:
                 near = {other for value in selectors[at][fact] for other in holders.get(value, ())}
                 yield from ((other, at) for other in sorted(near))
                 yield from ((other, at) for other in free)
                 for value in selectors[at][fact]:
                     holders.setdefault(value, []).append(at)
-        places, left = free, [each for each in left if each != fact]
+        positions, left = free, [each for each in left if each != fact]
 
 
 def _sharing_time(

@@ -57,7 +57,7 @@ def check_source(
     path: ValuePath,
     problems: ProblemList,
 ) -> None:
-    """A citation must name a source of pack.yaml; `path` is the place of the citation."""
+    """A citation must name a source of pack.yaml; `path` is that of the citation."""
     known = list(sources or ())
     if sources is not None and entry["source"] not in known:
         message = f"unknown source `{plain(entry['source'], 60)}`"
@@ -76,7 +76,7 @@ def read_period(text: str, document: YamlDocument, path: ValuePath, problems: Pr
 def read_selector(
     entry: Mapping[str, Any], catalog: Catalog, document: YamlDocument, path: ValuePath, problems: ProblemList
 ) -> Selector:
-    """Build a selector from a map that fits its schema, in the catalog's spelling; `path` is its place."""
+    """Build a selector from a map that fits its schema, in the catalog's spelling; `path` is that of the selector."""
     return _RuleReader(document, catalog, None, problems)._selector(entry, path)
 
 
@@ -132,7 +132,7 @@ class _RuleReader:
         latest: date | None = None
         for index, version in enumerate(versions):
             if version.number != index + 1:
-                message = f"version {version.number} stands where version {index + 1} belongs"
+                message = f"version {version.number} is where version {index + 1} should be"
                 help_text = "versions count 1, 2, 3 in the order of the file; a new one goes to the end"
                 span = self.document.span("versions", index, "version")
                 self.problems.add(Problem("version-number", message, span, help=help_text))
@@ -182,7 +182,7 @@ class _RuleReader:
         for words, count in value["verdicts"].items():
             before, _, after = words.partition("->")
             if before == after:
-                message = f"`{words}` is no change of a verdict"
+                message = f"`{words}` is not a change of a verdict"
                 span = self.document.key_span(*here, "expected_impact", "verdicts", words)
                 self.problems.add(
                     Problem("expected-impact", message, span, help="name two verdicts: `active->at_risk`")

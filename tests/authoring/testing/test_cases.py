@@ -410,7 +410,7 @@ def test_two_cases_of_one_name(pack_folder: Path) -> None:
     """
     case = '  - {name: same, task: failed, as_of: "2026-03-02T00:00:00Z", expect: {no_asset: failed}}\n'
     (message,) = refused(pack_folder, case + case)
-    assert message.startswith("cases/flux.yaml:13:12: error[duplicate]: the case `same` stands twice")
+    assert message.startswith("cases/flux.yaml:13:12: error[duplicate]: the case `same` appears twice")
 
 
 def test_files_that_would_not_be_read(pack_folder: Path) -> None:
