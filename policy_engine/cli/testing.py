@@ -1,4 +1,4 @@
-"""What `test` does: runs the cases of packs, counts what they exercise and notice, writes cases for the rest."""
+"""Runs the cases of packs for `test`, counts what they exercise and notice, and writes missing ones."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _check(tested: Tested, what: str, location: str, fraction: Fraction, least: 
     if least is None or fraction.reaches(least):
         return True
     message = f"`{plain(location)}`: {what} are {_shown(fraction)}, below the {least} % asked for"
-    tested.problems.append(Problem("below-threshold", message, help="the warnings say what is missing, and where"))
+    tested.problems.append(Problem("below-threshold", message, help="the warnings list what is missing"))
     return False
 
 

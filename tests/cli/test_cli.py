@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from policy_engine.authoring.problem_formats import FORMATS
 from policy_engine.cli import EXIT_CODES, values
-from policy_engine.cli.reporting import SHAPES
 from policy_engine.core.problems import PackInvalid
 from policy_engine.report.formats.text import LINES, render_text
 from policy_engine.report.model import Notice
@@ -185,10 +185,10 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
         "report good.jsonl --pack ./there", 3,
         "there is no folder `there`", "a pack is a folder with pack.yaml",
     ),
-    "conflict": ("report good.jsonl --pack conflict", 3, "both speak about storage", "narrow"),
+    "conflict": ("report good.jsonl --pack conflict", 3, "both cover storage", "narrow"),
     "unknown schema": ("schema findigs", 2, "there is no schema `findigs`", "did you mean `findings.v1`?"),
     "failing cases": ("test failing", 5, "expired", ""),
-    "no cases": ("test caseless", 7, "holds no case", "add a file to its folder `cases`"),
+    "no cases": ("test caseless", 7, "has no cases", "add a file to its folder `cases`"),
 }  # fmt: skip
 
 
@@ -565,7 +565,7 @@ def test_help_lists_all_exit_codes() -> None:
     assert all(f"{code:>3}  {meaning}" in done.text for code, meaning in EXIT_CODES.items())
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", FORMATS)
 @pytest.mark.parametrize("pack", ["failing", "broken", "conflict", "caseless", "nosuch", "fine"])
 @pytest.mark.parametrize("command", ["validate", "test"])
 def test_a_format_changes_no_exit_code(command: str, pack: str, shape: str, desk: Path) -> None:

@@ -11,7 +11,7 @@ from policy_engine.core.rule_model import Catalog
 from policy_engine.core.vocabulary import fold
 
 STATES = ("completed", "failed", "cancelled", "pending", "processing", "staged", "unknown")
-"""States of a task; the code used in batches is the place in this tuple."""
+"""States of a task; the code used in batches is the index in this tuple."""
 UNKNOWN_STATE = STATES.index("unknown")
 FINAL_STATES = frozenset({STATES.index("completed"), STATES.index("failed"), STATES.index("cancelled")})
 WAITING_STATES = frozenset({STATES.index("pending"), STATES.index("processing"), STATES.index("staged")})
@@ -22,7 +22,7 @@ class Naming:
     """What a model name and a task type mean together."""
 
     service: str | None
-    """Catalog id, or None when the catalog does not tell."""
+    """Catalog id, or None when the catalog does not determine it."""
     task_type: str | None
     """Task type in the catalog's spelling where it lists it, else as written; None when missing."""
     is_floating: bool
@@ -45,7 +45,7 @@ class ServiceNames:
                 else:
                     shared = self._by_type.setdefault(fold(name.model), {})
                     shared.update({fold(task_type): service.id for task_type in name.task_types})
-        self._statuses = {word.casefold(): STATES.index(state) for word, state in catalog.statuses.items()}
+        self._statuses = {word: STATES.index(state) for word, state in catalog.statuses.items()}
         self._resolved: dict[tuple[str | None, str | None, str | None], Naming] = {}
         self._states: dict[str | None, int] = {}
 
@@ -67,7 +67,7 @@ class ServiceNames:
         return naming, model
 
     def state_of(self, status: str | None) -> int:
-        """Place in STATES of a status word, in any case; unknown for empty and unlisted words."""
+        """Index in STATES of a status word, in any case; unknown for empty and unlisted words."""
         known = self._states.get(status)
         if known is None:
             known = self._statuses.get((status or "").strip().casefold(), UNKNOWN_STATE)
