@@ -56,6 +56,12 @@ BASES = ("published", "observed", "assumed", "internal")
 UNLISTED_ROLE = "unlisted"
 """Role of an output URL at a path that the catalog does not list."""
 
+
+def fold(word: str) -> str:
+    """The form in which two spellings of a name are equal: case, blanks, `-` and `_` make no difference."""
+    return word.strip().lower().replace("_", "-").replace(" ", "-")
+
+
 FINDING_COLUMNS = (
     "asset_id", "task_id", "service", "model", "task_type", "account", "media", "role", "watermarked",
     "url", "url_host", "host_owner", "evidence", "status", "created_at", "completed_at", "as_of",

@@ -333,7 +333,7 @@ def test_a_folder_without_version_control_is_a_usage_problem(desk: Path, monkeyp
     """
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(desk.parent))
     done = policy_engine("lint", "clean", "--against", "main")
-    assert (done.code, "lies in no git repository" in done.err) == (2, True)
+    assert (done.code, "is not in a git repository" in done.err) == (2, True)
     monkeypatch.setenv("PATH", str(desk))
     done = policy_engine("lint", "clean", "--against", "main")
     assert (done.code, "git is not installed" in done.err) == (2, True)

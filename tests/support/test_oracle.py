@@ -229,15 +229,15 @@ TEN_RULES = {
         T + 3 * HOUR,
         {"operation_verdict": "closing", "verdict": "active", "reason": "readings_differ"},
     ),
-    "an account that no rule names has no rule": (
+    "an account that there is not is an unknown one": (
         asset("midjourney", T, T, account="reseller"),
         T,
         {
-            "verdict": "ungoverned",
-            "reason": "no_rule_in_force",
-            "rule_id": None,
-            "operation_verdict": "ungoverned",
-            "operations": "upscale;variation",
+            "verdict": "active",
+            "reason": "account_unknown",
+            "operation_verdict": "open",
+            "operation_closes_earliest": T + 3 * HOUR,
+            "operation_closes_latest": T + 3 * DAY,
         },
     ),
     # True says the vendor's terms, false says T + 3d: mixed, so nothing certain, but the date is shown.
@@ -487,19 +487,22 @@ def test_two_storages_with_dates() -> None:
 
 def test_unknown_role_may_be_another() -> None:
     """
-    An unknown fact of an open list may be a value that no rule names, and only facts that matter are named.
+    An unknown fact may be a value that no rule names, and only facts that matter are named.
+
+    A role that the service does not have is as unknown as none: the list of roles is closed.
     """
     services = [service("alpha", output("video", role="main"), task_types=("draw",))]
     made = pack(services, [rule("keep", version(1, {"role": ["main"]}, storage=PLATFORM, retention=DAY))])
     found = ask(made, asset("alpha", T, T), T)
     expect(found, {"verdict": "undetermined", "reason": "role_unknown", "rule_id": "keep"})
+    assert ask(made, asset("alpha", T, T, role="poster"), T) == found
     assert ask(made, asset("alpha", T, T, role="main"), T)["verdict"] == "at_risk"
     assert ask(made, asset("alpha", T, T, role="unlisted"), T)["verdict"] == "ungoverned"
 
 
 def test_known_values_outside_the_domain() -> None:
     """
-    A known value that the service does not have counts as another one, although a rule of other services names it.
+    A task type that the service does not have counts as another one, although a rule of other services names it.
 
     So no asset can meet two rules that no complete profile of its service meets.
     """

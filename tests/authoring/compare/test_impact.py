@@ -213,7 +213,7 @@ def test_expected_impact_of_another_instant_is_not_passed_over(desk: Path) -> No
     ("verdicts", "said"),
     [
         ("{active->lost: {assets: 1}}", "two verdicts with an arrow between"),
-        ("{active->active: {assets: 1}}", "`active->active` is no change of a verdict"),
+        ("{active->active: {assets: 1}}", "`active->active` is not a change of a verdict"),
         ("{active->expired: {assets: -1}}", "should be at least 0"),
         ("{active->expired: {assets: 1, tolerance: 5 %}}", "a number of files such as 3, or a share such as 5%"),
         ("{active->expired: {tolerance: 5%}}", "the key `assets` is missing"),
