@@ -523,6 +523,7 @@ def test_own_output_alone_is_refused(desk: Path) -> None:
     assert policy_engine("evaluate", "report/findings.csv", "-o", "-", "--as-of", AS_OF).code == 0
 
 
+@pytest.mark.slow
 def test_usage_names_the_command_as_installed() -> None:
     """
     Help and usage call the program `policy-engine`, however it was started.
@@ -532,6 +533,7 @@ def test_usage_names_the_command_as_installed() -> None:
     assert done.err.startswith("Usage: policy-engine report ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", ["--help", "--version", "validate", "report --help", "schema findings", "report x --horizon 3d"]
 )
@@ -663,6 +665,7 @@ def test_hostile_file_names_are_shown_as_text(desk: Path) -> None:
     assert "\x1b" not in policy_engine("report", "good.jsonl", "-o", "folder\x1b").err
 
 
+@pytest.mark.slow
 def test_poor_terminals_are_served(desk: Path) -> None:
     """
     A terminal that cannot show a name shows its escape, and the run ends well.
@@ -693,6 +696,7 @@ def test_file_name_that_is_no_text(desk: Path) -> None:
 # --- closed pipes and interruptions -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [f"evaluate {EXAMPLE} -o - --as-of {AS_OF}", "example --tasks 500 -o -", "rules", "schema findings"]
 )
@@ -711,6 +715,7 @@ def test_reader_who_stops_early(arguments: str) -> None:
     assert not re.search("Error|Exception|Broken", told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_report_outlives_its_reader(is_closed: bool, desk: Path) -> None:
     """
@@ -729,6 +734,7 @@ def test_report_outlives_its_reader(is_closed: bool, desk: Path) -> None:
     assert (desk / "report" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("arguments", [f"evaluate {EXAMPLE} -o - --as-of {AS_OF}", "rules"])
 def test_full_disk_behind_standard_output(arguments: str) -> None:
@@ -764,6 +770,7 @@ main()
 """The command, but it takes a minute over each part of a history."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 @pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)])
 def test_interruption_leaves_no_half_result(number: int, jobs: int, desk: Path) -> None:
@@ -806,6 +813,7 @@ cli.main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_workers_die_when_they_are_told_to() -> None:
     """

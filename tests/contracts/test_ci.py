@@ -18,6 +18,8 @@ import yaml
 
 from tests.support.commands import ROOT, environment, policy_engine
 
+pytestmark = pytest.mark.slow
+
 PACKS = ROOT / "tests" / "packs"
 ACTION = ROOT / "action.yml"
 WORKFLOW = ROOT / "docs" / "examples" / "rules.yml"

@@ -320,6 +320,7 @@ def example_pages() -> list[str]:
     return [page for page, path in PAGES.items() if "```console" in path.read_text(encoding="utf-8")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", example_pages())
 def test_examples_print_what_the_page_says(page: str, tmp_path: Path) -> None:
     """
@@ -340,6 +341,7 @@ def python_examples() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", python_examples())
 def test_python_examples_run(code: str, tmp_path: Path) -> None:
     """
@@ -403,6 +405,7 @@ class Provider(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not all(map(shutil.which, ("bash", "curl", "jq"))) or sys.platform == "win32", reason="needs bash, curl and jq"
 )

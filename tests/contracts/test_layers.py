@@ -18,6 +18,7 @@ LONGEST = 500
 """Lines of a module; beyond, it wants to be two."""
 
 
+@pytest.mark.slow
 def test_layers_are_kept() -> None:
     """
     No module imports from above, and neighbours that should not know each other do not.

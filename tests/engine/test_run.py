@@ -29,7 +29,7 @@ from policy_engine.engine.run import EvaluationRun, Progress, RunOptions
 from policy_engine.history import HistoryReader, Partition, find_sources, plan_units
 from policy_engine.history import partitions as units_module
 from policy_engine.history import reader as reading_module
-from tests.support.commands import policy_engine
+from tests.support.commands import JOBS, policy_engine
 from tests.support.exports import (
     AS_OF,
     IMAGE,
@@ -108,7 +108,7 @@ def frames_equal(one: pd.DataFrame, other: pd.DataFrame) -> bool:
 
 
 @pytest.mark.parametrize("block", [97, 3_001, 20_011])
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", JOBS)
 def test_blocks_and_processes_change_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, block: int, jobs: int
 ) -> None:
@@ -155,6 +155,7 @@ def test_units_cover_every_line_once(lines: list[str], block: int, end: str, has
     assert cut.quarantine.equals(whole.quarantine)
 
 
+@pytest.mark.slow
 def test_problem_in_another_process_arrives_whole(tmp_path: Path) -> None:
     """A file that turns out damaged in a worker process is reported like in one process, with its place."""
     write_lines(tmp_path / "in" / "a.jsonl", some_records(10))
@@ -204,6 +205,7 @@ SMALL = Sizes(unit=3_001, records=3, merged=5, waiting=2, keys=7)
 """So small that next to everything goes to disk."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_waits_on_disk_changes_nothing(folder: Path, jobs: int) -> None:
     """Records that wait on disk, for a run that holds a few records at a time: same rows, same order, same totals."""
@@ -215,6 +217,7 @@ def test_what_waits_on_disk_changes_nothing(folder: Path, jobs: int) -> None:
     assert reading.quarantine.equals(expected.quarantine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_run_leaves_no_folder(folder: Path, tmp_path: Path, jobs: int) -> None:
     """What was put on disk is gone after the last chunk, and as soon as somebody stops before it."""
@@ -238,6 +241,7 @@ def rows_and_process(findings: pd.DataFrame) -> tuple[int, str, int]:
     return len(findings), str(findings["asset_id"].iloc[0]), os.getpid()
 
 
+@pytest.mark.slow
 def test_what_is_made_of_chunks_is_made_where_they_are_judged(folder: Path) -> None:
     """Chunks come as what was made of them, in order, by the processes that judged them; merged ones by this one."""
     sources = find_sources([str(folder)]).sources
@@ -250,7 +254,7 @@ def test_what_is_made_of_chunks_is_made_where_they_are_judged(folder: Path) -> N
     assert len({process for _, _, process in made[1]}) == 3
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", JOBS)
 def test_progress_goes_from_nothing_to_all(folder: Path, jobs: int) -> None:
     """Each stage goes forward only and ends with all bytes; what is told of records are those that were read."""
     run = EvaluationRun(find_sources([str(folder)]).sources, pack(), RunOptions(QUESTION, jobs=jobs, sizes=SMALL))
@@ -277,6 +281,7 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     assert [row["task_id"] for row in read(first, second).rows] == ["a", "a2", "b", "b2"]
 
 
+@pytest.mark.slow
 def test_quarantine_is_in_the_order_of_the_input(tmp_path: Path) -> None:
     """Records set aside are listed by file, line and number."""
     lines = [task("a"), "{", [7, task("b"), {}], "}"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from policy_engine.core.problems import InputUnusable, Problem, format_problem
 from policy_engine.history import find_sources
+from tests.support.commands import JOBS
 from tests.support.exports import (
     CLEAN,
     IMAGE,
@@ -433,7 +434,7 @@ def test_document_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", JOBS)
 def test_line_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, jobs: int) -> None:
     """Memory is bounded: a file with an endless line behind a good one is refused, packed or not."""
     monkeypatch.setattr("policy_engine.history.reader._MAX_LINE", 1_000)

@@ -13,6 +13,8 @@ from policy_engine.core.problems import PackInvalid, UsageProblem
 from policy_engine.packs import read_pack, read_pack_at, resolve_pack
 from tests.support.commands import ROOT, policy_engine
 
+pytestmark = pytest.mark.slow
+
 MINIMAL = ROOT / "tests" / "packs" / "valid" / "minimal"
 
 

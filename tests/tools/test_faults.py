@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.commands import ROOT, environment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="signals, limits and /proc are those of Linux")
 def test_broken_runs_leave_the_old_result_or_the_new_one() -> None:

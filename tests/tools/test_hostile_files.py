@@ -17,6 +17,7 @@ TORTURE = ROOT / "tools" / "torture"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bounds of memory are set and read as Linux has them")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["yaml", "json", "csv", "parquet", "gz,zst", "place", "marks"])
 def test_hostile_files_end_in_words_and_within_bounds(group: str) -> None:
     """No file, however made, gives a traceback, a hang, a flood of text, a wrong code or more memory than allowed."""

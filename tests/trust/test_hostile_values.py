@@ -27,6 +27,8 @@ from tests.trust import outputs
 from tests.trust.hostile import MARK, NAMES, SECRET, SIGNATURE
 from tests.trust.outputs import Outputs
 
+pytestmark = pytest.mark.slow
+
 _SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 

@@ -74,6 +74,7 @@ def surroundings(place: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_reaches_out_to_nobody(name: str, place: Path, tmp_path: Path) -> None:
     """
@@ -107,6 +108,7 @@ def test_a_run_reaches_out_to_nobody(name: str, place: Path, tmp_path: Path) -> 
     assert list((place / "home").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_watch_sees_what_it_looks_for(tmp_path: Path) -> None:
     """
     The same watch notes a connection, a process, a written file and compiled text, so its silence means something.
@@ -130,6 +132,7 @@ def _has_namespaces() -> bool:
     return subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _has_namespaces(), reason="this system gives no network namespaces to this user")
 @pytest.mark.parametrize("name", ["report", "check", "diff of revisions"])
 def test_a_run_needs_no_network(name: str, place: Path) -> None:
@@ -145,6 +148,7 @@ def test_a_run_needs_no_network(name: str, place: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_namespace_has_no_interface() -> None:
     """
     What the test above stands on: in such a namespace nothing can be connected to.
@@ -189,6 +193,7 @@ def test_rule_files_fetch_and_run_nothing(text: str, tmp_path: Path) -> None:
     assert not (tmp_path / "pwned").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
 def test_outputs_are_writable_by_nobody_else(mask: int, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import pytest
 from tests.support.commands import ROOT
 from tools.torture import run
 
+pytestmark = pytest.mark.slow
+
 PAGE = f"before\n\n{run.BEGIN}\nold\n{run.END}\n\nafter\n"
 
 

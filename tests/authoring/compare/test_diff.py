@@ -313,6 +313,7 @@ def test_hostile_words_stay_words() -> None:
     assert json.loads(FORMATS["json"](found, (name, name)))["old"]["name"] == name
 
 
+@pytest.mark.slow
 def test_no_frames_are_needed_to_compare_rules() -> None:
     """
     `diff` is quick to start: it loads no library for frames of data.

@@ -245,6 +245,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_what_cannot_be_told_is_never_zero(name: str, desk: Path) -> None:
     """

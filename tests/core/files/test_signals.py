@@ -14,7 +14,10 @@ import pytest
 from tests.support.commands import AS_OF, environment
 from tests.support.exports import as_lines, history_row, task
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX"),
+]
 
 # Each stands still at one moment of a run, says so on standard error, and waits for what the test does.
 MOMENTS = {

@@ -175,6 +175,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 def test_interruption_of_a_text_that_python_runs_is_code_130(tmp_path: Path) -> None:
     """
@@ -210,6 +211,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 def test_interruption_that_python_drops_is_said_in_two_lines(tmp_path: Path) -> None:
     """

@@ -16,6 +16,8 @@ from policy_engine.core.problems import UsageProblem
 from policy_engine.engine.parallel.memory import MIB, Sizes, sizes_within
 from tests.support.commands import AS_OF, EXAMPLE, environment, policy_engine
 
+pytestmark = pytest.mark.slow
+
 
 def least(jobs: int, embedded: int | None = None) -> int:
     """The least limit that is not refused, bytes, as the refusal of a smaller one says it."""

@@ -133,6 +133,7 @@ def test_every_argument_counts(change: dict[str, Any]) -> None:
     assert made(**change)[0] != made()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
 def test_hash_seed_does_not_count(hash_seed: str) -> None:
     """
@@ -519,6 +520,7 @@ def test_damage(shape: Literal["mixed", "tasks"], tasks: int) -> None:
     assert len(ids) == tasks == summary.tasks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["mixed", "tasks"])
 def test_memory_stays_small(shape: Literal["mixed", "tasks"]) -> None:
     """
