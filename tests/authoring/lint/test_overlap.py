@@ -16,6 +16,7 @@ from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import OperationWindow, RulePack, RuleVersion
 from policy_engine.core.vocabulary import StorageLocation
 from tests.authoring.lint.asking import ask
+from tests.support.effort import COSTLY
 from tests.support.oracle import conflicts
 from tests.support.strategies import output, pack, packs, rule, service, version
 
@@ -43,6 +44,7 @@ def two_rules(one: RuleVersion, two: RuleVersion) -> RulePack:
     return pack(services=(film, song), rules=(rule("one", one), rule("two", two)))
 
 
+@COSTLY
 @given(made=packs(conflicts_allowed=True))
 def test_agrees_with_brute_force(made: RulePack) -> None:
     """

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from policy_engine.core.files import opening
 from tools.torture.hostile.cases import DONE, INPUT, RULES, TASK, USAGE, case, evaluating
 
 _OPTIONS = {"archived": INPUT, "exemptions": INPUT, "house-rules": RULES, "columns": USAGE}
@@ -34,6 +35,7 @@ def _file(name: str, content: Callable[[int], bytes]) -> Callable[[Path, int], P
 
 
 def _pipe(folder: Path, scale: int) -> Path:
+    opening.PATIENCE = 1.0  # in the process of this case alone
     os.mkfifo(folder / "given")
     return folder / "given"
 
