@@ -200,11 +200,13 @@ def test_outputs_are_writable_by_nobody_else(mask: int, tmp_path: Path) -> None:
     """
     Whatever the mask of the caller, others cannot change a report, a table or their folder; a strict mask stays strict.
     """
-    code = f"import os, sys; os.umask({mask}); from policy_engine.cli import main; main()"
-    history = str(ROOT / "examples" / "history.jsonl")
-    for arguments in (["report", history, "--as-of", AS_OF, "-o", "r", "--xlsx", "--markdown", "--rescue", "aria2"],
-                      ["evaluate", history, "--as-of", AS_OF, "-o", "f.csv"],
-                      ["evaluate", history, "--as-of", AS_OF, "-o", "f.parquet"]):  # fmt: skip
+    code = f"import os; os.umask({mask}); from policy_engine.cli import main; main()"
+    question = [str(ROOT / "examples" / "history.jsonl"), "--as-of", AS_OF]
+    for arguments in (
+        ["report", *question, "-o", "r", "--xlsx", "--markdown", "--rescue", "aria2"],
+        ["evaluate", *question, "-o", "f.csv"],
+        ["evaluate", *question, "-o", "f.parquet"],
+    ):
         done = in_own_process(*arguments, code=code, cwd=tmp_path)
         assert done.code == 0, done.err
     written = sorted(tmp_path.rglob("*"))
