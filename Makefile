@@ -35,11 +35,12 @@ test: $(VENV)/.test ## Run all tests: some minutes (ARGS='-k word' selects some)
 	$(warn_without_chromium); \
 	exit $$outcome
 
-lint: $(VENV)/.test ## Check formatting, lints, types, import layers and the bundled rule pack
+lint: $(VENV)/.test ## Check formatting, lints, types, import layers, English and the bundled rule pack
 	@$(BIN)/ruff format --check --quiet . || { echo "some files are not formatted: run make format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --strict --no-error-summary policy_engine
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/prose.py
 	@$(BIN)/policy-engine check --strict
 	@$(BIN)/policy-engine test --min-coverage 100 --min-mutation 100
 
@@ -47,7 +48,7 @@ format: $(VENV)/.test ## Format the Python files and apply the safe fixes of the
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 
-# Arguments go in ARGS, such as ARGS='--only engine' or ARGS='--markdown docs/performance.md'.
+# Arguments go in ARGS, such as ARGS='--only engine' or ARGS='--markdown docs/development/performance.md'.
 bench: $(VENV)/.test ## Compare its speed with DuckDB, Polars and pandas on small data: some minutes
 	@$(BIN)/python tools/bench/run.py --only programs engine rules kernel report $(ARGS)
 
@@ -86,7 +87,7 @@ vendored: ## Compare the vendored script with the published npm package (needs t
 lock: ## Rewrite the lock files in requirements/ (UPGRADE=1 takes newer versions)
 	@$(PYTHON) -m venv $(LOCK_VENV)
 	@$(LOCK_VENV)/bin/python -m pip -qq --disable-pip-version-check install '$(UV)'
-	@$(compile) --extra parquet --extra dev pyproject.toml -o requirements/test.txt
+	@$(compile) --extra dev pyproject.toml -o requirements/test.txt
 	@$(compile) --constraint requirements/test.txt pyproject.toml -o requirements/core.txt
 	@printf 'hatchling\neditables\n' | $(compile) --constraint requirements/test.txt - -o requirements/build.txt
 

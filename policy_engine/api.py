@@ -73,7 +73,8 @@ def load_history(*paths: str | Path, pack: RulePack, columns: Mapping[str, str] 
     from policy_engine.core.periods import MAX_INSTANT
     from policy_engine.engine.question import Question
     from policy_engine.engine.run import EvaluationRun, RunOptions
-    from policy_engine.history import find_sources, refuse_changed
+    from policy_engine.history import find_sources
+    from policy_engine.history.sources import refuse_changed
 
     found = find_sources([str(path) for path in paths])
     # Whether a task exists yet is a question of `as_of`, so nothing is left out here.

@@ -398,14 +398,14 @@ WRONG_FRAMES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no time": ({"service": ["flux"], "created_at": ["soon"]}, {}, "`created_at` holds `soon` in row 0: not an RFC"),
     "unix seconds": (
         {"service": ["flux"], "created_at": [1_767_694_000]}, {},
-        "`created_at` holds `1767694000` in row 0, which is no time; give zone-aware times",
+        "`created_at` holds `1767694000` in row 0, which is not a time; give zone-aware times",
     ),
     "far time": ({"service": ["flux"], "created_at": ["9999-01-01T00:00:00Z"]}, {}, "a time outside 1823-"),
     "naive as_of": ({"service": ["flux"]}, {"as_of": datetime(2026, 1, 8)}, "a time without a zone"),  # noqa: DTZ001
     "as_of without a zone": ({"service": ["flux"]}, {"as_of": "2026-01-08T00:00:00"}, "a time without a zone"),
-    "as_of a day": ({"service": ["flux"]}, {"as_of": date(2026, 1, 8)}, "`2026-01-08` is no time"),
+    "as_of a day": ({"service": ["flux"]}, {"as_of": date(2026, 1, 8)}, "`2026-01-08` is not a time"),
     "as_of a day in text": ({"service": ["flux"]}, {"as_of": "2026-01-08"}, "a date without a time of day"),
-    "as_of nothing": ({"service": ["flux"]}, {"as_of": None}, "`None` is no time"),
+    "as_of nothing": ({"service": ["flux"]}, {"as_of": None}, "`None` is not a time"),
     "as_of missing": ({"service": ["flux"]}, {"as_of": pd.NaT}, "a time without a zone"),
     "as_of far away": ({"service": ["flux"]}, {"as_of": 10**30}, "a time outside 1823-"),
     "horizon": ({"service": ["flux"]}, {"horizon": "3d"}, "`3d` is not an ISO 8601 duration"),

@@ -20,7 +20,7 @@ import numpy as np
 
 from policy_engine.annotations.inventory import INVENTORY_COLUMNS, KEYS, Collector, Inventory
 from policy_engine.core.files.opening import open_given
-from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, UsageProblem
+from policy_engine.core.problems import InputUnusable, Problem, SourceSpan
 from policy_engine.core.safe_text import plain
 from policy_engine.history.opening import bounded
 from policy_engine.history.tables.parquet_bounds import read_columns
@@ -155,13 +155,9 @@ def _read_csv(
 
 
 def _read_parquet(stream: IO[bytes], name: str, collector: Collector) -> None:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise UsageProblem(Problem(
-            "missing-extra", "reading Parquet needs pyarrow", help="pip install 'media-policy-engine[parquet]'",
-        )) from None  # fmt: skip
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         file = pq.ParquetFile(stream)
         size = stream.seek(0, io.SEEK_END)

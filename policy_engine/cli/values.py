@@ -178,7 +178,7 @@ def read_column_mapping(path: str | None) -> Mapping[str, str]:
     """Read the file of --columns: YAML, one line `documented name: name in the table` each."""
     if path is None:
         return {}
-    from policy_engine.history import TABLE_COLUMNS
+    from policy_engine.history.tables.table_reader import TABLE_COLUMNS
     from policy_engine.packs.yaml_document import parse_yaml, read_bytes
 
     name = Path(path).as_posix()

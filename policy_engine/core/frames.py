@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from policy_engine.core.periods import MAX_INSTANT, MIN_INSTANT, NAT, format_instant, parse_instant
 from policy_engine.core.safe_text import plain
@@ -24,9 +26,9 @@ def categorical(codes: npt.NDArray[Any], words: Sequence[str]) -> Any:
     return pd.Categorical.from_codes(codes.astype(np.int64), categories=pd.Index(list(words), dtype="object"))
 
 
-def taken(values: Sequence[T], places: npt.NDArray[Any]) -> list[T]:
-    """The values at some places."""
-    return list(map(values.__getitem__, places.tolist()))
+def taken(values: Sequence[T], indices: npt.NDArray[Any]) -> list[T]:
+    """The values at some indices."""
+    return list(map(values.__getitem__, indices.tolist()))
 
 
 def coded(values: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
@@ -34,14 +36,14 @@ def coded(values: Sequence[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
     # Counting None among texts is slow, and the first text ends the other look.
     if not any(values) and values.count(None) == len(values):
         return np.full(len(values), -1, np.int64), []
-    places: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
-    codes = np.fromiter(map(places.__getitem__, values), np.int64, len(values))
-    missing = [places[one] for one in (None, "") if one in places]
+    indices: defaultdict[Any, int] = defaultdict(itertools.count().__next__)
+    codes = np.fromiter(map(indices.__getitem__, values), np.int64, len(values))
+    missing = [indices[value] for value in (None, "") if value in indices]
     if not missing:
-        return codes, list(places)
-    lookup = np.cumsum([code not in missing for code in range(len(places))]) - 1
+        return codes, list(indices)
+    lookup = np.cumsum([code not in missing for code in range(len(indices))]) - 1
     lookup[missing] = -1
-    return lookup[codes], [value for value, code in places.items() if code not in missing]
+    return lookup[codes], [value for value, code in indices.items() if code not in missing]
 
 
 def category_of(values: Sequence[str | None], index: npt.NDArray[Any] | None = None) -> Any:
@@ -53,12 +55,10 @@ def category_of(values: Sequence[str | None], index: npt.NDArray[Any] | None = N
 def texts(values: Sequence[str | None], index: npt.NDArray[Any] | None = None) -> Any:
     """A column of texts that hardly repeat, taken at `index` if given; None is missing."""
     try:
-        import pyarrow as pa
-
         # pandas would look at every value once more before it makes the same array.
         column = pa.array(values, pa.large_string())
         return pd.array(column if index is None else column.take(pa.array(index)), dtype="str")
-    except (ImportError, UnicodeEncodeError):
+    except UnicodeEncodeError:
         return pd.array(values if index is None else [values[row] for row in index.tolist()], dtype="str")
 
 
@@ -66,21 +66,18 @@ def joined_texts(*parts: tuple[Any, npt.NDArray[Any]]) -> Any:
     """
     A column of n texts, each put together of one text per part.
 
-    A part is texts, in a list or a column, or an array of numbers to write, and n places in them.
+    A part is texts, in a list or a column, or an array of numbers to write, and n indices into them.
     """
     try:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         kind = pa.large_string()
         columns = []
-        for words, places in parts:
+        for words, indices in parts:
             column = pa.array(words).cast(kind) if isinstance(words, np.ndarray) else pa.array(words, kind)
-            columns.append(column.take(pa.array(places)))
+            columns.append(column.take(pa.array(indices)))
         column = pc.binary_join_element_wise(*columns, pa.scalar("", kind))
         return pd.array(column, dtype="str")
-    except (ImportError, UnicodeEncodeError):
-        listed = [[str(words[place]) for place in places.tolist()] for words, places in parts]
+    except UnicodeEncodeError:
+        listed = [[str(words[index]) for index in indices.tolist()] for words, indices in parts]
         return pd.array(list(map("".join, zip(*listed, strict=True))), dtype="str")
 
 
@@ -131,7 +128,7 @@ def as_instant(value: datetime | str | int) -> int:
     elif isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         instant = int(value)
     else:
-        raise ValueError(f"`{plain(value)}` is no time; give a zone-aware time, RFC 3339 text or ns since 1970")
+        raise ValueError(f"`{plain(value)}` is not a time; give a zone-aware time, RFC 3339 text or ns since 1970")
     if not MIN_INSTANT <= instant <= MAX_INSTANT:
         raise ValueError(f"a time outside {format_instant(MIN_INSTANT)} to {format_instant(MAX_INSTANT)}")
     return instant
@@ -168,7 +165,7 @@ def _instant_in(name: str, row: int, value: Any) -> int:
         return NAT
     if not isinstance(value, (str, datetime)):
         # Seconds, milliseconds or nanoseconds: a guess would be wrong by decades.
-        raise ValueError(f"`{name}` holds `{plain(value)}` in row {row}, which is no time; give zone-aware times")
+        raise ValueError(f"`{name}` holds `{plain(value)}` in row {row}, which is not a time; give zone-aware times")
     try:
         return as_instant(value)
     except ValueError as error:

@@ -179,7 +179,7 @@ class Catalog:
 
     services: tuple[Service, ...]
     statuses: Mapping[str, str]
-    """Status word in lower case -> completed, failed, cancelled, pending, processing or staged."""
+    """Casefolded status word -> completed, failed, cancelled, pending, processing or staged."""
     legacy_outputs: tuple[str, ...]
     """Top-level fields of legacy records that hold outputs (`clips`, `task_result`, ...)."""
 

@@ -26,6 +26,11 @@ def plain(text: object, limit: int = 120) -> str:
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
+def without_half_pairs(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair, which exports may carry and UTF-8 cannot."""
+    return _HALF_PAIR.sub("\ufffd", text)
+
+
 _NOT_ASCII = re.compile("[^\x00-\x7e]")
 
 
@@ -33,10 +38,10 @@ def json_text(value: Any) -> str:
     """
     A JSON document with its line end; the same value gives the same bytes anywhere.
 
-    Letters of all scripts stay as they are; what cannot be printed is an escape of JSON, and half of a surrogate pair,
-    as an export may carry it and UTF-8 cannot, is U+FFFD.
+    Letters of all scripts stay as they are; what cannot be printed is an escape of JSON, and half of a surrogate pair
+    is U+FFFD.
     """
-    text = _HALF_PAIR.sub("\ufffd", json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    text = without_half_pairs(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
     return _NOT_ASCII.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text) + "\n"
 
 

@@ -25,20 +25,12 @@ from policy_engine.engine.finding_totals import count_findings
 from policy_engine.engine.parallel.memory import Sizes
 from policy_engine.engine.parallel.workers import start_workers
 from policy_engine.engine.question import Question
-from policy_engine.history import (
-    Batch,
-    HistoryReader,
-    Partition,
-    ReadTotals,
-    RepeatedKeys,
-    Source,
-    SpillBuffer,
-    checksums,
-    merge_neighbours,
-    merge_records,
-    plan_units,
-    unchanged,
-)
+from policy_engine.history import Batch, HistoryReader, Partition, ReadTotals, Source, merge_records, unchanged
+from policy_engine.history.merging.adjacent_rows import merge_neighbours
+from policy_engine.history.merging.repeated_keys import RepeatedKeys
+from policy_engine.history.merging.spill import SpillBuffer
+from policy_engine.history.partitions import plan_units
+from policy_engine.history.reader import checksums
 
 T = TypeVar("T")
 Keys = np.ndarray[Any, np.dtype[np.uint64]]

@@ -20,15 +20,8 @@ from policy_engine.engine.kernel import read_creation
 from policy_engine.engine.question import Question
 from policy_engine.engine.run import RunOptions
 from policy_engine.explain.searching import Search, matching_records
-from policy_engine.history import (
-    STATES,
-    Batch,
-    HistoryReader,
-    ServiceNames,
-    Source,
-    merge_records,
-    service_key,
-)
+from policy_engine.history import STATES, Batch, HistoryReader, ServiceNames, Source, merge_records
+from policy_engine.history.merging.merge import service_key
 
 RuleKey = tuple[str, int]
 """Rule id and version number."""

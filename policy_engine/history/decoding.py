@@ -1,4 +1,4 @@
-"""Turns bytes into JSON values: fast where they are strict JSON, with patience where one odd value costs a record."""
+"""Turns bytes into JSON values: fast where they are strict JSON, patiently where one odd value would cost a record."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from policy_engine.core.safe_text import without_half_pairs
+
 BOM = b"\xef\xbb\xbf"
 decode_strictly = msgspec.json.Decoder(Any).decode
 STRICT_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What `decode_strictly` raises."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_INTEGER = 4_000
 
 
@@ -28,8 +29,8 @@ def lines_of_objects(block: bytes) -> int:
     """
     Lines of a block that decodes as JSON objects, one after another; 0 where a line feed does not divide two of them.
 
-    Within a value none can stand between `}` and `{`, and the decoder takes a value of several lines, or several in a
-    line, without a word; counting values does not tell, since the one can make up for the other.
+    Within a value a line feed cannot be between `}` and `{`. The decoder silently takes a value of several lines, or
+    several values in a line; counting values does not show this, since the two can cancel out.
     """
     if not block.startswith(b"{"):
         # Whatever does has something before each line feed.
@@ -46,13 +47,10 @@ def check_utf8(block: bytes) -> None:
     """Raise UnicodeDecodeError unless the bytes are UTF-8."""
     if block.isascii():
         return
+    import pyarrow as pa
+
     try:
-        import pyarrow as pa
-    except ImportError:
-        block.decode()
-        return
-    try:
-        # Looks without making a text, which takes a fraction of the time.
+        # Checks without making a text, which takes a fraction of the time.
         edges = pa.py_buffer(np.array([0, len(block)], np.int32))
         pa.StringArray.from_buffers(1, edges, pa.py_buffer(block)).validate(full=True)
     except pa.ArrowInvalid:
@@ -60,7 +58,7 @@ def check_utf8(block: bytes) -> None:
 
 
 class NotJson(Exception):
-    """Bytes that are no JSON; says why and where."""
+    """Bytes that are not JSON; says why and where."""
 
     def __init__(self, code: str, message: str, line: int = 1, column: int = 1) -> None:
         super().__init__(code, message, line, column)
@@ -77,7 +75,7 @@ def decode_values(text: bytes) -> list[tuple[int, object]]:
     """
     Decode a text that holds one JSON value, or several one after another; each comes with the line it starts on.
 
-    Takes what is no strict JSON but leaves no doubt: `NaN`, lone surrogates (as U+FFFD), integers of any length (as
+    Takes what is not strict JSON but leaves no doubt: `NaN`, lone surrogates (as U+FFFD), integers of any length (as
     text beyond 4,000 digits), control characters within text. Raises NotJson.
     """
     text = text.removeprefix(BOM)
@@ -92,7 +90,7 @@ def decode_values(text: bytes) -> list[tuple[int, object]]:
     except UnicodeDecodeError as error:
         before = text[: error.start]
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-        message = f"the byte 0x{text[error.start]:02x} is no UTF-8"
+        message = f"the byte 0x{text[error.start]:02x} is not UTF-8"
         raise NotJson("not_utf8", message, before.count(b"\n") + 1, column) from None
     try:
         return _decode_patiently(characters)
@@ -125,11 +123,11 @@ def _integer(digits: str) -> int | str:
 
 def _replace_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return _LONE_SURROGATE.sub("\ufffd", value)
+        return without_half_pairs(value)
     if isinstance(value, dict):
-        return {_replace_surrogates(key): _replace_surrogates(one) for key, one in value.items()}
+        return {_replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_replace_surrogates(one) for one in value]
+        return [_replace_surrogates(item) for item in value]
     return value
 
 
@@ -137,9 +135,9 @@ def _locate(text: str, error: json.JSONDecodeError) -> NotJson:
     """Where and why, from the decoder's own words; a text that just ends is said to be cut short."""
     end = len(text.rstrip())
     if error.pos >= end or error.msg.startswith("Unterminated string"):
-        place = max(end - 1, 0)
-        column = place - text.rfind("\n", 0, place)
-        return NotJson("not_json", "it ends in the middle of a value", text.count("\n", 0, place) + 1, column)
+        position = max(end - 1, 0)
+        column = position - text.rfind("\n", 0, position)
+        return NotJson("not_json", "it ends in the middle of a value", text.count("\n", 0, position) + 1, column)
     message = error.msg[:1].lower() + error.msg[1:]
     return NotJson("not_json", message, error.lineno, error.colno)
 

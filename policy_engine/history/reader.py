@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import compress
+from operator import itemgetter
 from typing import IO, Annotated
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from policy_engine.core.hashing import odd_factors
 from policy_engine.core.problems import InputUnusable, Problem, SourceSpan
 from policy_engine.core.rule_model import Catalog
 from policy_engine.history.decoding import (
@@ -37,7 +39,7 @@ from policy_engine.history.tables.table_reader import NotApart, TableReader
 BLOCK = 1 << 18
 """Bytes of JSON Lines that are decoded at a time; few enough for what is decoded to stay in the processor's cache."""
 _RECORDS = 40_000
-"""Records of a batch, unless told otherwise."""
+"""Records of a batch by default."""
 _RECORD = 1 << 10
 """Bytes of a record; where records are much longer, fewer make a batch."""
 _ROWS = 20_000
@@ -48,8 +50,7 @@ _MOST_VALUES = 30_000_000
 """Values of a document; each takes about 100 bytes of memory, however short it is written."""
 _UUID = 36
 """Characters of a UUID."""
-_FACTORS = np.array([0x9E3779B97F4A7C15 * (2 * place + 1) % 2**64 for place in range(_UUID // 4)], np.uint64)
-"""Odd numbers that spread the pieces of an id over 64 bits."""
+_FACTORS = odd_factors(_UUID // 4)
 
 
 class HistoryReader:
@@ -74,14 +75,14 @@ class HistoryReader:
         """
         The records of a unit, in batches, with what was set aside.
 
-        Rows of a table that belong to one task and stand one below the other come in one batch, unless they are too
-        many (neighbours.MOST). Raises InputUnusable when the file itself cannot be read to its end.
+        Adjacent rows of a table that belong to one task come in one batch, unless they are too many
+        (adjacent_rows.MOST). Raises InputUnusable when the file itself cannot be read to its end.
         """
         records = self.records(unit)
         yield from _with_neighbours(records) if self.is_table(unit) else records
 
     def records(self, unit: Partition) -> Iterator[tuple[Batch, ReadTotals]]:
-        """As `batches`, each batch with what was met in reading just it; rows of one task may come in several."""
+        """As `batches`, each batch with what reading it met; rows of one task may come in several."""
         source = self.sources[unit.file]
         reader = RecordReader(self.names, self._legacy, unit.file)
         with _named(source):
@@ -94,8 +95,8 @@ class HistoryReader:
         Checksums of the task ids in a unit, one per usable record in any order, and the number of lines.
 
         Equal ids have equal checksums; different ids rarely share one, which costs time and changes nothing. Rows of a
-        table that `batches` gives together count once. None where it turns out that the unit cannot be read apart from
-        others of its file.
+        table that `batches` gives together count once. None where it turns out that the unit cannot be read without
+        the others of its file.
         """
         source = self.sources[unit.file]
         if self.is_table(unit):
@@ -111,23 +112,23 @@ class HistoryReader:
         return np.concatenate(sums), 0
 
     def is_table(self, unit: Partition) -> bool:
-        """True where rows of one task may stand one below the other."""
+        """True for a table, where adjacent rows may belong to one task."""
         return self.sources[unit.file].kind in ("csv", "parquet")
 
     def _keys_of_table(self, unit: Partition, source: Source) -> tuple[npt.NDArray[np.uint64], int] | None:
         read = self._tables.csv_ids if source.kind == "csv" else self._tables.parquet_ids
-        told, sums, lines = RepeatedIdFeed(), [np.empty(0, np.uint64)], 0
+        feed, sums, lines = RepeatedIdFeed(), [np.empty(0, np.uint64)], 0
         with _named(source):
             try:
                 for ids in read(source, unit):
-                    sums.append(_checksums(told.take(ids)))
+                    sums.append(_checksums(feed.take(ids)))
                     lines += len(ids)
             except NotApart:
                 if source.kind == "csv" and unit.end is not None:
                     return None
-                told, sums, lines = RepeatedIdFeed(), [np.empty(0, np.uint64)], 0
+                feed, sums, lines = RepeatedIdFeed(), [np.empty(0, np.uint64)], 0
                 for batch, seen in self.batches(unit):
-                    sums.append(_checksums(told.take(_with_gaps(batch))))
+                    sums.append(_checksums(feed.take(_with_gaps(batch))))
                     lines += seen.records
         return np.concatenate(sums), lines
 
@@ -148,10 +149,10 @@ class HistoryReader:
             yield from self._tables.read_parquet(source, reader, unit)
         elif source.kind == "json":
             values = _document(source)
-            for line, group in itertools.groupby(values, key=lambda one: one[0]):
+            for line, group in itertools.groupby(values, key=itemgetter(0)):
                 beginning = [value for _, value in group]
                 value = beginning[0] if len(beginning) == 1 else beginning
-                # Where a document is all there is, its lines say little; records are counted instead.
+                # A line number says little where one document is the whole file; records are counted instead.
                 yield from reader.read_in_parts(value, line if len(values) > 1 else 0, self._records)
                 if len(reader) >= self._records:
                     yield
@@ -165,7 +166,7 @@ class HistoryReader:
                     line += count_lines(block)
                 else:
                     reader.take_columns(columns)
-                    line += len(columns[0])
+                    line += len(columns)
                 held += len(block)
                 if len(reader) >= self._records or held >= self._records * _RECORD:
                     yield
@@ -216,14 +217,16 @@ def _named(source: Source) -> Iterator[None]:
         yield
     except InputUnusable as error:
         span = SourceSpan(source.name, 1)
-        raise InputUnusable([one if one.span else replace(one, span=span) for one in error.problems]) from None
+        raise InputUnusable(
+            [problem if problem.span else replace(problem, span=span) for problem in error.problems]
+        ) from None
     except OSError as error:
         message = f"the file cannot be read: {error.strerror or error}"
         raise InputUnusable(Problem("unreadable-file", message, SourceSpan(source.name, 1))) from None
 
 
 def _with_neighbours(parts: Iterable[tuple[Batch, ReadTotals]]) -> Iterator[tuple[Batch, ReadTotals]]:
-    """Batches of rows, each without those at its end that the next one may go on with; they begin that one."""
+    """Batches of rows; rows at the end of one that the next may continue are moved to the beginning of the next."""
     held: Batch | None = None
     for batch, seen in parts:
         whole = batch if held is None else join([held, batch])
@@ -235,13 +238,13 @@ def _with_neighbours(parts: Iterable[tuple[Batch, ReadTotals]]) -> Iterator[tupl
 
 
 def _with_gaps(batch: Batch) -> list[str]:
-    """The task ids of a batch of rows, "" where something stands between two of them."""
+    """The task ids of a batch of rows, with "" between two whose lines are not successive."""
     ids = [""]
     above = 0
-    for line, one in zip(batch.line, batch.task_id, strict=True):
+    for line, task_id in zip(batch.line, batch.task_id, strict=True):
         if line != above + 1:
             ids.append("")
-        ids.append(one)
+        ids.append(task_id)
         above = line
     return ids
 
@@ -260,7 +263,7 @@ def _checksums(ids: Sequence[str]) -> npt.NDArray[np.uint64]:
     if together.isascii():
         long = np.fromiter(map(len, ids), np.int64, len(ids)) == _UUID
     else:
-        long = np.array([len(one) == _UUID and one.isascii() for one in ids], bool)
+        long = np.array([len(task_id) == _UUID and task_id.isascii() for task_id in ids], bool)
     if not long.all():
         together = "".join(compress(ids, long.tolist()))
     pieces = np.frombuffer(together.encode("ascii"), "<u4").reshape(-1, _UUID // 4)
@@ -305,7 +308,7 @@ def _read_odd_line(text: bytes, reader: RecordReader, number: int) -> None:
     try:
         values = [value for _, value in decode_values(text)]
     except NotJson as error:
-        reader.set_aside(number, 0, error.code, f"a line that is no JSON: {error.message}", "one JSON value")
+        reader.set_aside(number, 0, error.code, f"a line that is not JSON: {error.message}", "one JSON value")
     else:
         reader.read(values[0] if len(values) == 1 else values, number)
 
@@ -315,7 +318,7 @@ def _document(source: Source) -> list[tuple[int, object]]:
     span = SourceSpan(source.name, 1)
     with open_bytes(source.path, source.compression) as stream:
         parts, size = [], 0
-        # Piece by piece, since a reader sets aside at once what it is asked for.
+        # Piece by piece, since a reader allocates at once what it is asked for.
         while size <= MAX_DOCUMENT and (part := stream.read(min(_PIECE, MAX_DOCUMENT + 1))):
             parts.append(part)
             size += len(part)
@@ -338,5 +341,5 @@ def _document(source: Source) -> list[tuple[int, object]]:
             problem = Problem("encoding", f"the file is not UTF-8: {error.message}", span, help="save it as UTF-8")
         else:
             help_ = "was the download cut short? fetch the file again, or give one record per line"
-            problem = Problem("not-json", f"the file is no valid JSON: {error.message}", span, help=help_)
+            problem = Problem("not-json", f"the file is not valid JSON: {error.message}", span, help=help_)
         raise InputUnusable(problem) from None

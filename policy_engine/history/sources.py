@@ -1,4 +1,4 @@
-"""Finds the files that arguments name, and tells by their bytes what they are."""
+"""Finds the files that arguments name, and determines their kinds from their bytes."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ class Source:
     """One file of an export."""
 
     name: str
-    """How the run calls it: relative to the argument that named it, so that results do not depend on the place."""
+    """How the run calls it: relative to the argument that named it, so that results do not depend on the folder."""
     path: str
-    """Where it lies."""
+    """Path to open."""
     kind: Kind
     compression: Compression
     size: int
     """Bytes on disk."""
     written_at: int = 0
-    """When it was last written, as the system tells it, ns."""
+    """Modification time by the system's clock, ns."""
 
 
 @contextmanager
 def unchanged(sources: Sequence[Source]) -> Iterator[None]:
     """
-    A section that reads sources; raises InputUnusable when one of them was written, or went, since it was found.
+    A section that reads sources; raises InputUnusable when one of them was written or removed since it was found.
 
-    Also in place of any other error: bytes that change while they are read can be at the bottom of each.
+    It replaces any other error, since bytes that change while they are read can cause each.
     """
     try:
         yield
@@ -82,7 +82,7 @@ class Sources:
 
     sources: tuple[Source, ...]
     skipped: tuple[tuple[str, str], ...]
-    """Files of folders that are no exports, with the reason."""
+    """Files of folders that are not exports, with the reason."""
 
 
 def find_sources(arguments: Iterable[str], spool: Path | None = None) -> Sources:
@@ -95,24 +95,24 @@ def find_sources(arguments: Iterable[str], spool: Path | None = None) -> Sources
     skipped: dict[str, tuple[str, str]] = {}
     named: dict[str, _Named] = {}
     for argument in dict.fromkeys(arguments):
-        for one in _expand(argument, problems, spool, skipped):
-            real = os.path.realpath(one.path)
-            if not one.is_explicit and not _looks_like_export(one.path):
+        for file in _expand(argument, problems, spool, skipped):
+            real = os.path.realpath(file.path)
+            if not file.is_explicit and not _looks_like_export(file.path):
                 skipped[real] = (
-                    _printable(one.name),
+                    _printable(file.name),
                     f"not the name of an export ({', '.join(_EXTENSIONS)}, packed or not)",
                 )
             else:
                 # A file named twice has one name, whichever argument comes first.
-                known = named.get(real, one)
-                named[real] = _Named(min(known.name, one.name), real, known.is_explicit or one.is_explicit)
+                known = named.get(real, file)
+                named[real] = _Named(min(known.name, file.name), real, known.is_explicit or file.is_explicit)
     sources = []
     not_exports: list[tuple[str, str]] = []
-    for name, one in _tell_apart(list(named.values())):
+    for name, file in _with_distinct_names(list(named.values())):
         try:
-            sources.append(_inspect(name, one.path))
+            sources.append(_inspect(name, file.path))
         except InputUnusable as error:
-            if error.problems[0].code == "not-an-export" and not one.is_explicit and _may_be_prose(one.path):
+            if error.problems[0].code == "not-an-export" and not file.is_explicit and _may_be_prose(file.path):
                 not_exports.append((name, error.problems[0].message))
                 continue
             for problem in error.problems:
@@ -137,8 +137,8 @@ class _Named:
     """True when the argument is the file itself, false when it was found in a folder."""
 
 
-def _tell_apart(files: list[_Named]) -> list[tuple[str, _Named]]:
-    """Files in the order of their names; those of one name get the folders that tell them apart."""
+def _with_distinct_names(files: list[_Named]) -> list[tuple[str, _Named]]:
+    """Files in the order of their names; files of equal names get the folders that distinguish them."""
     by_name: dict[str, list[_Named]] = {}
     for file in files:
         by_name.setdefault(_printable(file.name), []).append(file)
@@ -227,13 +227,13 @@ def _in_folder(
                 shown = _printable(linked.relative_to(folder).as_posix())
                 skipped[str(linked)] = (shown, "a link to a folder; name the folder itself to have it read")
         found += [Path(base) / name for name in files if not name.startswith(".")]
-    if not may_be_empty and len(problems.items) == before and not any(_looks_like_export(str(one)) for one in found):
+    if not may_be_empty and len(problems.items) == before and not any(_looks_like_export(str(file)) for file in found):
         message = f"the folder `{plain(folder)}` holds no export"
         help_ = "give a folder with .json, .jsonl, .csv or .parquet files (also .gz and .zst)"
         problems.add(Problem("empty-folder", message, help=help_))
         return
-    for one in sorted(found):
-        yield _Named(one.relative_to(folder).as_posix(), str(one), False)
+    for file in sorted(found):
+        yield _Named(file.relative_to(folder).as_posix(), str(file), False)
 
 
 def _looks_like_export(path: str) -> bool:
@@ -252,11 +252,11 @@ def _extension(path: str) -> str:
 
 
 def _inspect(name: str, path: str) -> Source:
-    """Tell by its bytes what a file is; raises InputUnusable when it is nothing that can be read."""
+    """Determine from its bytes what a file is; raises InputUnusable when it cannot be read."""
     status = Path(path).stat()
     if not stat.S_ISREG(status.st_mode):
         help_ = "give a file, a folder, or `-` for standard input"
-        raise InputUnusable(Problem("not-a-file", "this is no regular file", help=help_))
+        raise InputUnusable(Problem("not-a-file", "this is not a regular file", help=help_))
     if status.st_size == 0:
         raise InputUnusable(Problem("empty-file", "the file is empty", help="export again, or leave the file out"))
     with Path(path).open("rb") as file:
@@ -326,15 +326,15 @@ class Partition:
     """A part of a source that can be read on its own."""
 
     file: int
-    """Place of the source in the list of sources."""
+    """Index of the source in the list of sources."""
     start: int = 0
     """
-    First byte, for plain JSON Lines and CSV: the unit begins at the first line that starts at or after it. First row
-    group, for Parquet.
+    First byte, for plain JSON Lines and CSV: the partition begins at the first line that starts at or after it. First
+    row group, for Parquet.
     """
     end: int | None = None
     """First byte or row group no longer in it; None = to the end of the file."""
     first_line: int = 1
     """Number of its first line, or row."""
     size: int = 0
-    """Bytes of the file that it stands for."""
+    """Bytes of the file that it covers."""

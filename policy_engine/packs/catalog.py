@@ -66,7 +66,7 @@ class _CatalogReader:
         )
 
     def statuses(self) -> dict[str, str]:
-        """Status words in lower case, each with its state."""
+        """Status words casefolded, each with its state."""
         states: dict[str, str] = {}
         placed: list[tuple[str, ValuePath]] = []
         for state, words in self.document.value["statuses"].items():

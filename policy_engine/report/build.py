@@ -27,7 +27,7 @@ from policy_engine.core.vocabulary import (
 from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.finding_totals import NextUp
 from policy_engine.engine.run import EvaluationRun, RunOptions
-from policy_engine.history import FIELD_PROBLEMS
+from policy_engine.history.records.record_reader import FIELD_PROBLEMS
 from policy_engine.packs.wording import kept_words, money_sentence, operations_words, selector_words
 from policy_engine.report.annotations import make_local, make_marks
 from policy_engine.report.files import CSV_OF

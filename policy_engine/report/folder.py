@@ -17,8 +17,8 @@ from policy_engine.core.safe_text import json_text
 from policy_engine.core.text.csv_cells import header_line, to_bytes, to_csv_lines
 from policy_engine.engine.parallel.workers import start_workers
 from policy_engine.engine.run import EvaluationRun
-from policy_engine.history import refuse_changed
 from policy_engine.history.read_errors import reading, unreadable
+from policy_engine.history.sources import refuse_changed
 from policy_engine.report.build import Provenance, build_report, describe_parameters
 from policy_engine.report.files import EXTRA_FILES, FINDINGS, REPORT_FILES
 from policy_engine.report.formats import FORMATS

@@ -13,7 +13,8 @@ from policy_engine.core.safe_text import plain
 from policy_engine.core.text.wording import count_of
 from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.run import RunOptions
-from policy_engine.history import HistoryPage, Source
+from policy_engine.history import Source
+from policy_engine.history.records.record_reader import HistoryPage
 from policy_engine.report.model import Notice
 
 

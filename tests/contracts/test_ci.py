@@ -23,7 +23,9 @@ pytestmark = pytest.mark.slow
 PACKS = ROOT / "tests" / "packs"
 ACTION = ROOT / "action.yml"
 WORKFLOW = ROOT / "docs" / "examples" / "rules.yml"
+CI = ROOT / ".github" / "workflows" / "ci.yml"
 HOOKS = ROOT / ".pre-commit-hooks.yaml"
+OWN_HOOKS = ROOT / ".pre-commit-config.yaml"
 PROGRAM = f"{shlex.quote(sys.executable)} -m policy_engine"
 
 needs_bash = pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
@@ -68,7 +70,9 @@ def lay_sound_pack(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("schema", "path"), [("vendor.github-actions", ACTION), ("vendor.github-workflows", WORKFLOW)], ids=str
+    ("schema", "path"),
+    [("vendor.github-actions", ACTION), ("vendor.github-workflows", WORKFLOW), ("vendor.github-workflows", CI)],
+    ids=str,
 )
 def test_files_fit_their_schema(schema: str, path: Path, tmp_path: Path) -> None:
     """
@@ -90,11 +94,26 @@ def zizmor(*paths: Path) -> list[str]:
     return sorted({str(finding["ident"]) for finding in json.loads(done.stdout)})
 
 
+def test_the_hooks_of_this_repository_need_no_network() -> None:
+    """
+    The hooks are valid, come from this repository alone, and run tools that `make test` installs.
+    """
+    done = tool("pre-commit", "validate-config", OWN_HOOKS)
+    assert done.returncode == 0, done.stdout
+    (repository,) = loaded(OWN_HOOKS)["repos"]
+    assert repository["repo"] == "local"
+    scripts = Path(sysconfig.get_path("scripts"))
+    for hook in repository["hooks"]:
+        program, *_ = shlex.split(hook["entry"])
+        assert program.startswith(".venv/bin/")
+        assert (scripts / Path(program).name).exists() or Path(program).name == "policy-engine"
+
+
 def test_no_way_into_the_action_or_the_workflow() -> None:
     """
     No injection, no unpinned action, no broad permission and no credentials left behind are found by zizmor.
     """
-    assert zizmor(ACTION, WORKFLOW) == []
+    assert zizmor(ACTION, WORKFLOW, CI) == []
 
 
 def test_a_way_in_would_be_found(tmp_path: Path) -> None:
@@ -313,7 +332,7 @@ def test_action_takes_the_first_push_of_a_branch(digits: int, merged: Path) -> N
     """
     step = Step(merged, packs="acme", against="0" * digits)
     assert "--against" not in "".join(step.arguments)
-    assert "::notice title=policy-engine::nothing was pushed to this branch before" in step.out
+    assert "::notice title=policy-engine::first push of this branch" in step.out
     assert "rewritten: not looked at" in step.out
 
 

@@ -47,15 +47,23 @@ from policy_engine.core.vocabulary import (
     VERDICTS,
     WITHOUT_ASSET_REASONS,
 )
-from policy_engine.history import FIELD_PROBLEMS, QUARANTINE_REASONS, TABLE_COLUMNS
+from policy_engine.history.records.record_reader import FIELD_PROBLEMS, QUARANTINE_REASONS
+from policy_engine.history.tables.table_reader import TABLE_COLUMNS
 from policy_engine.packs import read_pack
 from policy_engine.report.files import EXTRA_FILES, REPORT_FILES
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "policy_engine"
 PAGES = {
-    path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    path.relative_to(ROOT).as_posix(): path
+    for path in (
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+        *sorted((ROOT / "rules").rglob("*.md")),
+    )
 }
+MOST_OF_README = 7_000
+"""Characters of the README: what a newcomer reads in a few minutes. Everything else belongs into docs/."""
 COMMANDS = dict(cli.commands)
 
 _FENCE = re.compile(r"^(?P<mark>```+)(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=mark)[ ]*$", re.MULTILINE | re.DOTALL)
@@ -196,9 +204,10 @@ def test_commands_are_documented(name: str) -> None:
 
 def test_commands_are_all_there() -> None:
     """
-    The pages that list the commands list all of them, and none that does not exist.
+    The page of the commands has a section for each of them, and its table links each section.
     """
-    assert sorted(first_words(section("README.md", "Commands"))) == sorted(COMMANDS)
+    table = section("docs/commands.md", "The commands")
+    assert sorted(match["target"] for match in _LINK.finditer(table)) == sorted(f"#{name}" for name in COMMANDS)
     headings = [m["text"] for m in _HEADING.finditer(prose(PAGES["docs/commands.md"].read_text(encoding="utf-8")))]
     assert sorted(heading for heading in headings if heading.islower()) == sorted(COMMANDS)
 
@@ -257,9 +266,50 @@ def test_bundled_rules_are_listed() -> None:
     """
     The table of the bundled rules links every rule file of the pack.
     """
-    linked = {match["target"] for match in _LINK.finditer(section("README.md", "The bundled rules"))}
-    missing = [rule.id for rule in read_pack("piapi").rules if f"rules/piapi/rules/{rule.id}.yaml" not in linked]
+    linked = targets(ROOT / "rules" / "piapi" / "README.md")
+    missing = [rule.id for rule in read_pack("piapi").rules if f"rules/{rule.id}.yaml" not in linked]
     assert not missing
+
+
+def targets(path: Path) -> set[str]:
+    """The targets of the links of a page, without anchors."""
+    return {match["target"].partition("#")[0] for match in _LINK.finditer(prose(path.read_text(encoding="utf-8")))}
+
+
+def test_the_index_names_every_page() -> None:
+    """
+    docs/README.md links every page of docs/ once, except those of the lint checks, which docs/lint.md links.
+    """
+    docs = ROOT / "docs"
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")} - {"README.md"}
+    checks = {page for page in pages if page.startswith("lint/")}
+    linked = [match["target"] for match in _LINK.finditer((docs / "README.md").read_text(encoding="utf-8"))]
+    assert sorted(target for target in linked if not target.startswith("../")) == sorted(pages - checks)
+    assert checks <= targets(docs / "lint.md")
+
+
+def test_the_architecture_page_names_modules_that_exist() -> None:
+    """
+    Every room, and every module that the page names, is in the package or beside it; every room has a row.
+    """
+    page = "docs/development/architecture.md"
+    named = {name for name in _CODE.findall(PAGES[page].read_text(encoding="utf-8")) if "/" in name}
+    files = {name for name in named if re.fullmatch(r"[a-z_0-9/]+(\.py|/)?", name)}
+    assert len(files) > len(named) / 2
+    assert sorted(name for name in files if not (SOURCE / name).exists() and not (ROOT / name).exists()) == []
+    rooms = {path.name for path in SOURCE.iterdir() if path.is_dir() and not path.name.startswith("_")}
+    assert set(first_words(section(page, "The rooms"))) == rooms | {"api.py"}
+
+
+def test_the_readme_is_short() -> None:
+    """
+    The README is read in a few minutes, and says how to try the program and how to test it.
+    """
+    text = PAGES["README.md"].read_text(encoding="utf-8")
+    assert len(text) <= MOST_OF_README
+    shown = "".join(block.body for block in blocks(text))
+    assert "make report" in shown
+    assert "make test" in shown
 
 
 # --- every example is true ----------------------------------------------------------------------------------------
@@ -411,12 +461,11 @@ class Provider(BaseHTTPRequestHandler):
 )
 def test_the_export_script_fetches_a_whole_history(tmp_path: Path) -> None:
     """
-    The script of the README, run against a stand-in for the provider, fetches every row and the young tasks, and the
-    program reads what it saved.
+    The script of docs/piapi-export.md, run against a stand-in for the provider, fetches every row and the recent tasks,
+    and the program reads what it saved.
     """
-    script = next(
-        block.body for block in blocks(PAGES["README.md"].read_text(encoding="utf-8")) if block.info == "bash"
-    )
+    page = PAGES["docs/piapi-export.md"].read_text(encoding="utf-8")
+    script = next(block.body for block in blocks(page) if block.info == "bash")
     with HTTPServer(("127.0.0.1", 0), Provider) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

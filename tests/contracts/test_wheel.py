@@ -215,7 +215,6 @@ def test_lock_file_has_a_hash_for_every_requirement(name: str) -> None:
             [
                 *PYPROJECT["project"]["dependencies"],
                 *PYPROJECT["build-system"]["requires"],
-                *PYPROJECT["project"]["optional-dependencies"]["parquet"],
                 *PYPROJECT["project"]["optional-dependencies"]["dev"],
             ],
         ),

@@ -18,7 +18,7 @@ from policy_engine.core.problems import TotalsMismatch
 from policy_engine.core.vocabulary import OPERATION_VERDICTS, VERDICTS
 from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.finding_totals import FindingTotals, count_findings
-from policy_engine.history import QuarantinedRecord
+from policy_engine.history.records.record_reader import QuarantinedRecord
 from tests.support.commands import AS_OF, EXAMPLE
 from tests.support.exports import pack
 

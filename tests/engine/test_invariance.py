@@ -56,7 +56,7 @@ def test_formats_and_orders_change_nothing(records: list[Record], tmp_path: Path
 @pytest.mark.slow
 def test_surroundings_change_no_byte(records: list[Record], tmp_path: Path) -> None:
     """
-    Piece sizes, processes, locale, time zone, hash seed and a missing pyarrow show in no byte of a report.
+    Piece sizes, processes, locale, time zone and hash seed show in no byte of a report.
     """
     compared = dict(compare_surroundings(records, tmp_path, SURROUNDINGS))
     assert compared == {around.name: [] for around in SURROUNDINGS}

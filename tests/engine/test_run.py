@@ -26,9 +26,10 @@ from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.parallel.memory import Sizes
 from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, Progress, RunOptions
-from policy_engine.history import HistoryReader, Partition, find_sources, plan_units
+from policy_engine.history import HistoryReader, Partition, find_sources
 from policy_engine.history import partitions as units_module
 from policy_engine.history import reader as reading_module
+from policy_engine.history.partitions import plan_units
 from tests.support.commands import JOBS, policy_engine
 from tests.support.effort import COSTLY
 from tests.support.exports import (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_engine.core.problems import InputUnusable, Problem, format_problem
+from policy_engine.core.problems import InputUnusable, format_problem
 from policy_engine.history import find_sources
 from tests.support.commands import JOBS
 from tests.support.effort import COSTLY
@@ -19,12 +18,12 @@ from tests.support.exports import (
     CLEAN,
     IMAGE,
     as_lines,
-    compress_zstd,
     envelope,
     history_row,
+    is_printable,
     kling,
+    only_problem,
     page,
-    problems_of,
     read,
     read_records,
     task,
@@ -32,199 +31,13 @@ from tests.support.exports import (
     write_csv,
     write_json,
     write_lines,
-    write_parquet,
 )
-
-
-def only_problem(*paths: Path | str, **options: Any) -> Problem:
-    """The one problem for which a run refuses its input, checked to be fit to print."""
-    (problem,) = problems_of(*paths, **options)
-    assert is_printable(problem)
-    assert problem.message[0] == "`" or not problem.message[0].isupper()
-    return problem
-
-
-def is_printable(problem: Problem) -> bool:
-    """True when a terminal shows the problem as it stands."""
-    return format_problem(problem).replace("\n", "").isprintable()
 
 
 def places_in(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Paths of everything inside a record."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [here, *(place for key, one in inner for place in places_in(one, (*here, key)))]
-
-
-# --- Files that cannot be read ---------------------------------------------------------------------------
-
-
-def test_missing_file(tmp_path: Path) -> None:
-    """A file that is not there is named as it was given."""
-    problem = only_problem(tmp_path / "nowhere.json")
-    assert (problem.code, "nowhere.json`" in problem.message) == ("missing-file", True)
-
-
-def test_pattern_that_matches_nothing(tmp_path: Path) -> None:
-    """A pattern without a match is said to be one."""
-    assert "no file matches" in only_problem(tmp_path / "*.json").message
-
-
-def test_every_bad_argument_is_reported_at_once(tmp_path: Path) -> None:
-    """One run reports all files that cannot be used, not only the first."""
-    write(tmp_path / "empty.json", "")
-    write(tmp_path / "page.json", "<html>")
-    problems = problems_of(tmp_path / "nowhere", tmp_path / "empty.json", tmp_path / "page.json")
-    assert sorted(problem.code for problem in problems) == ["empty-file", "missing-file", "not-an-export"]
-
-
-@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "", "*" * 300, "\udce9"])
-def test_arguments_that_are_no_paths(name: str) -> None:
-    """Text that cannot be a path is a problem like a missing file."""
-    assert only_problem(name).code in ("missing-file", "empty-folder")
-
-
-def test_empty_folder(tmp_path: Path) -> None:
-    """A folder without an export is a mistake of the caller, not an empty history."""
-    (tmp_path / "in").mkdir()
-    assert only_problem(tmp_path / "in").code == "empty-folder"
-    write(tmp_path / "in" / "picture.png", b"\x89PNG\r\n")
-    write(tmp_path / "in" / ".hidden.json", "{}")
-    assert only_problem(tmp_path / "in").code == "empty-folder"
-
-
-@pytest.mark.parametrize("content", ["", " ", "\n\n\n", "\ufeff", "\ufeff \n", " " * 70_000, " " * 70_000 + "{}"])
-def test_empty_files(tmp_path: Path, content: str) -> None:
-    """A file without content is a problem: a failed export must not look like no tasks."""
-    assert only_problem(write(tmp_path / "a.json", content)).code == "empty-file"
-
-
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
-def test_packed_nothing(tmp_path: Path, suffix: str) -> None:
-    """A packed file with nothing in it is as empty as any other."""
-    assert only_problem(write(tmp_path / f"a.json{suffix}", "")).code == "empty-file"
-
-
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0" * 64, "binary-file"),
-        (b"PK\x03\x04\x14\0\x06\0" + b"\0" * 64, "binary-file"),
-        (b"SQLite format 3\0" + b"\0" * 64, "binary-file"),
-        (b"\0\0\0\x20ftypisom\0\0\x02\0", "binary-file"),
-        (b"PAR1 but not really", "damaged-file"),
-        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", "not-an-export"),
-        (b"just some words", "not-an-export"),
-        (b"null", "not-an-export"),
-        (b'"text"', "not-an-export"),
-        (b"42", "not-an-export"),
-    ],
-)
-def test_files_that_are_something_else(tmp_path: Path, content: bytes, code: str) -> None:
-    """Pictures, workbooks, databases and prose are told apart from exports."""
-    assert only_problem(write(tmp_path / "a.json", content)).code == code
-
-
-def test_workbook_is_told_how_to_be_saved(tmp_path: Path) -> None:
-    """A spreadsheet in its own format is answered with what to do."""
-    problem = only_problem(write(tmp_path / "a.xlsx", b"PK\x03\x04\x14\0\x06\0" + b"\0" * 64))
-    assert "workbook" in problem.message
-    assert "CSV UTF-8" in str(problem.help)
-
-
-@pytest.mark.parametrize(
-    "text", ["<!DOCTYPE html><html><body>Sign in</body></html>", "\n <html>", '<?xml version="1.0"?>']
-)
-def test_web_page_saved_as_json(tmp_path: Path, text: str) -> None:
-    """A sign-in page saved in place of the answer is called what it is."""
-    problem = only_problem(write(tmp_path / "a.json", text))
-    assert (problem.code, "web page" in problem.message) == ("not-an-export", True)
-
-
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("table", [True, False])
-def test_utf_16(tmp_path: Path, encoding: str, table: bool) -> None:
-    """UTF-16, which spreadsheets like to write, is named, for JSON as for tables."""
-    text = "task_id,model\na,flux\n" if table else json.dumps(task())
-    problem = only_problem(write(tmp_path / "a.csv", text.encode(encoding)))
-    assert (problem.code, "UTF-16" in problem.message) == ("encoding", True)
-
-
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
-@pytest.mark.parametrize("form", ["lines", "document", "csv"])
-def test_packed_file_cut_short(tmp_path: Path, suffix: str, form: str) -> None:
-    """A packed file that ends too early is refused whole: what is missing cannot be told."""
-    records = [task(str(number), input={"p": os.urandom(300).hex()}) for number in range(300)]
-    path = tmp_path / f"a{suffix}"
-    if form == "lines":
-        write_lines(path, records)
-    elif form == "document":
-        write_json(path, records)
-    else:
-        write_csv(path, [{"task_id": one["task_id"], "note": one["input"]["p"]} for one in records])
-    whole = path.read_bytes()
-    for end in (12, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:end])
-        problem = only_problem(path)
-        assert (problem.code, problem.span and problem.span.file) == ("damaged-packing", path.name)
-
-
-def test_packed_file_with_damaged_bytes(tmp_path: Path) -> None:
-    """Damage in the middle of a packed file is found, and nothing read before it counts."""
-    path = write_lines(tmp_path / "a.jsonl.gz", [task(os.urandom(200).hex()) for _ in range(300)])
-    data = bytearray(path.read_bytes())
-    for place in range(len(data) // 2, len(data) // 2 + 40):
-        data[place] ^= 0xFF
-    path.write_bytes(bytes(data))
-    assert only_problem(path).code == "damaged-packing"
-
-
-def test_packed_parts_one_after_another(tmp_path: Path) -> None:
-    """Packed files that were joined are read to the end of the last."""
-    import gzip
-
-    parts = [as_lines([task("a")]).encode(), as_lines([task("b")]).encode()]
-    for name, pack in (("a.gz", gzip.compress), ("a.zst", compress_zstd)):
-        path = write(tmp_path / "raw", b"".join(pack(part) for part in parts)).rename(tmp_path / name)
-        assert read(path).totals.tasks.tasks == 2
-
-
-def test_damaged_parquet(tmp_path: Path) -> None:
-    """A Parquet file that is cut short is refused."""
-    path = write_parquet(tmp_path / "a.parquet", [{"task_id": "a"}])
-    path.write_bytes(path.read_bytes()[:-9])
-    assert only_problem(path).code == "damaged-file"
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_special_files(tmp_path: Path) -> None:
-    """A pipe, a device or a link that leads nowhere is refused before anything waits for it."""
-    os.mkfifo(tmp_path / "pipe.json")
-    assert only_problem(tmp_path / "pipe.json").code == "not-a-file"
-    assert only_problem(tmp_path).code == "not-a-file"
-    assert only_problem(tmp_path / "*.json").code == "not-a-file"
-    (tmp_path / "pipe.json").unlink()
-    assert only_problem("/dev/null").code == "not-a-file"
-    (tmp_path / "link.json").symlink_to(tmp_path / "nowhere")
-    for way in (tmp_path / "link.json", tmp_path, tmp_path / "*.json"):
-        assert only_problem(way).code == "unreadable-file"
-    (tmp_path / "link.json").unlink()
-    (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
-    assert only_problem(tmp_path / "loop.json").code == "unreadable-file"
-
-
-def test_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder inside a folder that cannot be listed is a problem: its files would be missing unseen."""
-    write_lines(tmp_path / "in" / "a.jsonl", [task("a"), task("b")])
-    (tmp_path / "in" / "locked").mkdir()
-    scandir = os.scandir
-
-    def refuse(path: Any) -> Any:
-        if str(path).endswith("locked"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    assert only_problem(tmp_path / "in").code == "unreadable-folder"
 
 
 # --- JSON ------------------------------------------------------------------------------------------------
@@ -488,52 +301,6 @@ def test_table_that_is_not_utf8(tmp_path: Path) -> None:
     assert "CSV UTF-8" in str(problem.help)
     packed = write_csv(tmp_path / "a.csv.gz", rows, encoding="latin-1")
     assert only_problem(packed).span.line == 402  # type: ignore[union-attr]
-
-
-def test_rows_with_too_many_or_too_few_fields(tmp_path: Path) -> None:
-    """A row that does not fit the header is set aside: which field is which cannot be told."""
-    text = f"task_id,model,url\na,flux,{IMAGE}\nb,flux\nc,flux,{IMAGE},x\n\nd,flux,{CLEAN}\n"
-    reading = read(write(tmp_path / "a.csv", text))
-    assert [row["task_id"] for row in reading.rows] == ["a", "d"]
-    assert reading.quarantine.values.tolist() == [
-        ["a.csv:3", "wrong_field_count", "2 fields", "3 fields as in the header"],
-        ["a.csv:4", "wrong_field_count", "4 fields", "3 fields as in the header"],
-    ]
-
-
-def test_stray_quotation_mark_costs_its_row_only(tmp_path: Path) -> None:
-    """A quotation mark that nobody closes swallows no row below it."""
-    rows = [f"{number},flux,completed,a prompt\n" for number in range(50)]
-    rows[10] = '10,flux,completed,"never closed\n'
-    rows[30] = '30,flux,completed,"closed, with\na line break"\n'
-    for text in ("".join(rows), "".join(rows[:30]), "".join(rows[:12])):
-        reading = read(write(tmp_path / "a.csv", "task_id,model,status,prompt\n" + text))
-        assert reading.quarantine["source"].tolist() == ["a.csv:12"]
-        assert reading.totals.tasks.tasks == text.count(",flux,") - 1
-
-
-def test_lines_within_a_broken_row_are_no_rows(tmp_path: Path) -> None:
-    """Of a row that is set aside, lines of its text do not become tasks."""
-    broken = '1,flux,completed,"a list:\nred, green, blue, yellow\n2,x,y,z\n",too,many\n'
-    reading = read(write(tmp_path / "a.csv", f"task_id,model,status,prompt\n{broken}3,flux,completed,p\n"))
-    assert [row["task_id"] for row in reading.rows] == ["3"]
-    assert reading.reasons == ["wrong_field_count"]
-
-
-def test_quotation_marks_within_a_field(tmp_path: Path) -> None:
-    """Quotation marks that a careless program left within a field are read as a spreadsheet reads them."""
-    text = 'task_id,model,status,prompt\na,flux,completed,"12" disc\nb,flux,completed,a 12" disc\n'
-    reading = read(write(tmp_path / "a.csv", text))
-    assert [row["task_id"] for row in reading.rows] == ["a", "b"]
-
-
-def test_field_beyond_all_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A field larger than any real one is set aside with its row."""
-    monkeypatch.setattr("policy_engine.history.tables.table_reader._LONGEST_FIELD", 1_000)
-    text = f"task_id,model,prompt\na,flux,x\nb,flux,{'x' * 2_000}\nc,flux,x\n"
-    reading = read(write(tmp_path / "a.csv", text))
-    assert reading.reasons == ["not_csv"]
-    assert reading.totals.tasks.tasks == 2
 
 
 def test_naive_times_in_a_table(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from policy_engine.core.periods import DAY, HOUR, format_instant, parse_duration, parse_instant
 from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, RunOptions
-from policy_engine.history import HistoryPage, Source, find_sources
+from policy_engine.history import Source, find_sources
+from policy_engine.history.records.record_reader import HistoryPage
 from policy_engine.report.notices import PageTotals, collect_warnings, page_totals
 from tests.support.exports import CREATED, ENDED, IMAGE, history_row, pack, page, task, write_json, write_lines
 

@@ -19,13 +19,14 @@ from typing import Any
 import pandas as pd
 
 from policy_engine.core.periods import DAY, HOUR, parse_instant
-from policy_engine.core.problems import InputUnusable, Problem
+from policy_engine.core.problems import InputUnusable, Problem, format_problem
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.vocabulary import WITHOUT_ASSET_REASONS
 from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, RunOptions
-from policy_engine.history import FIELD_PROBLEMS, QUARANTINE_REASONS, find_sources
+from policy_engine.history import find_sources
+from policy_engine.history.records.record_reader import FIELD_PROBLEMS, QUARANTINE_REASONS
 from policy_engine.packs import read_pack
 
 Record = dict[str, Any]
@@ -133,6 +134,19 @@ def problems_of(*paths: Path | str, **options: Any) -> tuple[Problem, ...]:
     except InputUnusable as error:
         return error.problems
     raise AssertionError("the input was read")
+
+
+def only_problem(*paths: Path | str, **options: Any) -> Problem:
+    """The only problem for which a run refuses its input, checked to be fit to print."""
+    (problem,) = problems_of(*paths, **options)
+    assert is_printable(problem)
+    assert problem.message[0] == "`" or not problem.message[0].isupper()
+    return problem
+
+
+def is_printable(problem: Problem) -> bool:
+    """True when a terminal shows the problem as it stands."""
+    return format_problem(problem).replace("\n", "").isprintable()
 
 
 def read_records(folder: Path, *records: object, **options: Any) -> Reading:

@@ -145,9 +145,9 @@ def test_only_the_table_of_the_page_is_rewritten(tmp_path: Path) -> None:
 
 def test_the_page_has_a_row_for_every_part() -> None:
     """
-    docs/reliability.md holds the table, with every part that there is.
+    docs/development/reliability.md holds the table, with every part that there is.
     """
-    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "development" / "reliability.md").read_text(encoding="utf-8")
     block = text[text.index(run.BEGIN) : text.index(run.END)]
     assert [line.split("|")[1].strip() for line in block.splitlines() if line.startswith("| ")][1:] == [
         part.name for part in run.PARTS

@@ -7,7 +7,7 @@ The first byte of an input says what is asked of the rest:
 - a file of any kind: it is read, record by record set aside, or refused in words; the same for every size of block,
   and for a table whether it is read by the column or row by row;
 - outputs of one service, a line each: the column-wise way finds what the general way finds, or leaves it;
-- a table of findings: pyarrow writes the bytes that are written without it.
+- a table of findings: what is written column by column is what is written line by line.
 
 Each input is read, and its records or the words of its refusal are looked at. Files, money, frames, other sizes of
 block and files on disk take far longer, and are for answers of a new kind and as time permits (`fuzzing.Thrift`).
@@ -16,6 +16,7 @@ block and files on disk take far longer, and are for answers of a new kind and a
 from __future__ import annotations
 
 import atexit
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -52,7 +53,7 @@ with fuzzing.instrumented(*(f"policy_engine.{name}" for name in MODULES)):
     from policy_engine.history.decoding import STRICT_ERRORS, count_lines, decode_strictly
     from policy_engine.history.merging.adjacent_rows import starts
     from policy_engine.history.opening import Compression
-    from policy_engine.history.records.batch import Batch
+    from policy_engine.history.records.batch import Batch, RecordColumns
     from policy_engine.history.records.names import ServiceNames
     from policy_engine.history.records.outputs import decode_output
     from policy_engine.history.records.record_reader import RecordReader
@@ -134,9 +135,14 @@ def _read_generally(block: bytes) -> RecordReader:
     return reader
 
 
-def _rows(reader: RecordReader) -> list[tuple[Any, ...]]:
-    """The records that wait to become columns: line, item, task id, service and so on, down to the output."""
-    return [*zip(*reader._columns, strict=True), *reader._rows]
+_COLUMNS = [column.name for column in dataclasses.fields(RecordColumns)]
+_Record = collections.namedtuple("_Record", _COLUMNS)  # type: ignore[misc]
+
+
+def _rows(reader: RecordReader) -> list[Any]:
+    """The records that wait for `finish`."""
+    columns = (getattr(reader._columns, name) for name in _COLUMNS)
+    return [_Record(*values) for values in zip(*columns, strict=True)]
 
 
 def _decoded(output: Any) -> Any:
@@ -285,22 +291,25 @@ def _print(error: InputUnusable) -> None:
         assert text.replace("\n", "").isprintable(), "not printable"
 
 
-def _kind(rows: Sequence[tuple[Any, ...]]) -> Hashable:
+def _kind(rows: Sequence[Any]) -> Hashable:
     """What records are like; equal for records that the program can hardly treat in different ways."""
-    kinds = set()
-    for row in rows:
-        (_, _, _, service, _, task_type, floating, is_object, _, state, *times,
-         pool, mode, account, consume, share, unit, _, _, output) = row  # fmt: skip
-        kinds.add((
-            service, task_type is None, floating, is_object, state, _collapsed((times, output)),
-            pool, mode is None, account, type(consume), type(share), unit is None,
-        ))  # fmt: skip
-    return frozenset(kinds)
+    return frozenset(
+        (
+            row.service, row.task_type is None, row.floating, row.is_object, row.state,
+            _collapsed((_times_of(row), row.output)), row.pool, row.mode is None, row.account,
+            type(row.consume), type(row.share), row.unit is None,
+        )
+        for row in rows
+    )  # fmt: skip
 
 
-def _times(rows: Sequence[tuple[Any, ...]]) -> str:
+def _times(rows: Sequence[Any]) -> str:
     """The times of records, whose reading is put off."""
-    return repr([row[10:14] for row in rows])
+    return repr(list(map(_times_of, rows)))
+
+
+def _times_of(row: Any) -> tuple[Any, ...]:
+    return row.created_at, row.ended_at, row.updated_at, row.webhook
 
 
 def _collapsed(value: object) -> str:
@@ -444,7 +453,7 @@ def _is_plain(text: bytes) -> bool:
 
 
 def check_csv(text: bytes) -> None:
-    """CSV written with pyarrow against CSV written without it."""
+    """CSV written column by column against CSV written line by line."""
     cells = [None if cell == "\\N" else cell for cell in text.decode("utf-8", "replace").split("\x1e")]
     numbers = [len(cell) * 7.5e-5 if cell else None for cell in cells]
     frame = pd.DataFrame({

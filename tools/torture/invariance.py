@@ -8,7 +8,6 @@ Reads the same generated history in many ways and compares what comes out: the w
 | bytes and records read at a time, bytes handed to a process, processes | every file of the report, byte for byte |
 | on processes of Dask | the same |
 | locale, time zone, hash seed, UTF-8 mode | the same |
-| with pyarrow, and with its import refused | the same |
 | JSON, JSON Lines, CSV, Parquet; packed with gzip and Zstandard; one file or many | findings but their place, totals |
 | the order of records, in one file and over several | the same |
 
@@ -175,25 +174,13 @@ PROGRAM = """
 import json, sys
 
 asked = json.loads(sys.argv.pop(1))
-
-
-class Refused:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "pyarrow":
-            raise ImportError("refused for a test")
-
-
-if not asked["pyarrow"]:
-    sys.meta_path.insert(0, Refused())
 from policy_engine.history import reader as reading
 from policy_engine.history import partitions as units
 
 reading.BLOCK, units.UNIT, reading._RECORDS = asked["cut"]
 from policy_engine.cli import run
 
-code = run(sys.argv[1:])
-assert asked["pyarrow"] or "pyarrow" not in sys.modules
-sys.exit(code)
+sys.exit(run(sys.argv[1:]))
 """
 
 
@@ -206,7 +193,6 @@ class Surroundings:
     cut: tuple[int, int, int] = (1 << 18, 1 << 25, 40_000)
     """Bytes decoded at a time, bytes handed to a process, records judged at a time."""
     jobs: int = 1
-    pyarrow: bool = True
     dask: bool = False
     """Whether the processes are those of Dask."""
 
@@ -216,9 +202,8 @@ SURROUNDINGS = (
     Surroundings("small pieces, far west", {"TZ": "America/St_Johns", "PYTHONHASHSEED": "1"}, (97, 3_001, 3)),
     Surroundings("processes, far east", {"TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "2"}, (400, 9_001, 7), 3),
     Surroundings("ASCII locale", ASCII_ONLY),
-    Surroundings("without pyarrow", {"PYTHONHASHSEED": "3", "LC_ALL": "C.UTF-8"}, pyarrow=False),
     Surroundings(
-        "everything at once", {**ASCII_ONLY, "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "4"}, (333, 2_003, 1), 2, False
+        "everything at once", {**ASCII_ONLY, "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "4"}, (333, 2_003, 1), 2
     ),
 )
 DASK = Surroundings("Dask, far south", {"TZ": "Antarctica/Troll", "PYTHONHASHSEED": "5"}, (300, 4_001, 9), 2, dask=True)
@@ -238,13 +223,13 @@ def any_surroundings(chance: random.Random) -> Surroundings:
         chance.choice([700, 7_919, 1 << 25]),
         chance.choice([1, 2, 11, 40_000]),
     )
-    jobs, pyarrow = chance.choice([1, 1, 2, 3]), chance.random() < 0.5
-    return Surroundings(f"{environment} {cut} {jobs} {pyarrow}", environment, cut, jobs, pyarrow)
+    jobs = chance.choice([1, 1, 2, 3])
+    return Surroundings(f"{environment} {cut} {jobs}", environment, cut, jobs)
 
 
 def report(around: Surroundings, paths: Sequence[Path], folder: Path) -> dict[str, str]:
     """Write a report in these surroundings; returns the digest of each of its files and of what was printed."""
-    asked = json.dumps({"cut": around.cut, "pyarrow": around.pyarrow})
+    asked = json.dumps({"cut": around.cut})
     command = ["report", *map(str, paths), "--as-of", AS_OF, "--jobs", str(around.jobs), "-o", str(folder)]
     command += ["--scheduler", "local"] if around.dask else []
     done = subprocess.run(

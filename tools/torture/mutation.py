@@ -13,8 +13,8 @@ The work happens in a copy below build/. What was tried is kept there, so that a
 ended; the changes of a function are forgotten when it is edited. `--again` starts anew, and `--survivors` tries what no
 test noticed once more.
 
-docs/mutation.md lists the changes that no test notices, with the reason. The last line of stdout is one JSON object;
-the exit code is 1 when a module has fewer than 95 % of its changes noticed.
+docs/development/mutation.md lists the changes that no test notices, with the reason. The last line of stdout is one
+JSON object; the exit code is 1 when a module has fewer than 95 % of its changes noticed.
 """
 
 from __future__ import annotations

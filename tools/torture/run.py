@@ -4,7 +4,7 @@ Runs the long tests one after the other, remembers what was done, and says what 
 `make torture`, or `python tools/torture/run.py [--only PART ...] [--scale 0.01]`. A run that was stopped goes on with
 the part that it was in, and keeps what that had counted; a finished one starts over with other seeds, and the counts
 add up. Runs of different parts may go on at the same time. Exit code 1 when a part failed or could not run, 130 when
-the run was stopped. The table also goes into docs/reliability.md, between two marks.
+the run was stopped. The table also goes into docs/development/reliability.md, between two marks.
 
 A part prints JSON, one object a line: what it has tried and found so far (with `so_far`) now and then, and the whole at
 its end; `of_asked` is how much of what it was asked for that is, where it counts otherwise. Everything else that it
@@ -28,7 +28,7 @@ from typing import IO, Any
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 STATE = ROOT / "build" / "torture" / "state.json"
-PAGE = ROOT / "docs" / "reliability.md"
+PAGE = ROOT / "docs" / "development" / "reliability.md"
 BEGIN, END = "<!-- torture: begin; written by make torture -->", "<!-- torture: end -->"
 
 

@@ -56,7 +56,12 @@ def _draft(place: Path, target: str, *, is_folder: bool) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder for files that only this run needs, where the system keeps such; raises UsageProblem without one."""
+    """
+    A folder for the temporary files of a whole run; raises UsageProblem where none can be made.
+
+    It is made at once and locked while the run lasts, so that a later run can remove what a killed one has left.
+    `scratch.Scratch` makes the folders of single stages inside it, without locks of their own.
+    """
     folder, lock = None, None
     try:
         with uninterrupted():

@@ -8,12 +8,18 @@ from pathlib import Path
 
 
 class Scratch:
-    """A context that removes its folder, if one was made, when it is left."""
+    """
+    A context that removes its folder, if one was made, when it is left.
+
+    For one stage of a run, inside the folder that `drafts.scratch_folder` made for the whole run (or inside one that
+    all workers of a cluster see): made only when something must go to disk. It has no lock, since what a killed run
+    leaves of it is removed with the folder around it.
+    """
 
     def __init__(self, parent: Path | None = None) -> None:
-        """`parent` is where the folder is made; the system's place for temporary files if none is given."""
+        """`parent` is where the folder is made; the system's folder for temporary files by default."""
         self.place = parent if parent is not None else Path(tempfile.gettempdir())
-        """Where the folder lies."""
+        """The folder around it."""
         self._made: tempfile.TemporaryDirectory[str] | None = None
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Writes the same CSV as csv_text, column by column with pyarrow where it is there: the bytes do not tell which."""
+"""Writes the same CSV as csv_cells, column by column: the bytes are equal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from policy_engine.core.files.sorted_lines import joined
 from policy_engine.core.frames import Int64, nanoseconds
@@ -36,7 +38,7 @@ class CsvLines:
     data: memoryview
     """All lines, one after another."""
     edges: Int64
-    """Where each line begins in `data`, and where the last one ends; n + 1 places."""
+    """Where each line begins in `data`, and where the last one ends; n + 1 positions."""
 
     @property
     def sizes(self) -> Int64:
@@ -58,14 +60,10 @@ def _unpickled(data: bytes, edges: Int64) -> CsvLines:
 
 def csv_lines(frame: pd.DataFrame) -> CsvLines:
     """CSV lines of a frame without a header: what `to_csv_lines` gives, encoded."""
-    try:
-        import pyarrow as pa
-    except ImportError:
-        return _line_by_line(frame)
     if not len(frame):
         return CsvLines(memoryview(b""), np.zeros(1, np.int64))
     try:
-        cells = _all_cells(frame, pa)
+        cells = _all_cells(frame)
         empty, comma, end = (pa.scalar(mark, pa.large_string()) for mark in ("", ",", "\n"))
         cells[-1] = _joined(cells[-1], empty, end)
         lines = _joined(*cells, comma)
@@ -83,9 +81,7 @@ def _line_by_line(frame: pd.DataFrame) -> CsvLines:
 
 def _joined(*parts: Any) -> Any:
     """The parts with the last one between them; what is missing is empty."""
-    from pyarrow.compute import binary_join_element_wise
-
-    return binary_join_element_wise(*parts, null_handling="replace", null_replacement="")
+    return pc.binary_join_element_wise(*parts, null_handling="replace", null_replacement="")
 
 
 class _Coded(NamedTuple):
@@ -93,7 +89,7 @@ class _Coded(NamedTuple):
 
     words: list[str]
     codes: npt.NDArray[Any] | None
-    """Place of each cell among the words; None where there is one word for all."""
+    """Index of each cell among the words; None where there is one word for all."""
 
 
 class _Together:
@@ -116,68 +112,68 @@ class _Together:
         self._columns.append(column.words)
         return True
 
-    def cells(self, pa: Any) -> Any:
+    def cells(self) -> Any:
         """The cells of the columns, a comma between two."""
         codes, rest = pd.factorize(self._codes)
         texts = [""] * len(rest)
-        for place, words in enumerate(reversed(self._columns)):
+        for index, words in enumerate(reversed(self._columns)):
             rest, which = np.divmod(rest, len(words))
-            mark = "," if place else ""
+            mark = "," if index else ""
             texts = [words[code] + mark + text for code, text in zip(which.tolist(), texts, strict=True)]
         return pa.array(texts, pa.large_string()).take(pa.array(codes))
 
 
-def _all_cells(frame: pd.DataFrame, pa: Any) -> list[Any]:
+def _all_cells(frame: pd.DataFrame) -> list[Any]:
     """The cells of a frame, quoted where they must be, as large strings; some hold those of several columns."""
     parts: list[Any] = []
     for name in frame.columns:
-        column = _cells(frame[name], pa)
+        column = _cells(frame[name])
         if not isinstance(column, _Coded):
             parts.append(column)
         elif not (parts and isinstance(parts[-1], _Together) and parts[-1].take(column)):
             parts.append(_Together(column, len(frame)))
-    return [part.cells(pa) if isinstance(part, _Together) else part for part in parts]
+    return [part.cells() if isinstance(part, _Together) else part for part in parts]
 
 
-def _cells(column: pd.Series[Any], pa: Any) -> Any:
+def _cells(column: pd.Series[Any]) -> Any:
     """The cells of a column, quoted where they must be, as large strings; as _Coded where few are distinct."""
     kind = column.dtype
     if isinstance(kind, pd.CategoricalDtype):
         words = [quoted(neutral(str(word))) for word in column.array.categories]
-        return _words(words, column.array.codes, pa)
+        return _words(words, column.array.codes)
     if isinstance(kind, pd.DatetimeTZDtype):
-        return _times(nanoseconds(column), pa)
+        return _times(nanoseconds(column))
     if kind == np.bool_:
-        return _words(["false", "true"], column.to_numpy(np.int8), pa)
+        return _words(["false", "true"], column.to_numpy(np.int8))
     if isinstance(kind, pd.StringDtype):
-        return _texts(column, pa)
+        return _texts(column)
     if isinstance(kind, pd.Int64Dtype):
-        return _integers(column, pa)
+        return _integers(column)
     if isinstance(kind, pd.Float64Dtype):
         codes, values = pd.factorize(column.to_numpy(np.float64, na_value=np.nan))
-        return _words([plain_number(value) for value in values.tolist()], codes, pa)
+        return _words([plain_number(value) for value in values.tolist()], codes)
     return pa.array([quoted(text) for text in column_texts(column)], pa.large_string())
 
 
-def _words(words: list[str], codes: npt.NDArray[Any], pa: Any) -> Any:
+def _words(words: list[str], codes: npt.NDArray[Any]) -> Any:
     """A column of distinct cells; the code -1 is an empty one."""
     if (codes == codes[0]).all():
         return _Coded([words[codes[0]] if codes[0] >= 0 else ""], None)
-    places = np.where(codes < 0, len(words), codes)
+    indices = np.where(codes < 0, len(words), codes)
     if len(words) <= _FEW:
-        return _Coded([*words, ""], places)
-    return pa.array([*words, ""], pa.large_string()).take(pa.array(places))
+        return _Coded([*words, ""], indices)
+    return pa.array([*words, ""], pa.large_string()).take(pa.array(indices))
 
 
-def _integers(column: pd.Series[Any], pa: Any) -> Any:
+def _integers(column: pd.Series[Any]) -> Any:
     missing = column.isna().to_numpy(bool)
     values = column.to_numpy(np.int64, na_value=0)
     if 0 <= values.min() and values.max() < _FEW:
-        return _words([str(value) for value in range(int(values.max()) + 1)], np.where(missing, -1, values), pa)
+        return _words([str(value) for value in range(int(values.max()) + 1)], np.where(missing, -1, values))
     return pa.array(values, mask=missing).cast(pa.large_string())
 
 
-def _texts(column: pd.Series[Any], pa: Any) -> Any:
+def _texts(column: pd.Series[Any]) -> Any:
     cells = pa.array(column, pa.large_string())
     if isinstance(cells, pa.ChunkedArray):
         cells = cells.combine_chunks()
@@ -189,8 +185,8 @@ def _texts(column: pd.Series[Any], pa: Any) -> Any:
     found = (text < 0x20) | (text == ord('"')) | (text == ord(",")) | (text == ord(";"))
     odd = np.zeros(len(cells), bool)
     if found.any():
-        places = np.flatnonzero(found)
-        odd[np.searchsorted(edges, places[(places >= edges[0])], side="right") - 1] = True
+        indices = np.flatnonzero(found)
+        odd[np.searchsorted(edges, indices[(indices >= edges[0])], side="right") - 1] = True
     filled = np.flatnonzero(edges[1:] > edges[:-1])
     first = text[edges[filled]]
     lower = first | 0x20
@@ -198,15 +194,13 @@ def _texts(column: pd.Series[Any], pa: Any) -> Any:
     odd[filled[~is_plain]] = True
     if odd.any():
         rows = np.flatnonzero(odd)
-        mended = [None if text is None else quoted(neutral(text)) for text in cells.take(pa.array(rows)).to_pylist()]
-        cells = pa.compute.replace_with_mask(cells, pa.array(odd), pa.array(mended, pa.large_string()))
+        repaired = [None if text is None else quoted(neutral(text)) for text in cells.take(pa.array(rows)).to_pylist()]
+        cells = pc.replace_with_mask(cells, pa.array(odd), pa.array(repaired, pa.large_string()))
     return cells
 
 
-def _times(ns: Int64, pa: Any) -> Any:
+def _times(ns: Int64) -> Any:
     """RFC 3339 with `Z`, a fraction only where there is one; empty for NAT."""
-    import pyarrow.compute as pc
-
     if (ns == ns[0]).all():
         return _Coded(format_times(ns[:1]), None)
     # Each text has a date, a blank, a time, a point and nine digits.

@@ -16,6 +16,7 @@ import pandas as pd
 
 from policy_engine.core.frames import nanoseconds
 from policy_engine.core.periods import NAT, SECOND, format_instant
+from policy_engine.core.safe_text import without_half_pairs
 
 # What spreadsheets take for the start of a formula, with the full-width forms that some of them fold.
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
@@ -23,14 +24,13 @@ _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 _FORMULA = re.compile(rf"[\t\r\n]|\s*[{_SIGNS}]")
 # Those that divide at semicolons or tabs as well, and take quotes within a line for text, meet a cell there too.
 _INNER_FORMULA = re.compile(rf"([;\t\r\n])(?=[^\S;\t\r\n]*[{_SIGNS}])")
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def neutral(text: str) -> str:
     """
     Text that no spreadsheet runs: an apostrophe before anything it could take for a formula.
 
-    NUL cannot stand in CSV and becomes U+FFFD. For text only: a negative number is no formula.
+    CSV cannot hold NUL, which becomes U+FFFD. For text only: a negative number is not a formula.
     """
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
@@ -46,7 +46,7 @@ def to_bytes(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return _HALF_PAIR.sub("\ufffd", text).encode()
+        return without_half_pairs(text).encode()
 
 
 def format_times(ns: npt.NDArray[np.int64]) -> list[str]:
@@ -98,7 +98,7 @@ def _cell(value: Any) -> str:
 
 
 def plain_number(value: float) -> str:
-    """A number in plain decimal notation without exponent or trailing zeros; "" where there is none."""
+    """A number in plain decimal notation without exponent or trailing zeros; "" for one that is not finite."""
     if not math.isfinite(value):
         return ""
     text = repr(value)
@@ -128,7 +128,7 @@ def header_line(names: Sequence[str]) -> str:
 
 
 # A csv.writer quotes cells that hold a character of its line end. So cells with these are quoted, and programs which
-# also divide at them (LibreOffice does unless told otherwise) keep the cell whole.
+# also divide at them (LibreOffice does by default) keep the cell whole.
 _QUOTED_TOO = ";\t\r\n"
 QUOTE = '"'
 _TO_QUOTE = re.compile(f"[,{QUOTE}{_QUOTED_TOO}]")

@@ -1,4 +1,4 @@
-"""Looks at many addresses at once, written one after another as bytes."""
+"""Reads many addresses at once, written one after another as bytes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from policy_engine.core.frames import texts
+from policy_engine.core.hashing import odd_factors
 from policy_engine.core.urls.addresses import HostOwners, host_of
 
 Int64 = npt.NDArray[np.int64]
@@ -17,18 +19,15 @@ Words = npt.NDArray[np.uint64]
 
 _WORD = 8
 _TAIL = 32
-"""Bytes at the end of an address, its query left out, that as a rule tell the files of one task apart."""
+"""Bytes at the end of an address, its query left out, that as a rule distinguish the files of one task."""
 _LONGEST_SITE = 64
 _HTTPS = np.frombuffer(b"https://", np.uint64)[0]
 _LOWER_CASE = np.frombuffer(b" " * _WORD, np.uint64)[0]
-_FACTORS = np.array(
-    [0x9E3779B97F4A7C15 * (2 * place + 1) % 2**64 for place in range(_LONGEST_SITE // _WORD)], np.uint64
-)
-"""Odd numbers that spread words over 64 bits."""
+_FACTORS = odd_factors(_LONGEST_SITE // _WORD)
 
 
 class UrlColumn:
-    """Addresses (n, None where there is none) as text and as bytes."""
+    """Addresses (n, None where it is missing) as text and as bytes."""
 
     def __init__(self, urls: Sequence[str | None]) -> None:
         """Write the addresses one after another."""
@@ -40,7 +39,7 @@ class UrlColumn:
             shown = [url or "" for url in urls]
             together = "".join(shown)
         self.urls: Sequence[str] = shown
-        """The same, "" where there is none."""
+        """The same, "" where it is missing."""
         self._is_ascii = together.isascii()
         if self._is_ascii:
             self.sizes = np.fromiter(map(len, self.urls), np.int64, len(urls))
@@ -56,10 +55,6 @@ class UrlColumn:
     def texts(self) -> Any:
         """The addresses as a column of a frame."""
         if not self._is_ascii:
-            return texts(self._given)
-        try:
-            import pyarrow as pa
-        except ImportError:
             return texts(self._given)
         edges = pa.py_buffer(np.append(0, self._ends))
         present = None if self.sizes.all() else pa.py_buffer(np.packbits(self.sizes > 0, bitorder="little"))
@@ -89,7 +84,7 @@ class UrlColumn:
         sizes = ends - starts
         if not self._is_ascii or (sizes < _TAIL).any():
             return None
-        # What makes a letter a small one makes equal what capitals alone tell apart.
+        # What makes a letter a small one makes equal what capitals alone distinguish.
         pieces: Words = self._pieces(ends - _TAIL, _TAIL) | _LOWER_CASE
         keys: Words = _spread(pieces) + sizes.view(np.uint64)
         return keys
@@ -101,16 +96,16 @@ class UrlColumn:
         return found
 
     def owners(self, owners: HostOwners) -> tuple[Int64, list[tuple[str, str | None]]]:
-        """What HostOwners.of_urls tells; each site, what stands between `//` and the next `/`, is asked about once."""
-        places = np.full(len(self.urls), -1, np.int64)
+        """What HostOwners.of_urls returns; each site, the text between `//` and the next `/`, is looked up once."""
+        indices = np.full(len(self.urls), -1, np.int64)
         rows = np.flatnonzero(self.sizes)
         codes, firsts = self._sites(rows)
         decides = np.array([not owners.has_paths(host_of(self.urls[row])) for row in firsts.tolist()], bool)
         others = rows[~decides[codes]]
         found, owned = owners.of_urls([self.urls[row] for row in (*firsts.tolist(), *others.tolist())])
-        places[rows] = np.array(found[: len(firsts)], np.int64)[codes]
-        places[others] = found[len(firsts) :]
-        return places, owned
+        indices[rows] = np.array(found[: len(firsts)], np.int64)[codes]
+        indices[others] = found[len(firsts) :]
+        return indices, owned
 
     def _sites(self, rows: Int64) -> tuple[Int64, Int64]:
         """A code for the site of each of some addresses, and for each code an address that has it."""
@@ -132,7 +127,7 @@ class UrlColumn:
         return codes, rows[firsts]
 
     def _pieces(self, starts: Int64, width: int) -> Words:
-        """The bytes from each place on, as words."""
+        """The bytes from each position on, as words."""
         windows = np.ndarray((len(self._text) - width + 1,), f"V{width}", self._bytes, strides=(1,))
         return windows[starts].view(np.uint64).reshape(len(starts), width // _WORD)
 
@@ -144,7 +139,7 @@ def _spread(words: Words) -> Words:
 
 
 def places_of_schemes(text: bytes) -> Int64:
-    """Where `://` stands in a text that does not begin with `//`, in no order."""
+    """Positions of `://` in a text that does not begin with `//`, in no order."""
     if len(text) < len("://"):
         return np.empty(0, np.int64)
     # Two bytes at a time: few texts have `//` in them, and nearly all have `:`.
@@ -152,6 +147,6 @@ def places_of_schemes(text: bytes) -> Int64:
         np.flatnonzero(np.frombuffer(text, np.uint16, (len(text) - shift) // 2, shift) == 0x2F2F) * 2 + shift
         for shift in (0, 1)
     ]
-    places: Int64 = np.concatenate(pairs) - 1
-    schemes: Int64 = places[np.frombuffer(text, np.uint8)[places] == ord(":")]
+    indices: Int64 = np.concatenate(pairs) - 1
+    schemes: Int64 = indices[np.frombuffer(text, np.uint8)[indices] == ord(":")]
     return schemes

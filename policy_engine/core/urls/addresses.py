@@ -160,7 +160,7 @@ def _azure_time(text: str) -> int | None:
         instant = parse_instant(text)
     except ValueError:
         return None
-    # The year 9999 stands for "never"; it lies beyond what an instant can be.
+    # The year 9999 means "never"; it is beyond what an instant can be.
     return instant if MIN_INSTANT <= instant <= MAX_INSTANT else None
 
 
@@ -185,39 +185,39 @@ class HostOwners:
         self._paths = _by_length((name, owner) for name, owner in owners.items() if "/" in name)
         self._known: dict[str, tuple[tuple[tuple[str, str], ...], str | None]] = {}
         self._sites: dict[str | None, int] = {None: -1}
-        self._places: dict[tuple[str, str | None], int] = {}
+        self._indices: dict[tuple[str, str | None], int] = {}
         self._pairs: list[tuple[str, str | None]] = []
 
     def of_urls(self, urls: Sequence[str | None]) -> tuple[list[int], list[tuple[str, str | None]]]:
         """
-        Per URL the place in a list of (host, owner or None) pairs, -1 without a URL; and the list, which may name
+        Per URL the index in a list of (host, owner or None) pairs, -1 without a URL; and the list, which may name
         one pair twice and pairs that do not occur.
         """
         if len(self._pairs) > _MOST_SITES:
-            self._pairs, self._places, self._sites = [], {}, {None: -1}
+            self._pairs, self._indices, self._sites = [], {}, {None: -1}
         sites = [None if url is None else url.split("/", 3)[2] for url in urls]
-        places = list(map(self._sites.get, sites))
-        if None in places:
-            for row, place in enumerate(places):
-                if place is None:
-                    places[row] = self._place(sites[row] or "", urls[row] or "")
-        return places, self._pairs  # type: ignore[return-value]
+        indices = list(map(self._sites.get, sites))
+        if None in indices:
+            for row, index in enumerate(indices):
+                if index is None:
+                    indices[row] = self._index_of(sites[row] or "", urls[row] or "")
+        return indices, self._pairs  # type: ignore[return-value]
 
-    def _place(self, site: str, url: str) -> int:
-        # What stands between `//` and the next `/` repeats, so it is looked at once.
+    def _index_of(self, site: str, url: str) -> int:
+        # The text between `//` and the next `/` repeats, so each is looked up once.
         known = self._sites.get(site)
         if known is not None:
             return known
         host = host_of(url)
         pair = (host, self.owner_of(host, url) if host else None)
-        place = self._places.get(pair)
-        if place is None:
-            place = self._places[pair] = len(self._pairs)
+        index = self._indices.get(pair)
+        if index is None:
+            index = self._indices[pair] = len(self._pairs)
             self._pairs.append(pair)
         if not (host and self.has_paths(host)) and len(self._sites) < _MOST_SITES:
             # Where paths have owners of their own, the site does not decide.
-            self._sites[site] = place
-        return place
+            self._sites[site] = index
+        return index
 
     def owner_of(self, host: str, url: str) -> str | None:
         """The owner of a host (lower case), or None when the pack does not know it."""

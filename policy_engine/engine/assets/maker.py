@@ -22,9 +22,10 @@ from policy_engine.engine.assets.json_outputs import OutputColumns
 from policy_engine.engine.assets.output_paths import FileKinds
 from policy_engine.engine.assets.settled_files import FoundFiles
 from policy_engine.engine.assets.table_outputs import MAYBE_FLAT, find_flat, is_flat
-from policy_engine.history import STATES, Batch, Source, decode_output, service_key
-from policy_engine.history.merging.merge import carries_output
+from policy_engine.history import STATES, Batch, Source
+from policy_engine.history.merging.merge import carries_output, service_key
 from policy_engine.history.records.names import WAITING_STATES, fold
+from policy_engine.history.records.outputs import decode_output
 
 Int64 = npt.NDArray[np.int64]
 _COMPLETED = STATES.index("completed")

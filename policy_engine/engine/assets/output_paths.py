@@ -9,7 +9,8 @@ from typing import Any
 from policy_engine.core.rule_model import Catalog, Service
 from policy_engine.core.urls.addresses import file_identity, is_plain_url, urls_in
 from policy_engine.core.vocabulary import MEDIA, UNLISTED_ROLE
-from policy_engine.history import FlatFile, Outputs, decode_output
+from policy_engine.history import FlatFile, Outputs
+from policy_engine.history.records.outputs import decode_output
 
 UNLISTED = 0
 """Place of the kind of file that no catalog path lists."""

@@ -26,7 +26,7 @@ def merge_records(batches: Sequence[Batch], names: ServiceNames) -> tuple[Batch,
     instant, then the record's canonical form. Outputs are united.
     """
     records = join(batches)
-    records.output = [decode_output(one) if type(one) is bytes else one for one in records.output]
+    records.output = [decode_output(output) if type(output) is bytes else output for output in records.output]
     by_id: dict[str, list[int]] = {}
     for row, task_id in enumerate(records.task_id):
         by_id.setdefault(task_id, []).append(row)
@@ -49,9 +49,9 @@ def merge_records(batches: Sequence[Batch], names: ServiceNames) -> tuple[Batch,
     groups.sort(key=lambda group: group[0])
     preferred = [_by_preference(records, rows) for _, rows in groups]
     merged = records.take([rows[0] for rows in preferred])
-    for place, rows in enumerate(preferred):
+    for index, rows in enumerate(preferred):
         if len(rows) > 1:
-            _fill(merged, place, records, rows, names)
+            _fill(merged, index, records, rows, names)
     return merged, len(records) - len(merged)
 
 
@@ -83,52 +83,52 @@ def _by_preference(records: Batch, rows: Sequence[int]) -> list[int]:
 
 
 def _canonical(records: Batch, row: int) -> bytes:
-    """A form of the record that does not depend on where it stood or in which order its fields came."""
+    """A form of the record that does not depend on where it was or in which order its fields came."""
     fields = [getattr(records, name)[row] for name in (*_FIELDS, "consume", "unit", "share")]
     times = [int(getattr(records, name)[row]) for name in (*_TIME_FIELDS, "bound")]
     # Tables may bring values that JSON does not know; how they are written does not matter here.
     return msgspec.json.encode([fields, times, records.output[row]], order="deterministic", enc_hook=str)
 
 
-def _fill(merged: Batch, place: int, records: Batch, rows: Sequence[int], names: ServiceNames) -> None:
+def _fill(merged: Batch, index: int, records: Batch, rows: Sequence[int], names: ServiceNames) -> None:
     """Fill the fields that the preferred record leaves open from the others, in order of preference."""
     for name in _FIELDS:
         column = getattr(records, name)
-        getattr(merged, name)[place] = next((column[row] for row in rows if column[row] is not None), None)
+        getattr(merged, name)[index] = next((column[row] for row in rows if column[row] is not None), None)
     for name in _TIME_FIELDS:
         times = getattr(records, name)
-        getattr(merged, name)[place] = next((times[row] for row in rows if times[row] != NAT), NAT)
-    # A number without its unit is none, so the two come from one record.
+        getattr(merged, name)[index] = next((times[row] for row in rows if times[row] != NAT), NAT)
+    # A number means nothing without its unit, so the two come from one record.
     paid = next((row for row in rows if records.consume[row] is not None), rows[0])
-    merged.consume[place] = records.consume[paid]
+    merged.consume[index] = records.consume[paid]
     units = (records.unit[row] for row in (paid, *rows) if records.unit[row] is not None)
-    merged.unit[place] = next(units, None)
+    merged.unit[index] = next(units, None)
     bounds = [records.bound[row] for row in rows if records.bound[row] != NAT]
-    merged.bound[place] = min(bounds, default=NAT)
-    merged.newest[place] = max(records.newest[row] for row in rows)
+    merged.bound[index] = min(bounds, default=NAT)
+    merged.newest[index] = max(records.newest[row] for row in rows)
     known = next((row for row in rows if records.service[row] is not None), None)
-    merged.service[place] = None if known is None else records.service[known]
-    typed = known is not None and merged.task_type[place] is not None
+    merged.service[index] = None if known is None else records.service[known]
+    typed = known is not None and merged.task_type[index] is not None
     if typed:
-        naming = names.resolve(None, merged.task_type[place], merged.service[place])
-        merged.task_type[place] = naming.task_type
-    merged.floating[place] = known is None and merged.model[place] is None
-    merged.is_object[place] = any(records.is_object[row] for row in rows)
+        naming = names.resolve(None, merged.task_type[index], merged.service[index])
+        merged.task_type[index] = naming.task_type
+    merged.floating[index] = known is None and merged.model[index] is None
+    merged.is_object[index] = any(records.is_object[row] for row in rows)
     shares: dict[str, int] = {}
     for row in rows:
         share = records.share[row]
         if share is not None:
             shares.setdefault(_share_key(records, row), share)
-    merged.share[place] = sum(shares.values()) if shares else None
+    merged.share[index] = sum(shares.values()) if shares else None
     outputs = Outputs()
     for row in rows:
         if carries_output(records, row):
             output = records.output[row]
             outputs += output if isinstance(output, Outputs) else [output]
-    merged.output[place] = outputs or None
+    merged.output[index] = outputs or None
     sources = sorted((records.file[row], records.line[row], records.item[row]) for row in rows)
-    merged.file[place], merged.line[place], merged.item[place] = sources[0]
-    merged.also[place] = sources[1:]
+    merged.file[index], merged.line[index], merged.item[index] = sources[0]
+    merged.also[index] = sources[1:]
 
 
 def _share_key(records: Batch, row: int) -> str:
@@ -153,11 +153,11 @@ def carries_output(batch: Batch, row: int) -> bool:
 
 
 def has_url(value: object) -> bool:
-    """True when an address stands anywhere inside a decoded output."""
+    """True when an address is anywhere inside a decoded output."""
     if isinstance(value, str):
         return bool(urls_in(value, is_address=True))
     if isinstance(value, FlatFile):
         return True
     if isinstance(value, dict):
-        return any(has_url(one) for one in value.values())
-    return isinstance(value, list) and any(has_url(one) for one in value)
+        return any(map(has_url, value.values()))
+    return isinstance(value, list) and any(map(has_url, value))

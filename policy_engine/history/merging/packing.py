@@ -16,19 +16,19 @@ from policy_engine.history.records.batch import Batch, FlatFile, Outputs
 # the text that JSON has for them, which is all that merging and the search for addresses look at.
 
 _FILE, _OUTPUTS, _LONG_INTEGER = 1, 2, 3
-_NAMES = tuple(one.name for one in fields(Batch) if one.name not in ("output", "also"))
-_IS_TIME = tuple(one.type == "Int64" for one in fields(Batch) if one.name in _NAMES)
+_NAMES = tuple(column.name for column in fields(Batch) if column.name not in ("output", "also"))
+_IS_TIME = tuple(column.type == "Int64" for column in fields(Batch) if column.name in _NAMES)
 
 
 def pack_records(batch: Batch) -> list[bytes]:
     """One text of bytes per record; the batch must not hold merged tasks."""
     if batch.also:
-        raise ValueError("a merged task is no record")
+        raise ValueError("a merged task is not a record")
     columns = [
         getattr(batch, name).tolist() if is_time else getattr(batch, name)
         for name, is_time in zip(_NAMES, _IS_TIME, strict=True)
     ]
-    outputs = [one if one is None or type(one) is bytes else _wrapped(one) for one in batch.output]
+    outputs = [output if output is None or type(output) is bytes else _wrapped(output) for output in batch.output]
     encode = msgspec.msgpack.Encoder().encode
     return [encode(row) for row in zip(*columns, outputs, strict=True)]
 
@@ -36,7 +36,7 @@ def pack_records(batch: Batch) -> list[bytes]:
 def unpack_records(packed: Iterable[bytes]) -> Batch:
     """The records that `pack_records` wrote, as one batch in the order given."""
     decode = msgspec.msgpack.Decoder(ext_hook=_unwrapped).decode
-    rows = [decode(one) for one in packed]
+    rows = [decode(record) for record in packed]
     columns: list[Any] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(len(_NAMES) + 1)]
     values: dict[str, Any] = {
         name: np.array(column, np.int64) if is_time else column
@@ -55,12 +55,12 @@ def _wrapped(value: Any) -> Any:
     if kind is dict:
         return {key if type(key) in (str, int) else str(key): _wrapped(one) for key, one in value.items()}
     if kind is list:
-        return [_wrapped(one) for one in value]
+        return [_wrapped(item) for item in value]
     if kind is FlatFile:
         return msgspec.msgpack.Ext(_FILE, msgspec.msgpack.encode(msgspec.structs.astuple(value)))
     if kind is Outputs:
         # Bytes within stay what they are: an output that has not been decoded yet.
-        parts = [one if type(one) is bytes else _wrapped(one) for one in value]
+        parts = [part if type(part) is bytes else _wrapped(part) for part in value]
         return msgspec.msgpack.Ext(_OUTPUTS, msgspec.msgpack.encode(parts))
     return msgspec.json.decode(msgspec.json.encode(value, enc_hook=str))
 

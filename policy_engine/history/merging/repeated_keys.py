@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from policy_engine.core.files.scratch import Scratch
-from policy_engine.history.merging.spill import _READ, _SPREAD, no_room
+from policy_engine.core.hashing import GOLDEN_RATIO
+from policy_engine.history.merging.spill import no_room
+
+_READ = 1 << 20
+"""Checksums that are read from disk at a time."""
+_SPREAD = np.uint64(GOLDEN_RATIO)
 
 
 class RepeatedKeys:

@@ -8,8 +8,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from policy_engine.core.files.scratch import Scratch
 from policy_engine.core.problems import Problem, UsageProblem
 from policy_engine.core.safe_text import plain
@@ -23,9 +21,6 @@ _CACHE = 8 << 10
 """KiB that the database may keep of its file, and once more for each run that it sorts."""
 _STEPS = 1_000_000
 """Steps of the database after which it lets an interruption through, a fraction of a second."""
-_READ = 1 << 20
-"""Checksums that are read from disk at a time."""
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class SpillBuffer:
@@ -76,7 +71,7 @@ class SpillBuffer:
                 yield unpack_records(held)
 
     def close(self) -> None:
-        """Let go of the database; its file goes with the scratch folder."""
+        """Close the database; its file is removed with the scratch folder."""
         if self._database is not None:
             self._database.close()
 
@@ -98,14 +93,14 @@ class SpillBuffer:
                 self._database = _open_database(self._scratch.folder / "records.sqlite")
             batches, self._batches = self._batches, []
             for batch in batches:
-                # Bytes compare as code points do in Python, also for text that is no good UTF-8.
-                ids = [one.encode("utf-8", "surrogatepass") for one in batch.task_id]
+                # Bytes compare as code points do in Python, also for text that is not valid UTF-8.
+                ids = [task_id.encode("utf-8", "surrogatepass") for task_id in batch.task_id]
                 rows = zip(ids, pack_records(batch), strict=True)
                 self._database.executemany("INSERT INTO records VALUES (?, ?)", rows)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Say in our words what the database complains of."""
+        """Turn the errors of the database into problems."""
         import sqlite3
 
         try:
@@ -142,7 +137,7 @@ def _open_database(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _interruptible(database: Any) -> Iterator[None]:
-    """Let Ctrl-C through while the database sorts: a call into Python is where signals are looked at."""
+    """Let Ctrl-C through while the database sorts: a call into Python is where signals are handled."""
     database.set_progress_handler(lambda: 0, _STEPS)
     try:
         yield

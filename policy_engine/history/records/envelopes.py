@@ -13,13 +13,13 @@ _OF_RECORDS = frozenset({"status", "model", "task_model", "task_type", "action",
 
 
 class Taken(NamedTuple):
-    """A record, or a value in the place of one that is none."""
+    """A record, or a value found where a record should be."""
 
     record: Mapping[str, Any] | None
     webhook: object
     """`timestamp` of the nearest envelope around it."""
     is_one_of_many: bool
-    """True inside an array or a page, where records are told apart by their number."""
+    """True inside an array or a page, where records are distinguished by their number."""
     refusal: tuple[str, str, str] = ("", "", "")
     """Without a record: code, what was found, what was expected."""
 
@@ -40,7 +40,7 @@ def is_bare(value: object) -> bool:
 def take_apart(
     value: object, pages: list[Page], webhook: object = None, depth: int = 0, is_one_of_many: bool = False
 ) -> Iterator[Taken]:
-    """Yield every record in a value, and whatever stands in the place of one; pages are noted in `pages`."""
+    """Yield every record in a value, and whatever is found where one should be; pages are noted in `pages`."""
     if isinstance(value, list) and depth < _MAX_DEPTH:
         for element in value:
             yield from take_apart(element, pages, webhook, depth + 1, True)
@@ -60,10 +60,10 @@ def take_apart(
             yield Taken(None, None, is_one_of_many, refusal)
         elif depth < _MAX_DEPTH and (holders := _holders(value, depth)):
             # A dump of somebody's own making: tasks under a name, or by their ids.
-            for one in holders:
-                if isinstance(one, list):
-                    _note_page(value, one, pages)
-                yield from take_apart(one, pages, webhook, depth + 1, is_one_of_many or len(holders) > 1)
+            for holder in holders:
+                if isinstance(holder, list):
+                    _note_page(value, holder, pages)
+                yield from take_apart(holder, pages, webhook, depth + 1, is_one_of_many or len(holders) > 1)
         else:
             yield Taken(value, webhook, is_one_of_many)
 
@@ -93,15 +93,15 @@ def _is_task(value: object) -> bool:
 
 
 def _holders(value: dict[str, Any], depth: int) -> list[Any]:
-    """Parts of a dump that hold tasks; a record that lacks its id is none, whatever its parts are about."""
-    return [] if not _OF_RECORDS.isdisjoint(value) else [one for one in value.values() if _holds_tasks(one, depth)]
+    """Parts of a dump that hold tasks; a record that lacks its id is not a dump, whatever its parts are about."""
+    return [] if not _OF_RECORDS.isdisjoint(value) else [part for part in value.values() if _holds_tasks(part, depth)]
 
 
 def _holds_tasks(value: object, depth: int) -> bool:
     if depth >= _MAX_DEPTH:
         return False
     if isinstance(value, list):
-        return any(_holds_tasks(one, depth + 1) for one in value)
+        return any(_holds_tasks(item, depth + 1) for item in value)
     return isinstance(value, dict) and ("task_id" in value or bool(_holders(value, depth + 1)))
 
 

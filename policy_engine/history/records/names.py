@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from policy_engine.core.rule_model import Catalog
 
 STATES = ("completed", "failed", "cancelled", "pending", "processing", "staged", "unknown")
-"""States of a task; the code used in batches is the place in this tuple."""
+"""States of a task; the code used in batches is the index in this tuple."""
 UNKNOWN_STATE = STATES.index("unknown")
 FINAL_STATES = frozenset({STATES.index("completed"), STATES.index("failed"), STATES.index("cancelled")})
 WAITING_STATES = frozenset({STATES.index("pending"), STATES.index("processing"), STATES.index("staged")})
@@ -20,7 +20,7 @@ class Naming:
     """What a model name and a task type mean together."""
 
     service: str | None
-    """Catalog id, or None when the catalog does not tell."""
+    """Catalog id, or None when the catalog does not determine it."""
     task_type: str | None
     """Task type in the catalog's spelling where it lists it, else as written; None when missing."""
     is_floating: bool
@@ -48,7 +48,7 @@ class ServiceNames:
                 else:
                     shared = self._by_type.setdefault(fold(name.model), {})
                     shared.update({fold(task_type): service.id for task_type in name.task_types})
-        self._statuses = {word.lower(): STATES.index(state) for word, state in catalog.statuses.items()}
+        self._statuses = {word: STATES.index(state) for word, state in catalog.statuses.items()}
         self._ids = {fold(service): service for service in self._types}
         self._resolved: dict[tuple[str | None, str | None, str | None], Naming] = {}
         self._states: dict[str | None, int] = {}
@@ -71,10 +71,10 @@ class ServiceNames:
         return naming, model
 
     def state_of(self, status: str | None) -> int:
-        """Place in STATES of a status word, in any case; unknown for empty and unlisted words."""
+        """Index in STATES of a status word, in any case; unknown for empty and unlisted words."""
         known = self._states.get(status)
         if known is None:
-            known = self._statuses.get((status or "").strip().lower(), UNKNOWN_STATE)
+            known = self._statuses.get((status or "").strip().casefold(), UNKNOWN_STATE)
             self._states[status] = known
         return known
 

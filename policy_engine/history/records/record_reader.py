@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from policy_engine.core.periods import NAT
 from policy_engine.core.problems import InputUnusable, Problem
 from policy_engine.core.safe_text import plain
 from policy_engine.history.decoding import kind_of
-from policy_engine.history.records.batch import Batch
+from policy_engine.history.records.batch import Batch, Int64, RecordColumns
 from policy_engine.history.records.cells import (
     first_time,
     identifier,
@@ -29,12 +29,10 @@ from policy_engine.history.records.outputs import read_flat_output, read_output
 from policy_engine.history.records.times import read_times
 
 _IS_COMPLETED = np.array([state == "completed" for state in STATES])
-_IS_WAITING = np.array([place in WAITING_STATES for place in range(len(STATES))])
+_IS_WAITING = np.array([state in WAITING_STATES for state in range(len(STATES))])
 _MAX_EXAMPLES = 200
 MAX_QUARANTINE = 1_000_000
-"""Records that are set aside at most; beyond them, the whole is no export, and holding each would fill the memory."""
-_WIDTH = 23
-"""Columns in which records wait for `finish`."""
+"""Records that are set aside at most; beyond them the input is not an export, and they would fill the memory."""
 
 FIELD_PROBLEMS: dict[str, str] = {
     "unreadable_time": "A time has no zone, is not RFC 3339, or is impossible or far away; it counts as unknown.",
@@ -46,20 +44,20 @@ FIELD_PROBLEMS: dict[str, str] = {
     "unreadable_usage": "The usage is not a whole number of units from 0 to a trillion; it counts as unknown.",
     "unreadable_account": "The account is neither pay_as_you_go nor host_your_account; it counts as unknown.",
     "unreadable_watermarked": "`watermarked` is neither true nor false; it counts as unknown.",
-    "unreadable_output": "The output is text that looks like JSON and is none.",
-    "unreadable_url": "The `url` of a table is no http or https address.",
+    "unreadable_output": "The output is text that looks like JSON and is not.",
+    "unreadable_url": "The `url` of a table is not an http or https address.",
     "unreadable_part": "A part that should be an object (meta, config, detail or usage) is something else.",
 }
 """Codes of problems with single fields; the record itself is evaluated."""
 
 
 QUARANTINE_REASONS: dict[str, str] = {
-    "not_json": "A line of JSON Lines is no JSON.",
+    "not_json": "A line of JSON Lines is not JSON.",
     "not_utf8": "A line of JSON Lines is not UTF-8.",
-    "nested_too_deep": "A line is nested too deeply to be decoded, or envelopes stand within envelopes.",
-    "not_csv": "A row of a CSV is no CSV, for instance a quotation mark that is never closed.",
+    "nested_too_deep": "A line is nested too deeply to be decoded, or envelopes are nested within envelopes.",
+    "not_csv": "A row of a CSV is not CSV, for instance a quotation mark that is never closed.",
     "wrong_field_count": "A row of a CSV has more or fewer fields than the header.",
-    "not_an_object": "A number, a text or another value stands where a task should be.",
+    "not_an_object": "A number, a text or another value is where a task should be.",
     "no_task_in_envelope": "The `data` of an answer or a webhook holds no task.",
     "no_task_id": "There is no `task_id`, or an empty one.",
     "unusable_task_id": "The `task_id` is neither text nor a whole number.",
@@ -141,19 +139,18 @@ class RecordReader:
     """Collects the records of one file or block and gives them back as a batch."""
 
     def __init__(self, names: ServiceNames, legacy_outputs: tuple[str, ...], file: int) -> None:
-        """Start an empty batch for the source at place `file`."""
+        """Start an empty batch for the source at index `file`."""
         self.names = names
         self.file = file
         self.seen = ReadTotals()
         self._legacy = legacy_outputs
-        self._rows: list[tuple[Any, ...]] = []
-        """Records read one by one that wait to become columns."""
-        self._columns: list[list[Any]] = [[] for _ in range(_WIDTH)]
+        self._columns = RecordColumns()
+        """Records that wait for `finish`."""
         self._item = 0
 
     def __len__(self) -> int:
         """Records that wait for `finish`, and those set aside since the last time."""
-        return len(self._columns[0]) + len(self._rows) + len(self.seen.quarantine)
+        return len(self._columns) + len(self.seen.quarantine)
 
     def read(self, value: object, line: int) -> None:
         """Take a JSON value apart into records: bare tasks, envelopes, webhooks, pages, arrays of any of these."""
@@ -178,18 +175,10 @@ class RecordReader:
         """Take a row of a table: the columns documented for tables, by name."""
         self._read_record(row, line, 0, None, is_flat=True)
 
-    def take_columns(self, columns: Sequence[Sequence[Any]]) -> None:
-        """Take records that the fast path has read, as the columns of `finish`."""
-        self._flush()
-        self.seen.records += len(columns[0])
-        for column, values in zip(self._columns, columns, strict=True):
-            column.extend(values)
-
-    def _flush(self) -> None:
-        if self._rows:
-            for column, values in zip(self._columns, zip(*self._rows, strict=True), strict=True):
-                column.extend(values)
-            self._rows = []
+    def take_columns(self, columns: RecordColumns) -> None:
+        """Take records that a fast path has read."""
+        self.seen.records += len(columns)
+        self._columns.extend(columns)
 
     def set_aside(self, line: int, item: int, reason: str, found: str, expected: str) -> None:
         """Quarantine a record."""
@@ -198,31 +187,30 @@ class RecordReader:
 
     def finish(self) -> Batch:
         """The records read so far, as columns; starts the next batch."""
-        self._flush()
-        columns, self._columns = self._columns, [[] for _ in range(_WIDTH)]
-        (line, item, task_id, service, model, task_type, floating, is_object, status, state, created, ended, updated,
-         webhook, pool, mode, account, consume, share, unit, account_id, api_key_id, output) = columns  # fmt: skip
-        times = {}
-        for name, values in (
-            ("created_at", created),
-            ("ended_at", ended),
-            ("updated_at", updated),
-            ("timestamp", webhook),
-        ):
-            times[name], unreadable = read_times(values)
-            for row, why in unreadable.items():
-                self._problem("unreadable_time", line[row], item[row], name, why)
-        states = np.array(state, np.intp)
+        columns, self._columns = self._columns, RecordColumns()
+        times = {
+            "created_at": self._times(columns, "created_at", columns.created_at),
+            "ended_at": self._times(columns, "ended_at", columns.ended_at),
+            "updated_at": self._times(columns, "updated_at", columns.updated_at),
+            "timestamp": self._times(columns, "timestamp", columns.webhook),
+        }
+        states = np.array(columns.state, np.intp)
         # A task that still waits says nothing of its end, whatever it comes with.
         webhook_bound = np.where(_IS_WAITING[states], NAT, times["timestamp"])
-        bound = _least(webhook_bound, np.where(_IS_COMPLETED[states], times["updated_at"], NAT))
-        newest = np.maximum.reduce(list(times.values()))
-        batch = Batch(
-            [self.file] * len(line), line, item, task_id, service, model, task_type, floating, is_object, status, state,
-            times["created_at"], times["ended_at"], bound, newest,
-            pool, mode, account, consume, share, unit, account_id, api_key_id, output,
-        )  # fmt: skip
-        return batch
+        return Batch(
+            file=[self.file] * len(columns),
+            created=times["created_at"],
+            ended=times["ended_at"],
+            bound=_least(webhook_bound, np.where(_IS_COMPLETED[states], times["updated_at"], NAT)),
+            newest=np.maximum.reduce(list(times.values())),
+            **columns.shared(),
+        )
+
+    def _times(self, columns: RecordColumns, name: str, values: list[Any]) -> Int64:
+        instants, unreadable = read_times(values)
+        for row, why in unreadable.items():
+            self._problem("unreadable_time", columns.line[row], columns.item[row], name, why)
+        return instants
 
     def _take(self, value: object, line: int, is_one_of_many: bool = False) -> None:
         pages: list[Page] = []
@@ -306,11 +294,30 @@ class RecordReader:
         state = self.names.state_of(status)
         has_parts = "meta" in record or "output" in record or "config" in record or output is not None
         is_object = has_parts and not is_flat and "task_model" not in record
-        self._rows.append((
-            line, item, task_id, naming.service, model, naming.task_type, naming.is_floating, is_object,
-            status, state, created, ended, get("updated_at"), webhook, pool, mode or None, account,
-            consume, share, unit, identifier(get("account_id")), identifier(get("api_key_id")), output,
-        ))  # fmt: skip
+        columns = self._columns
+        columns.line.append(line)
+        columns.item.append(item)
+        columns.task_id.append(task_id)
+        columns.service.append(naming.service)
+        columns.model.append(model)
+        columns.task_type.append(naming.task_type)
+        columns.floating.append(naming.is_floating)
+        columns.is_object.append(is_object)
+        columns.status.append(status)
+        columns.state.append(state)
+        columns.created_at.append(created)
+        columns.ended_at.append(ended)
+        columns.updated_at.append(get("updated_at"))
+        columns.webhook.append(webhook)
+        columns.pool.append(pool)
+        columns.mode.append(mode or None)
+        columns.account.append(account)
+        columns.consume.append(consume)
+        columns.share.append(share)
+        columns.unit.append(unit)
+        columns.account_id.append(identifier(get("account_id")))
+        columns.api_key_id.append(identifier(get("api_key_id")))
+        columns.output.append(output)
 
     def _part(self, value: object, name: str, line: int, item: int) -> Mapping[str, Any]:
         if type(value) is dict:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from policy_engine.history.decoding import STRICT_ERRORS, check_utf8, decode_strictly, lines_of_objects
+from policy_engine.history.records.batch import RecordColumns
 from policy_engine.history.records.cells import MAX_USAGE
 from policy_engine.history.records.names import ServiceNames
 
@@ -88,8 +89,8 @@ class FastPath:
         """Travel to a worker process, where the decoder is built again."""
         return FastPath, (self._names, self._legacy_outputs)
 
-    def columns(self, block: bytes, first_line: int) -> list[list[Any]] | None:
-        """The columns of RecordReader for a block of lines, or None when any line is something else."""
+    def columns(self, block: bytes, first_line: int) -> RecordColumns | None:
+        """The records of a block of lines, or None when any line is something else."""
         count = lines_of_objects(block)
         if not count:
             return None
@@ -123,19 +124,34 @@ class FastPath:
         models, statuses, types, modes, units = (
             list(map(words.setdefault, column, column)) for column in (models, statuses, types, modes, units)
         )
-        nothing = [None] * count
+        nothing: list[Any] = [None] * count
         namings = self._names.resolve_all(models, types)
         has_parts = [
             not (task.meta is UNSET and task.config is UNSET and not text)
             for task, text in zip(tasks, texts, strict=True)
         ]
-        return [
-            list(range(first_line, first_line + count)), [0] * count, ids,
-            [naming.service for naming in namings], models,
-            [naming.task_type for naming in namings], [naming.is_floating for naming in namings],
-            has_parts, statuses, self._names.states_of(statuses),
-            [meta.created_at or None for meta in metas], [meta.ended_at or None for meta in metas], nothing, nothing,
-            [meta.is_using_private_pool for meta in metas],
-            modes, nothing, [usage.consume for usage in usages], nothing, units, nothing, nothing,
-            [text if len(text) > _LONGEST_BLANK else decode_strictly(text or b"null") or None for text in texts],
-        ]  # fmt: skip
+        return RecordColumns(
+            line=list(range(first_line, first_line + count)),
+            item=[0] * count,
+            task_id=ids,
+            service=[naming.service for naming in namings],
+            model=models,
+            task_type=[naming.task_type for naming in namings],
+            floating=[naming.is_floating for naming in namings],
+            is_object=has_parts,
+            status=statuses,
+            state=self._names.states_of(statuses),
+            created_at=[meta.created_at or None for meta in metas],
+            ended_at=[meta.ended_at or None for meta in metas],
+            updated_at=nothing,
+            webhook=nothing,
+            pool=[meta.is_using_private_pool for meta in metas],
+            mode=modes,
+            account=nothing,
+            consume=[usage.consume for usage in usages],
+            share=nothing,
+            unit=units,
+            account_id=nothing,
+            api_key_id=nothing,
+            output=[text if len(text) > _LONGEST_BLANK else decode_strictly(text or b"null") or None for text in texts],
+        )

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-# Why this way is exact: what readers of CSV have to decide is what quotation marks, blanks and line ends in unusual
-# places mean, and what becomes of rows that are too short, too long or empty. A text with any of these is left to
-# csv_lines. What remains are rows of `width` fields, a line each, of which a field holds none of these marks, or stands
-# as a whole in quotation marks with neither these nor delimiters nor line ends inside.
+# Why this way is exact: what readers of CSV have to decide is what quotation marks, blanks and line ends at unusual
+# positions mean, and what becomes of rows that are too short, too long or empty. A text with any of these is left to
+# csv_rows. What remains are rows of `width` fields, a line each, whose fields hold none of these marks, or are
+# quoted as a whole with neither these nor delimiters nor line ends inside.
 # tests/history/tables/test_csv_blocks.py compares the answers with those of Python's reader.
 
 Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 
 _BLANK, _QUOTE, _FEED = b" "[0], b'"'[0], b"\n"[0]
 _MOST = 1 << 22
@@ -24,11 +24,11 @@ _FEW = 4
 """Where one column of so many or more is wanted, its fields are cut out and the others are not made."""
 
 
-def divide(text: str, delimiter: str, width: int, places: Sequence[int]) -> list[list[str]] | None:
+def divide(text: str, delimiter: str, width: int, indices: Sequence[int]) -> list[list[str]] | None:
     """
-    The fields at some places of `width`, of rows that are a line each: a list of n texts per place.
+    The fields at some indices below `width`, of rows that are a line each: a list of n texts per index.
 
-    `text` holds whole lines. None where it wants a closer look.
+    `text` holds whole lines. None where it must be interpreted.
     """
     if not text or len(text) > min(_MOST, csv.field_size_limit()):
         return None
@@ -42,15 +42,15 @@ def divide(text: str, delimiter: str, width: int, places: Sequence[int]) -> list
     edges = _edges(shown, ord(delimiter), width)
     if edges is None:
         return None
-    if len(places) * _FEW <= width and text.isascii():
-        columns = {place: _cut(text, shown, edges, place) for place in set(places)}
-        return [columns[place] for place in places]
+    if len(indices) * _FEW <= width and text.isascii():
+        columns = {index: _cut(text, shown, edges, index) for index in set(indices)}
+        return [columns[index] for index in indices]
     fields = text[:-1].replace('"', "").replace("\n", delimiter).split(delimiter)
-    return [fields[place::width] for place in places]
+    return [fields[index::width] for index in indices]
 
 
-def _edges(shown: Bytes, delimiter: int, width: int) -> Places | None:
-    """Where each field ends: n rows of `width` places of bytes; None where the text is not tidy."""
+def _edges(shown: Bytes, delimiter: int, width: int) -> Positions | None:
+    """Where each field ends: n rows of `width` positions in the bytes; None where the text is not tidy."""
     marks = np.flatnonzero((shown == _QUOTE) | (shown == _FEED) | (shown == delimiter))
     kinds = shown[marks]
     is_quote = kinds == _QUOTE
@@ -58,7 +58,7 @@ def _edges(shown: Bytes, delimiter: int, width: int) -> Places | None:
     if len(quotes) % 2:
         return None
     opening, closing = quotes[::2], quotes[1::2]
-    # Nothing that ends a field stands between the two.
+    # No mark that ends a field is between the two.
     if (closing - opening != 1).any():
         return None
     # The byte before the first one of the text is the last, a line feed.
@@ -72,14 +72,14 @@ def _edges(shown: Bytes, delimiter: int, width: int) -> Places | None:
         return None
     if shown[0] == _BLANK or (shown[ends[:-1] + 1] == _BLANK).any():
         return None
-    edges: Places = ends.reshape(-1, width)
-    # An empty line is no row, not even one of a single field.
+    edges: Positions = ends.reshape(-1, width)
+    # An empty line is not a row, not even in a table of one column.
     return edges if width > 1 or (np.diff(ends, prepend=-1) > 1).all() else None
 
 
-def _cut(text: str, shown: Bytes, edges: Places, place: int) -> list[str]:
-    """The fields at one place of a text of ASCII."""
-    before = edges[:, place - 1] if place else np.append(-1, edges[:-1, -1])
+def _cut(text: str, shown: Bytes, edges: Positions, index: int) -> list[str]:
+    """The fields at one index of a text of ASCII."""
+    before = edges[:, index - 1] if index else np.append(-1, edges[:-1, -1])
     is_quoted = shown[before + 1] == _QUOTE
-    starts, ends = before + 1 + is_quoted, edges[:, place] - is_quoted
+    starts, ends = before + 1 + is_quoted, edges[:, index] - is_quoted
     return [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]

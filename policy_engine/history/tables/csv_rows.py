@@ -19,7 +19,7 @@ _LONGEST_HEADER = 50
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table, or the lines that are none."""
+    """A row of a table, or lines that are not a row."""
 
     line: int
     """Its first line, from 1."""
@@ -29,10 +29,10 @@ class Row:
 
 
 class CsvLines:
-    """The lines of a table, each held until the row that it belongs to is known to be whole."""
+    """The lines of a table, each held until its row is known to be whole."""
 
     def __init__(self, text: TableText, first_line: int = 1, delimiter: str = "") -> None:
-        """Without a delimiter the text must begin with the header, which tells it."""
+        """Without a delimiter the text must begin with the header, which shows it."""
         self._text = text
         self._again: deque[str] = deque()
         self._taken: list[str] = []
@@ -45,10 +45,10 @@ class CsvLines:
         return self._line
 
     def plain_columns(
-        self, width: int, places: Sequence[int], are_well: Callable[[list[list[str]]], bool]
+        self, width: int, indices: Sequence[int], are_well: Callable[[list[list[str]]], bool]
     ) -> list[list[str]] | None:
         """
-        The fields at some places of the next rows, a list per place, where a block of them leaves nothing to interpret.
+        The fields at some indices of the next rows, a list per index, where a block leaves nothing to interpret.
 
         None where it does, where the caller does not find the fields well, and at the end: the same lines then come
         from `plain_rows` or `rows`.
@@ -56,7 +56,7 @@ class CsvLines:
         if self._again or not self.delimiter:
             return None
         text = self._text.block()
-        columns = divide(text, self.delimiter, width, places)
+        columns = divide(text, self.delimiter, width, indices)
         if columns is None or not are_well(columns):
             self._text.take_back(text)
             return None
@@ -65,10 +65,11 @@ class CsvLines:
 
     def plain_rows(self) -> list[list[str]] | None:
         """
-        The next rows where each line of a block is a row by itself, empty ones included; none at the end.
+        The next rows where each line of a block is a row of its own, empty ones included; an empty list at the end.
 
         None where that is not so, or cannot be known: the same lines then come from `rows`. The two agree, since the
-        same parser divides the fields: as many rows as lines means that none of them has more than its line.
+        same parser divides the fields: as many rows as lines means that each has one line. Row by row, a table whose
+        cells hold JSON takes half as long again, and could not be read in parts.
         """
         if self._again or not self.delimiter:
             return None
@@ -100,7 +101,7 @@ class CsvLines:
         only_block: bool = False,
     ) -> Iterator[Row]:
         """
-        The rows from here on, or of the block begun; rows of empty fields are none.
+        The rows from here on, or of the block begun; rows of empty fields are left out.
 
         A caller may stop after the header and come again. A quotation mark that nobody closed swallows the lines below
         it. A row of several lines that is not `width` fields wide is therefore taken apart: its first line is the
@@ -150,7 +151,7 @@ class CsvLines:
         header = ""
         while line := self._text.readline():
             if not header.strip() and (named := _NAMED_DELIMITER.fullmatch(line.strip("\r\n "))):
-                # A line that spreadsheets write for each other before the header.
+                # Spreadsheets write this line before the header.
                 self._line += len(self._again) + 1
                 self._again.clear()
                 self.delimiter = named.group(1)

@@ -15,7 +15,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class TableText:
-    """The lines of a table from one place of a file to another, with their ends: a line feed, a return, or both."""
+    """The lines of a table from one position in a file to another, with their ends: a line feed, a return, or both."""
 
     def __init__(self, stream: IO[bytes], start: int = 0, end: int | None = None) -> None:
         """`start` and `end` are bytes; the text begins and ends with the first line that starts at or after them."""
@@ -80,7 +80,7 @@ class TableText:
         return block.decode("utf-8")
 
     def _up_to_a_return(self, block: bytes, begin: int) -> bytes:
-        """The lines of a block whose text from a place on, without line feeds, is too long for a line."""
+        """The lines of a block whose text from `begin` on, without line feeds, is too long for a line."""
         # The last byte may be half of a line's end.
         edge = block.rfind(b"\r", begin, len(block) - 1) + 1
         if not edge or len(block) - edge > _LONGEST_LINE:

@@ -1,4 +1,4 @@
-"""Reads Parquet files as columns of Python values, as the readers of records take them; needs pyarrow."""
+"""Reads Parquet files as columns of Python values, as the readers of records take them."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ from policy_engine.history.sources import Source
 
 @contextmanager
 def open_parquet(source: Source) -> Iterator[Any]:
-    """A Parquet file; needs pyarrow (the `parquet` extra), and says so, or what is wrong with the file."""
-    span = SourceSpan(source.name, 1)
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise InputUnusable(Problem(
-            "missing-extra", "reading Parquet needs pyarrow", span, help="pip install 'media-policy-engine[parquet]'",
-        )) from None  # fmt: skip
+    """An open Parquet file; raises InputUnusable for a damaged one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(source.path) as file:
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         message = plain(str(error).splitlines()[0] if str(error) else type(error).__name__)
-        problem = Problem(
-            "damaged-file", f"the Parquet file cannot be read ({message})", span, help="write or fetch it again"
-        )
-        raise InputUnusable(problem) from None
+        raise InputUnusable(
+            Problem(
+                "damaged-file",
+                f"the Parquet file cannot be read ({message})",
+                SourceSpan(source.name, 1),
+                help="write or fetch it again",
+            )
+        ) from None
 
 
 def row_groups(file: Any) -> list[int]:
     """The number of rows in each group of rows."""
-    return [file.metadata.row_group(place).num_rows for place in range(file.num_row_groups)]
+    return [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
 
 
 def values_of(column: Any) -> list[Any]:
@@ -47,7 +46,7 @@ def values_of(column: Any) -> list[Any]:
     if types.is_dictionary(column.type):
         # Each distinct value is made once, however many rows have it.
         distinct = values_of(column.dictionary)
-        return [None if place is None else distinct[place] for place in column.indices.to_pylist()]
+        return [None if index is None else distinct[index] for index in column.indices.to_pylist()]
     if types.is_timestamp(column.type):
         return _times_as_text(column, pa)
     if types.is_binary(column.type) or types.is_large_binary(column.type):
@@ -56,7 +55,7 @@ def values_of(column: Any) -> list[Any]:
         return [value.decode("utf-8", "replace") if value is not None else None for value in values]
     if types.is_decimal(column.type):
         values = column.to_pylist()
-        return [int(one) if one is not None and one == one.to_integral_value() else one for one in values]
+        return [int(value) if value is not None and value == value.to_integral_value() else value for value in values]
     if types.is_map(column.type):
         return [None if value is None else dict(value) for value in column.to_pylist()]
     if types.is_string(column.type) or types.is_large_string(column.type):

@@ -1,9 +1,9 @@
 """
 Reads columns of Parquet files within bounds.
 
-A text that stands in a file once can be the value of any number of its rows, and a run of nothing can be of any length:
-a few kilobytes may hold more values than there is memory for. What the file says of itself is looked at before anything
-is read, texts that are repeated are read as the few that they are, and what they amount to is counted.
+A text that a file holds once can be the value of any number of its rows, and a run of nothing can be of any length: a
+few kilobytes may hold more values than there is memory for. The metadata are checked before anything is read, repeated
+texts are read as the few that they are, and what they amount to is counted.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _ALWAYS = 1 << 27
 _MOST = 300
 """
 What columns may amount to: so many bytes in any case, and so many times the size of the file. Columns pack better than
-lines, since equal values stand together; a file that is made to fill memory and time holds some ten thousand times its
+lines, since equal values are adjacent; a file that is made to fill memory and time holds some ten thousand times its
 size.
 """
 _VALUE = 32
-"""Bytes that a value of a column amounts to at least, also where there is none."""
+"""Bytes that a value of a column amounts to at least, also where it is missing."""
 _SHORT = 16
 """Bytes for each value up to which a column of texts surely repeats them; such columns are read faster so, too."""
 _BATCH = 1 << 26
@@ -43,8 +43,8 @@ def leaves_of(file: Any) -> list[Leaf]:
     To be asked once per file: pyarrow keeps what a file says of itself, megabytes where there are many row groups, for
     as long as Python does not look for cycles.
     """
-    columns = [file.schema.column(place) for place in range(file.metadata.num_columns)]
-    return [Leaf(one.physical_type, one.max_repetition_level, one.length or 0) for one in columns]
+    columns = [file.schema.column(index) for index in range(file.metadata.num_columns)]
+    return [Leaf(column.physical_type, column.max_repetition_level, column.length or 0) for column in columns]
 
 
 def read_columns(
@@ -53,7 +53,7 @@ def read_columns(
     """
     Batches of at most `rows` rows of some columns, from some row groups of a Parquet file of `size` bytes.
 
-    `where` is a path, or a stream that can be read from any place; `leaves` are those of the file, if they are known.
+    `where` is a path, or a seekable stream; `leaves` are those of the file, if they are known.
     Raises InputUnusable where the columns amount to far more than a file of its size holds in good faith, and the
     errors of pyarrow for a damaged file.
     """
@@ -84,8 +84,8 @@ def _repeated(
     found: set[str] = set()
     for group in groups:
         chunks = file.metadata.row_group(group)
-        for place, leaf in enumerate(leaves):
-            chunk = chunks.column(place)
+        for index, leaf in enumerate(leaves):
+            chunk = chunks.column(index)
             title, values = chunk.path_in_schema, chunk.num_values
             if not any(title == name or title.startswith(f"{name}.") for name in names):
                 continue

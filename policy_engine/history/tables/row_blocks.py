@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from policy_engine.core.urls.address_column import UrlColumn
 from policy_engine.core.urls.addresses import is_plain_url
-from policy_engine.history.records.batch import FlatFile
+from policy_engine.history.records.batch import FlatFile, RecordColumns
 from policy_engine.history.records.cells import ZERO_DATE, identifier, read_account, read_amount, read_pool, word
 from policy_engine.history.records.names import ServiceNames
 from policy_engine.history.records.outputs import read_facts, read_flat_output
@@ -32,9 +32,9 @@ class FlatPath:
         """`names` resolve the models and states."""
         self._names = names
 
-    def columns(self, table: Mapping[str, Sequence[Any]], first_line: int) -> list[list[Any]] | None:
+    def columns(self, table: Mapping[str, Sequence[Any]], first_line: int) -> RecordColumns | None:
         """
-        The columns of RecordReader for rows on successive lines, or None when any of them wants the general reader.
+        The records of rows on successive lines, or None when any of them wants the general reader.
 
         `table` holds n cells for each documented column that there is; a missing value is None or "".
         """
@@ -44,14 +44,14 @@ class FlatPath:
             # Lists and objects cannot be looked up by their value.
             return None
 
-    def _columns(self, table: Mapping[str, Sequence[Any]], first_line: int) -> list[list[Any]]:
-        if not all(type(one) is str for one in table["task_id"]):
+    def _columns(self, table: Mapping[str, Sequence[Any]], first_line: int) -> RecordColumns:
+        if not all(type(task_id) is str for task_id in table["task_id"]):
             raise _Left
         ids = list(map(str.strip, table["task_id"]))
         if not all(ids):
             raise _Left
         count = len(ids)
-        nothing = [None] * count
+        nothing: list[Any] = [None] * count
 
         def column(name: str, read: Callable[[Any], Any]) -> list[Any]:
             values = table.get(name)
@@ -59,24 +59,37 @@ class FlatPath:
 
         stated, models, types = (column(name, _text) for name in ("service", "model", "task_type"))
         names = self._names
-        namings = _each_once(list(zip(models, types, stated, strict=True)), lambda one: names.resolve_stated(*one))
+        namings = _each_once(
+            list(zip(models, types, stated, strict=True)), lambda stated: names.resolve_stated(*stated)
+        )
         statuses = column("status", _text)
-        return [
-            list(range(first_line, first_line + count)), [0] * count, ids,
-            [naming.service for naming, _ in namings], [model for _, model in namings],
-            [naming.task_type for naming, _ in namings], [naming.is_floating for naming, _ in namings],
-            [False] * count, statuses, names.states_of(statuses),
-            _times(table.get("created_at", nothing)), _times(table.get("ended_at", nothing)),
-            list(table.get("updated_at", nothing)), nothing,
-            column("is_using_private_pool", lambda value: read_pool([{"is_using_private_pool": value}], _report)),
-            column("service_mode", _text), column("account", lambda value: read_account(value, _report)),
-            column("consume", lambda value: read_amount(value, "consume", _report)),
-            column("points", lambda value: read_amount(value, "points", _report)),
-            column("usage_type", word), column("account_id", identifier), column("api_key_id", identifier),
-            self._outputs(table, nothing),
-        ]  # fmt: skip
+        return RecordColumns(
+            line=list(range(first_line, first_line + count)),
+            item=[0] * count,
+            task_id=ids,
+            service=[naming.service for naming, _ in namings],
+            model=[model for _, model in namings],
+            task_type=[naming.task_type for naming, _ in namings],
+            floating=[naming.is_floating for naming, _ in namings],
+            is_object=[False] * count,
+            status=statuses,
+            state=names.states_of(statuses),
+            created_at=_times(table.get("created_at", nothing)),
+            ended_at=_times(table.get("ended_at", nothing)),
+            updated_at=list(table.get("updated_at", nothing)),
+            webhook=nothing,
+            pool=column("is_using_private_pool", _pool),
+            mode=column("service_mode", _text),
+            account=column("account", lambda value: read_account(value, _report)),
+            consume=column("consume", lambda value: read_amount(value, "consume", _report)),
+            share=column("points", lambda value: read_amount(value, "points", _report)),
+            unit=column("usage_type", word),
+            account_id=column("account_id", identifier),
+            api_key_id=column("api_key_id", identifier),
+            output=self._outputs(table, nothing),
+        )
 
-    def _outputs(self, table: Mapping[str, Sequence[Any]], nothing: list[None]) -> list[Any]:
+    def _outputs(self, table: Mapping[str, Sequence[Any]], nothing: list[Any]) -> list[Any]:
         if "url" not in table and "output" not in table:
             return nothing
         names = ("output", "media", "role", "watermarked")
@@ -109,11 +122,15 @@ def _text(value: Any) -> str | None:
     return value or None
 
 
+def _pool(value: Any) -> bool | None:
+    return read_pool([{"is_using_private_pool": value}], _report)
+
+
 def _times(values: Sequence[Any]) -> list[Any]:
     if not _SCALARS.issuperset(map(type, values)):
         raise _Left
     # is_missing, written out: nearly every row has a time of its own.
-    return [None if not one or (type(one) is str and one[:10] == ZERO_DATE) else one for one in values]
+    return [None if not time or (type(time) is str and time[:10] == ZERO_DATE) else time for time in values]
 
 
 def _report(code: str, name: str, found: str) -> NoReturn:

@@ -14,6 +14,7 @@ from typing import Any
 from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, suggest
 from policy_engine.core.safe_text import plain
 from policy_engine.history.opening import open_bytes
+from policy_engine.history.records.batch import RecordColumns
 from policy_engine.history.records.names import UNKNOWN_STATE, ServiceNames
 from policy_engine.history.records.record_reader import RecordReader
 from policy_engine.history.sources import Partition, Source
@@ -59,7 +60,7 @@ _MOST_TITLES, _LONGEST_TITLE = 1_000, 80
 
 def map_columns(header: Sequence[str], mapping: Mapping[str, str], name: str) -> dict[int, str]:
     """
-    Find which column of a table is which documented one: place -> documented name.
+    Find which column of a table is which documented one: index -> documented name.
 
     `mapping` (documented name -> the table's own) comes from `--columns`. Raises InputUnusable when there is no
     task_id, when two columns claim one name, or when a mapped column is missing.
@@ -85,14 +86,14 @@ def map_columns(header: Sequence[str], mapping: Mapping[str, str], name: str) ->
                 help="a column has one meaning; remove one of the two lines",
             ))  # fmt: skip
     known = {**{column: column for column in TABLE_COLUMNS}, **_ALSO}
-    places: dict[int, str] = {}
-    for place, title in enumerate(titles):
+    indices: dict[int, str] = {}
+    for index, title in enumerate(titles):
         wanted = renamed.get(title)
         if wanted is None and known.get(title.lower()) not in mapping:
             wanted = known.get(title.lower())
         if wanted is not None:
-            places[place] = wanted
-    found = list(places.values())
+            indices[index] = wanted
+    found = list(indices.values())
     twice = sorted(column for column, count in Counter(found).items() if count > 1)
     if twice:
         raise InputUnusable(Problem(
@@ -106,7 +107,7 @@ def map_columns(header: Sequence[str], mapping: Mapping[str, str], name: str) ->
             help=(f"the nearest is `{plain(near)}`; " if near else "") + f"it has {shown}; "
             "map it with --columns FILE (a YAML file with a line such as `task_id: name of your column`)",
         ))  # fmt: skip
-    return places
+    return indices
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class _Header:
 
 
 class NotApart(Exception):
-    """The task ids of a unit cannot be told without reading its records."""
+    """The task ids of a partition cannot be known without reading its records."""
 
 
 class TableReader:
@@ -158,14 +159,14 @@ class TableReader:
                 return len(record["task_id"].split()) == 1 and is_known
 
             names = [name for name in header.names if name is not None]
-            places = [place for place, name in enumerate(header.names) if name is not None]
-            ids = places.index(header.names.index("task_id"))
+            indices = [index for index, name in enumerate(header.names) if name is not None]
+            ids = indices.index(header.names.index("task_id"))
 
             def are_well(columns: list[list[str]]) -> bool:
                 return all(columns[1 + ids]) and header.firsts.isdisjoint(columns[0])
 
             while True:
-                columns = lines.plain_columns(width, (0, *places), are_well)
+                columns = lines.plain_columns(width, (0, *indices), are_well)
                 if columns is not None:
                     first_line, start = lines.line - len(columns[0]) + 1, 0
                     while start < len(columns[0]):
@@ -203,10 +204,10 @@ class TableReader:
         of a file does, each of them begins with a row.
         """
         with self._opened(source, unit) as (lines, header):
-            place, width, firsts = header.names.index("task_id"), len(header.fields), header.firsts
+            index, width, firsts = header.names.index("task_id"), len(header.fields), header.firsts
             yield [""] * (lines.line - unit.first_line + 1)
             while True:
-                columns = lines.plain_columns(width, (0, place), lambda columns: firsts.isdisjoint(columns[0]))
+                columns = lines.plain_columns(width, (0, index), lambda columns: firsts.isdisjoint(columns[0]))
                 if columns is not None:
                     yield list(map(str.strip, columns[1]))
                     continue
@@ -218,7 +219,7 @@ class TableReader:
                     continue
                 yield [
                     "" if len(fields) != width or (fields[0] in firsts and header.is_repeated_by(fields))
-                    else fields[place].strip()
+                    else fields[index].strip()
                     for fields in rows
                 ]  # fmt: skip
             if rows is None:
@@ -228,12 +229,12 @@ class TableReader:
         """Feed a Parquet file or a part of it; raises InputUnusable for one without task ids and for a damaged one."""
         with open_parquet(source) as file:
             titles = file.schema_arrow.names
-            places = map_columns(titles, self._mapping, source.name)
+            indices = map_columns(titles, self._mapping, source.name)
             line = unit.first_line
-            wanted = [titles[place] for place in places]
+            wanted = [titles[index] for index in indices]
             leaves = self._leaves_of(source, file)
             for batch in read_columns(source.path, source.size, wanted, _groups(file, unit), self._rows, leaves):
-                names = [places[titles.index(title)] for title in batch.schema.names]
+                names = [indices[titles.index(title)] for title in batch.schema.names]
                 table = dict(zip(names, map(values_of, batch.columns), strict=True))
                 self._take_table(table, line, reader)
                 line += batch.num_rows
@@ -245,14 +246,14 @@ class TableReader:
         """The task ids of a unit of a Parquet file as `csv_ids` gives them; NotApart where they are not text."""
         with open_parquet(source) as file:
             titles = file.schema_arrow.names
-            places = map_columns(titles, self._mapping, source.name)
-            title = next(titles[place] for place, name in places.items() if name == "task_id")
+            indices = map_columns(titles, self._mapping, source.name)
+            title = next(titles[index] for index, name in indices.items() if name == "task_id")
             leaves = self._leaves_of(source, file)
             for batch in read_columns(source.path, source.size, [title], _groups(file, unit), _IDS, leaves):
                 ids = values_of(batch.column(0))
-                if any(type(one) is not str and one is not None for one in ids):
+                if any(type(task_id) is not str and task_id is not None for task_id in ids):
                     raise NotApart
-                yield [(one or "").strip() for one in ids]
+                yield [(task_id or "").strip() for task_id in ids]
 
     def _leaves_of(self, source: Source, file: Any) -> list[Leaf]:
         if source.path not in self._leaves:
@@ -283,13 +284,13 @@ class TableReader:
             if any(fields):
                 _take_row(Row(line, fields), header, reader)
 
-    def _plain_columns(self, rows: list[list[str]], header: _Header, first_line: int) -> list[list[Any]] | None:
+    def _plain_columns(self, rows: list[list[str]], header: _Header, first_line: int) -> RecordColumns | None:
         width = len(header.fields)
         if any(len(fields) != width for fields in rows) or not header.firsts.isdisjoint(map(itemgetter(0), rows)):
             return None
         # Of a table with a million columns only the documented ones are taken apart.
         table = {
-            name: list(map(itemgetter(place), rows)) for place, name in enumerate(header.names) if name is not None
+            name: list(map(itemgetter(index), rows)) for index, name in enumerate(header.names) if name is not None
         }
         return self._flat.columns(table, first_line)
 
@@ -316,8 +317,8 @@ class TableReader:
         row = next((row for row in lines.rows() if row.fields is not None), None)
         if row is None or row.fields is None:
             raise InputUnusable(Problem("not-an-export", "the table has no header", SourceSpan(source.name, 1)))
-        places = map_columns(row.fields, self._mapping, source.name)
-        names = [places.get(place) for place in range(len(row.fields))]
+        indices = map_columns(row.fields, self._mapping, source.name)
+        names = [indices.get(index) for index in range(len(row.fields))]
         return _Header(row.fields, lines.delimiter, names, frozenset((row.fields[0], f"\ufeff{row.fields[0]}")))
 
 
@@ -329,7 +330,7 @@ def _take_row(row: Row, header: _Header, reader: RecordReader) -> None:
     fields, width = row.fields, len(header.fields)
     expected = f"{width} fields as in the header"
     if fields is None:
-        reader.set_aside(row.line, 0, "not_csv", f"a row that is no CSV ({row.defect})", expected)
+        reader.set_aside(row.line, 0, "not_csv", f"a row that is not CSV ({row.defect})", expected)
     elif header.is_repeated_by(fields):
         pass
     elif len(fields) == width:
@@ -349,7 +350,7 @@ def _undecodable(source: Source) -> Problem:
                 text, used = codecs.utf_8_decode(rest, "strict", False)
             except UnicodeDecodeError as error:
                 line, column = _after(rest[: error.start].decode("utf-8"), line, column)
-                message = f"the table is not UTF-8: the byte 0x{rest[error.start]:02x} is none"
+                message = f"the table is not UTF-8: the byte 0x{rest[error.start]:02x} is not"
                 return Problem("encoding", message, SourceSpan(source.name, line, column), help=help_)
             line, column = _after(text, line, column)
             rest = rest[used:]
@@ -357,6 +358,6 @@ def _undecodable(source: Source) -> Problem:
 
 
 def _after(text: str, line: int, column: int) -> tuple[int, int]:
-    """The place behind a text that begins at a place; a line ends with its line feed."""
+    """The line and column after a text that begins at a line and column; a line ends with its line feed."""
     feeds = text.count("\n")
     return (line + feeds, len(text) - text.rfind("\n")) if feeds else (line, column + len(text))

@@ -85,17 +85,12 @@ class JsonLinesTable:
 
 
 class ParquetTable:
-    """Parquet with typed columns (times as UTC nanoseconds), zstd; needs pyarrow."""
+    """Parquet with typed columns (times as UTC nanoseconds), zstd."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         """Open the file with the schema of the findings."""
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-        except ImportError:
-            raise UsageProblem(Problem(
-                "missing-extra", "writing Parquet needs pyarrow", help="pip install 'media-policy-engine[parquet]'",
-            )) from None  # fmt: skip
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
         class Writer(pq.ParquetWriter):  # type: ignore[misc]
             def __del__(self) -> None:

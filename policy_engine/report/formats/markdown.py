@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from policy_engine.core.safe_text import escape, plain
+from policy_engine.core.safe_text import escape, plain, without_half_pairs
 from policy_engine.report.model import Amount, ReportModel
-
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def render_markdown(model: ReportModel) -> str:
@@ -31,7 +29,7 @@ def render_markdown(model: ReportModel) -> str:
         f"Written by policy-engine {escape(model.program_version)}. "
         "No address was opened: past its deadline does not mean deleted.",
     ]  # fmt: skip
-    return _HALF_PAIR.sub("\ufffd", "\n".join(lines)) + "\n"
+    return without_half_pairs("\n".join(lines)) + "\n"
 
 
 def code(text: str) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -76,15 +74,6 @@ def test_same_bytes(given_rows: list[tuple[Any, ...]]) -> None:
         frame = frame_of(given_rows)
     except UnicodeEncodeError:
         return  # such text cannot be in a column of this kind
-    both(frame)
-
-
-def test_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where pyarrow is missing, the lines are written one by one."""
-    frame = frame_of([("a", "b", 0, 1, 1.5, True), ("c,d", None, 1, None, None, False)])
-    before = bytes(csv_lines(frame).data)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert bytes(csv_lines(frame).data) == before
     both(frame)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -72,14 +71,10 @@ def test_each_site_is_asked_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(asked) == 1 + 1 + 9
 
 
-@pytest.mark.parametrize("has_pyarrow", [True, False])
 @given(listed=st.lists(st.one_of(urls, st.none()), max_size=12))
-def test_the_column_of_a_frame_holds_the_addresses(has_pyarrow: bool, listed: list[str | None]) -> None:
-    """With pyarrow and without it, the column is the one that is made of the texts themselves."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not has_pyarrow:
-            patch.setitem(sys.modules, "pyarrow", None)
-        column: Any = UrlColumn(listed).texts()
+def test_the_column_of_a_frame_holds_the_addresses(listed: list[str | None]) -> None:
+    """The column is the one that is made of the texts themselves."""
+    column: Any = UrlColumn(listed).texts()
     expected = texts(listed)
     assert column.dtype == expected.dtype
     assert [None if one != one else one for one in column.tolist()] == listed

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_engine.history import Batch, ServiceNames, merge_neighbours, merge_records
+from policy_engine.history import Batch, ServiceNames, merge_records
 from policy_engine.history.merging import adjacent_rows as neighbours
-from policy_engine.history.merging.adjacent_rows import RepeatedIdFeed, open_end, starts
+from policy_engine.history.merging.adjacent_rows import RepeatedIdFeed, merge_neighbours, open_end, starts
 from policy_engine.history.records.record_reader import RecordReader
 from policy_engine.packs import read_pack
 

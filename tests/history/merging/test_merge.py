@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_engine.history import STATES, Batch, FlatFile, Outputs, ServiceNames, merge_records, service_key
+from policy_engine.history import STATES, Batch, FlatFile, Outputs, ServiceNames, merge_records
+from policy_engine.history.merging.merge import service_key
 from policy_engine.history.records.record_reader import RecordReader
 from tests.support.effort import COSTLY
 from tests.support.exports import (

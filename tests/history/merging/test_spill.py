@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,9 @@ from hypothesis import strategies as st
 
 from policy_engine.core.files.scratch import Scratch
 from policy_engine.core.problems import UsageProblem
-from policy_engine.history import Batch, RepeatedKeys, ServiceNames, SpillBuffer
+from policy_engine.history import Batch, ServiceNames
+from policy_engine.history.merging.repeated_keys import RepeatedKeys
+from policy_engine.history.merging.spill import SpillBuffer
 from policy_engine.history.records.record_reader import RecordReader
 from tests.support.exports import pack, task
 
@@ -62,33 +63,6 @@ def test_few_records_need_no_folder(tmp_path: Path) -> None:
         assert [one.stat().st_mode & 0o777 for one in tmp_path.iterdir()] == [0o700]
         waiting.close()
     assert list(tmp_path.iterdir()) == []
-
-
-@given(st.lists(st.lists(st.integers(0, 9) | st.integers(0, 2**64 - 1), max_size=9), max_size=9), st.integers(0, 9))
-def test_repeated_checksums_are_found_on_disk_too(pieces: list[list[int]], most: int) -> None:
-    """Whatever part of the checksums fits into memory, those that occur more than once are found, in order."""
-    together = [key for piece in pieces for key in piece]
-    expected = sorted({key for key in together if together.count(key) > 1})
-    with Scratch() as scratch:
-        store = RepeatedKeys(scratch, most)
-        for piece in pieces:
-            store.add(np.array(piece, np.uint64))
-        assert store.repeated().tolist() == expected
-
-
-def test_many_checksums_on_disk() -> None:
-    """Parts that are read one by one give what one sort gives."""
-    chance = random.Random(3)
-    keys = np.array([chance.randrange(2**32) for _ in range(5_000)] * 2 + list(range(1_000)), np.uint64)
-    found = []
-    for most in (len(keys), 700):
-        with Scratch() as scratch:
-            store = RepeatedKeys(scratch, most)
-            for piece in np.array_split(keys, 13):
-                store.add(piece)
-            found.append(store.repeated().tolist())
-    assert found[0] == found[1]
-    assert len(found[0]) >= 4_990
 
 
 def test_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -478,34 +478,6 @@ def test_url_in_the_output_column(tmp_path: Path) -> None:
     assert reading.urls == sorted([IMAGE, CLEAN, "https://img.theapi.app/temp/b.png"])
 
 
-def test_csv_with_quoted_line_breaks(tmp_path: Path) -> None:
-    """A field may hold line breaks and delimiters; rows are known by their first line."""
-    rows = ["task_id,model,status,prompt", 'a,flux,completed,"two', 'lines, ""quoted"""', "b,flux,completed,short", ""]
-    text = "\r\n".join([*rows, "c,flux,completed,", ""])
-    reading = read(write(tmp_path / "t.csv", text))
-    assert [row["source"] for row in reading.rows] == ["t.csv:2", "t.csv:4", "t.csv:6"]
-
-
-def test_csv_with_spaces_and_empty_rows(tmp_path: Path) -> None:
-    """Spaces around cells are no part of them, and rows of empty cells are no records."""
-    text = "\n task_id , model, status \n a , flux, completed \n,,\n\n"
-    reading = read(write(tmp_path / "t.csv", text), write_lines(tmp_path / "t.jsonl", [task("a"), task("b")]))
-    assert reading.totals.seen.records == 3
-    assert sorted(row["task_id"] for row in reading.rows) == ["a", "b"]
-
-
-def test_delimiter_that_the_table_names(tmp_path: Path) -> None:
-    """A first line `sep=;`, as spreadsheets write it, names the delimiter and is no header."""
-    path = write(tmp_path / "t.csv", "\nsep=;\r\ntask_id;model;status\r\na,1;flux;completed\r\n")
-    assert [(row["task_id"], row["source"]) for row in read(path).rows] == [("a,1", "t.csv:4")]
-
-
-def test_table_of_one_column(tmp_path: Path) -> None:
-    """A table may be a list of ids, under any name."""
-    assert read(write(tmp_path / "a.txt", "task_id\na\nb\n")).totals.tasks.tasks == 2
-    assert read(write(tmp_path / "b.csv", "Job\na\nb\n"), columns={"task_id": "Job"}).totals.tasks.tasks == 2
-
-
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_joined_tables_repeat_their_header(tmp_path: Path, mark: str) -> None:
     """The header of a table that was joined to another is no record."""
@@ -524,68 +496,6 @@ def test_booleans_in_the_spellings_of_databases(tmp_path: Path) -> None:
     reading = read(write_csv(tmp_path / "t.csv", rows))
     assert [row["account"] for row in reading.rows] == ["host_your_account"] * 3 + ["pay_as_you_go"] * 2 + [None]
     assert reading.totals.seen.problem_counts == {"unreadable_private_pool": 1}
-
-
-# --- Parquet ---------------------------------------------------------------------------------------------
-
-
-def test_parquet_types(tmp_path: Path) -> None:
-    """Integers, decimals, dictionaries, times, bytes, nested outputs and nulls are read for what they are."""
-    pa = pytest.importorskip("pyarrow")
-    pq = pytest.importorskip("pyarrow.parquet")
-    from datetime import UTC, datetime
-    from decimal import Decimal
-
-    created = datetime(2026, 1, 6, 10, 0, 0, 123456, tzinfo=UTC)
-    columns = {
-        "task_id": pa.array([1, 2, None], pa.int64()),
-        "model": pa.array(["flux", "flux", "flux"]).dictionary_encode(),
-        "status": pa.array([b"completed", b"completed", b"completed"], pa.binary()),
-        "created_at": pa.array([created, None, created], pa.timestamp("us", "UTC")),
-        "ended_at": pa.array([created] * 3, pa.timestamp("us", "UTC")).cast(pa.timestamp("ms", "Asia/Shanghai"), False),
-        "consume": pa.array([Decimal(700_000), Decimal(1), None], pa.decimal128(20, 0)),
-        "usage_type": pa.array(["point"] * 3).dictionary_encode(),
-        "is_using_private_pool": pa.array([False, None, True]),
-        "account_id": pa.array([12.0, None, 3.0]),
-        "output": pa.array([{"image_url": IMAGE}, {"image_url": None}, {"image_url": CLEAN}]),
-    }
-    path = tmp_path / "t.parquet"
-    pq.write_table(pa.table(columns), path)
-    reading = read(path)
-    first = reading.rows[0]
-    assert first["created_at"].value == parse_instant("2026-01-06T10:00:00.123456Z")
-    assert (first["task_id"], first["account_id"], first["url"], first["points"]) == ("1", "12", IMAGE, 700_000)
-    assert reading.reasons == ["no_task_id"]
-    assert reading.quarantine["source"].tolist() == ["t.parquet:3"]
-
-
-def test_parquet_times_without_a_zone(tmp_path: Path) -> None:
-    """A zoneless timestamp column is a problem like zoneless text, not a guess."""
-    pa = pytest.importorskip("pyarrow")
-    pq = pytest.importorskip("pyarrow.parquet")
-    from datetime import UTC, datetime
-
-    naive = datetime(2026, 1, 6, tzinfo=UTC).replace(tzinfo=None)
-    columns = {"task_id": ["a"], "model": ["flux"], "status": ["completed"], "created_at": [naive]}
-    path = tmp_path / "t.parquet"
-    pq.write_table(pa.table(columns), path)
-    reading = read(path)
-    assert reading.one["created_at"] is None
-    assert reading.totals.seen.problem_counts == {"unreadable_time": 1}
-
-
-def test_parquet_time_far_away_spoils_nothing(tmp_path: Path) -> None:
-    """One time beyond what nanoseconds can hold is a problem of its row, not of the file."""
-    pa = pytest.importorskip("pyarrow")
-    pq = pytest.importorskip("pyarrow.parquet")
-
-    seconds = pa.array([1_767_693_600, 253_402_300_800, -(10**15), 0], pa.timestamp("s", "UTC"))
-    path = tmp_path / "t.parquet"
-    pq.write_table(pa.table({"task_id": ["a", "b", "c", "d"], "model": ["flux"] * 4, "status": ["completed"] * 4,
-                             "created_at": seconds}), path)  # fmt: skip
-    reading = read(path)
-    assert reading.rows[0]["created_at"].value == parse_instant("2026-01-06T10:00:00Z")
-    assert reading.totals.seen.problem_counts == {"unreadable_time": 2}
 
 
 # --- Files, folders, globs, standard input ---------------------------------------------------------------

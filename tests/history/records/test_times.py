@@ -161,26 +161,43 @@ def test_instants_are_those_of_the_calendar(moment: datetime, nanoseconds: int) 
 @example("2026-02-29T00:00:00Z")
 @example("2026-01-08T24:00:00Z")
 @example("2026-01-08T00:00:00.1234567890Z")
-def test_both_ways_of_reading_columns_agree(text: str) -> None:
-    """With pyarrow or without it, what is read as part of a column is what the slow parser reads."""
-    for read in (times._read_with_arrow, times._read_with_numpy):
-        out = np.zeros(2, np.int64)
-        regular = read(["2026-01-08T01:02:03.000000009Z", text], out)
-        if regular is not None and regular[1]:
-            assert out.tolist() == [parse_instant("2026-01-08T01:02:03.000000009Z"), slow(text)]
+def test_a_column_is_read_as_the_slow_parser_reads_it(text: str) -> None:
+    """What is read as part of a column is what the slow parser reads."""
+    out = np.zeros(2, np.int64)
+    regular = times._read_column(["2026-01-08T01:02:03.000000009Z", text], out)
+    if regular is not None and regular[1]:
+        assert out.tolist() == [parse_instant("2026-01-08T01:02:03.000000009Z"), slow(text)]
 
 
-def test_a_column_of_regular_times_is_read_with_pyarrow() -> None:
-    """Where pyarrow is there, it reads the regular times of a column that has missing and local ones too."""
+def test_regular_times_of_a_column_are_read_together() -> None:
+    """The regular times of a column are read together, where it has missing and local ones too."""
     texts = ["2026-01-08T01:02:03.5Z", None, "", "0001-01-01T00:00:00Z", "2026-01-08T01:02:03+08:00"]
-    regular = times._read_with_arrow(texts, np.zeros(len(texts), np.int64))
+    regular = times._read_column(texts, np.zeros(len(texts), np.int64))
     assert regular is not None
     assert regular.tolist() == [True, False, False, False, True]
 
 
-def test_times_of_other_zones_are_read_with_pyarrow_too() -> None:
+def test_times_of_other_zones_are_read_together_too() -> None:
     """A time with an offset is part of the column like any other."""
     texts = ["2026-01-08T01:02:03.5+08:00", "2026-01-08T01:02:03-00:30"]
     out = np.zeros(2, np.int64)
-    assert times._read_with_arrow(texts, out) is not None
+    assert times._read_column(texts, out) is not None
     assert out.tolist() == [slow(text) for text in texts]
+
+
+def test_an_impossible_date_leaves_the_column_to_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few values of a long column are read one by one because one of them is not a date."""
+    asked: list[object] = []
+    exact = times.read_time
+
+    def read(value: object) -> int:
+        asked.append(value)
+        return exact(value)
+
+    monkeypatch.setattr(times, "read_time", read)
+    texts = ["2026-01-08T01:02:03Z"] * 5_000
+    texts[3_210] = "2026-02-30T01:02:03Z"
+    instants, problems = times.read_times(texts)
+    assert list(problems) == [3_210]
+    assert set(np.delete(instants, 3_210).tolist()) == {parse_instant("2026-01-08T01:02:03Z")}
+    assert len(asked) <= times._FEW

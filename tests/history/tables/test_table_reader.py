@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gc
-import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,22 +17,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_engine.core.periods import DAY, HOUR, parse_instant
-from policy_engine.core.problems import InputUnusable
 from policy_engine.engine.parallel.memory import Sizes
 from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, Progress, RunOptions
-from policy_engine.history import Partition, ReadTotals, find_sources, plan_units
+from policy_engine.history import Partition, ReadTotals, find_sources
 from policy_engine.history import partitions as units
 from policy_engine.history.merging import adjacent_rows as neighbours
+from policy_engine.history.partitions import plan_units
 from policy_engine.history.reader import HistoryReader
 from policy_engine.history.records.record_reader import RecordReader
 from policy_engine.history.tables import csv_text as table_text
 from policy_engine.history.tables.csv_rows import CsvLines
-from policy_engine.history.tables.csv_text import TableText
 from policy_engine.history.tables.row_blocks import FlatPath
 from policy_engine.packs import read_pack
 from tests.support.commands import JOBS
-from tests.support.exports import AS_OF, Reading, pack, problems_of, read, write, write_parquet
+from tests.support.exports import AS_OF, Reading, pack, read, write, write_parquet
 from tests.support.row_by_row import no_plain_columns, no_plain_rows
 
 CATALOG = read_pack("piapi").catalog
@@ -205,45 +203,6 @@ def test_batches_of_short_rows_are_bounded(tmp_path: Path, end: str, row: str) -
     # A row that is taken apart may set more than one aside; a row that the next one may go on with waits for it.
     assert max(sizes) <= 102
     assert sum(sizes) == 3_000
-
-
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r", b"\r\r\n"])
-@pytest.mark.parametrize("block", [1, 7, 50])
-def test_longest_line(monkeypatch: pytest.MonkeyPatch, end: bytes, block: int) -> None:
-    """Lines up to the longest are served, longer ones are refused, whatever ends them and wherever a block does."""
-    monkeypatch.setattr(table_text, "_LONGEST_LINE", 50)
-    monkeypatch.setattr(table_text, "_BLOCK", block)
-    lines = [b"x" * length + end for length in (3, 20, 50 - len(end), 1, 30)]
-    text = TableText(io.BytesIO(b"".join(lines)))
-    served = list(iter(text.readline, ""))
-    assert "".join(served) == b"".join(lines).decode()
-    assert served == list(io.StringIO("".join(served), newline=""))
-    text = TableText(io.BytesIO(b"".join([*lines, b"x" * 51 + end])))
-    with pytest.raises(InputUnusable):
-        list(iter(text.readline, ""))
-
-
-def test_part_without_a_line_reads_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part of a text in which no line begins is not read beyond its end: a file of such parts is read once."""
-    monkeypatch.setattr(table_text, "_BLOCK", 100)
-    stream = io.BytesIO(b"a\r" * 50_000)
-    assert TableText(stream, 1_000, 2_000).readline() == ""
-    assert stream.tell() <= 2_100
-
-
-def test_text_of_parquet_that_is_not_utf8(tmp_path: Path) -> None:
-    """A byte that is no text costs its place in a text of Parquet; within a list the file is refused in words."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    offsets = pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0")
-    odd = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"\xffa")])
-    path = tmp_path / "a.parquet"
-    for column in (odd, odd.dictionary_encode()):
-        pq.write_table(pa.table({"task_id": column}), path)
-        assert read(path).totals.tasks.tasks == 2
-    pq.write_table(pa.table({"task_id": ["a"], "url": pa.ListArray.from_arrays([0, 2], odd)}), path)
-    assert [problem.code for problem in problems_of(path)] == ["damaged-file"]
 
 
 def test_progress_of_a_table_counts_rows(tmp_path: Path) -> None:

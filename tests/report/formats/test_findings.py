@@ -207,17 +207,6 @@ def test_parquet_does_not_tell_how_categories_were_met(chunks: list[pd.DataFrame
     assert len(seen) == 1
 
 
-def test_parquet_without_pyarrow_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Where pyarrow is missing, asking for Parquet says what to install.
-    """
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(UsageProblem) as refused:
-        WRITERS[".parquet"](io.BytesIO())
-    assert refused.value.problems[0].code == "missing-extra"
-    assert "media-policy-engine[parquet]" in (refused.value.problems[0].help or "")
-
-
 # --- choice -------------------------------------------------------------------------------------------------------
 
 
