@@ -21,10 +21,9 @@ from policy_engine.core.problems import InputUnusable, PackInvalid
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.vocabulary import FINDING_COLUMNS, REASONS, VERDICTS
 from policy_engine.report.model import ReportModel
-from tests.support.commands import AS_OF, EXAMPLE, JOBS, ROOT, environment, policy_engine
+from tests.support.commands import AS_OF, EXAMPLE, JOBS, environment, policy_engine
 from tests.support.exports import kling, task, write, write_csv, write_lines
-
-PACKS = ROOT / "tests" / "packs"
+from tests.support.paths import PACKS, ROOT
 
 
 @pytest.fixture(scope="module")

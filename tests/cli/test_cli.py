@@ -21,11 +21,10 @@ from policy_engine.cli.reporting import SHAPES
 from policy_engine.core.problems import PackInvalid
 from policy_engine.report.formats.text import LINES, render_text
 from policy_engine.report.model import Notice
-from tests.support.commands import AS_OF, EXAMPLE, ROOT, environment, in_own_process, policy_engine
+from tests.support.commands import AS_OF, EXAMPLE, environment, in_own_process, policy_engine
 from tests.support.exports import history_row, kling, page, task, write, write_csv, write_json, write_lines
+from tests.support.paths import PACKS, ROOT
 from tests.support.sample_model import rich_model
-
-PACKS = ROOT / "tests" / "packs"
 
 
 @pytest.fixture

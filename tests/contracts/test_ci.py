@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.commands import ROOT, environment, policy_engine
+from tests.support.commands import environment, policy_engine
+from tests.support.paths import PACKS, ROOT
 
 pytestmark = pytest.mark.slow
 
-PACKS = ROOT / "tests" / "packs"
 ACTION = ROOT / "action.yml"
 WORKFLOW = ROOT / "docs" / "examples" / "rules.yml"
 CI = ROOT / ".github" / "workflows" / "ci.yml"

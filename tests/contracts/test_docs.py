@@ -51,8 +51,8 @@ from policy_engine.history.records.record_reader import FIELD_PROBLEMS, QUARANTI
 from policy_engine.history.tables.table_reader import TABLE_COLUMNS
 from policy_engine.packs import read_pack
 from policy_engine.report.files import EXTRA_FILES, REPORT_FILES
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "policy_engine"
 PAGES = {
     path.relative_to(ROOT).as_posix(): path

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "policy_engine").rglob("*.py"))
 LONGEST = 500
 """Lines of a module; beyond, it wants to be two."""

@@ -25,7 +25,7 @@ from policy_engine.core.rule_model import OperationWindow, Rule, RulePack, RuleV
 from policy_engine.core.vocabulary import FINDING_COLUMNS, StorageLocation
 from policy_engine.engine.evaluation import evaluate
 from policy_engine.packs import read_pack
-from tests.support.agreeing import (
+from tests.support.agreement import (
     FLAG_COLUMNS,
     INSTANT_COLUMNS,
     TEXT_COLUMNS,

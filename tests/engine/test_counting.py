@@ -12,7 +12,7 @@ import pytest
 
 from policy_engine.core.periods import DAY, HOUR
 from policy_engine.engine.finding_totals import FindingTotals, count_findings
-from tests.support.agreeing import ask, frame_of, plain
+from tests.support.agreement import ask, frame_of, plain
 from tests.support.strategies import ASSET_BYTES, BASE, PACK_BYTES, WORLD_BYTES, World, asset, make_world, ten_rules
 
 

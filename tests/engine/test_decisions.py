@@ -24,7 +24,7 @@ from policy_engine.engine.decision_table import DecisionTable
 from policy_engine.engine.evaluation import Evaluator, RowQuestions, evaluate
 from policy_engine.engine.question import Question
 from policy_engine.packs.timeline import in_force
-from tests.support.agreeing import ask, frame_of, instants, judged, plain, rows
+from tests.support.agreement import ask, frame_of, instants, judged, plain, rows
 from tests.support.strategies import (
     ASSET_BYTES,
     BASE,

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from policy_engine.cli import run
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = str(ROOT / "examples" / "history.jsonl")
 AS_OF = "2026-01-08T00:00:00Z"
 """Instant at which the example history ends."""

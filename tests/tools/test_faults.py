@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from tests.support.commands import ROOT, environment
+from tests.support.commands import environment
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import ROOT, environment
+from tests.support.commands import environment
+from tests.support.paths import ROOT
 
 TORTURE = ROOT / "tools" / "torture"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bounds of memory are set and read as Linux has them")

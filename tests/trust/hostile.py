@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from tests.support.commands import ROOT
 from tests.support.exports import history_row, page, task, write, write_csv, write_lines
+from tests.support.paths import ROOT
 
 MARK = "pwned"
 """Stands in every hostile text: whoever runs, opens or fetches one leaves it behind somewhere."""

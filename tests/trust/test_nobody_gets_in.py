@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import AS_OF, ROOT, in_own_process, policy_engine
+from tests.support.commands import AS_OF, in_own_process, policy_engine
+from tests.support.paths import ROOT
 from tests.trust import hostile
 
 RUNS: dict[str, list[str]] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import ROOT
+from tests.support.paths import ROOT
 from tools.torture import run
 
 pytestmark = pytest.mark.slow

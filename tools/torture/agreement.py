@@ -29,9 +29,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from policy_engine.core.vocabulary import FACTS
-from tests.support.agreeing import assert_agreement, judged
+from tests.support.agreement import assert_agreement, judged
 from tests.support.strategies import ASSET_BYTES, PACK_BYTES, WORLD_BYTES, World, around, make_world
-from tools.torture.telling import Teller
+from tools.torture.progress import Teller
 
 ASSETS = 120
 """Assets of one world: enough for asking to cost little beside answering."""

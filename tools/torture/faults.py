@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tools.torture.faulting import room, signals, system
 from tools.torture.faulting.bench import COMMANDS, SIGNALS, Bench, adopt_orphans
 from tools.torture.faulting.judging import Judge, Kind, Tally
-from tools.torture.telling import Teller
+from tools.torture.progress import Teller
 
 KINDS: dict[str, Kind] = {**signals.KINDS, **room.KINDS, **system.KINDS}
 _LIKELY = {name: 8 for name in KINDS if name.startswith("signal at")}

@@ -34,7 +34,7 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.support.row_by_row import no_plain_columns, no_plain_rows
+from tests.support.general_readers import no_plain_columns, no_plain_rows
 from tools.torture import fuzzing
 
 MODULES = ("history", "engine.assets.output_paths", "engine.assets.json_outputs", "core.urls")

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tools.torture.hostile import marks, packed, places, records, rules, tables  # noqa: F401 - they add their cases
 from tools.torture.hostile.cases import CASES
 from tools.torture.hostile.running import try_case
-from tools.torture.telling import Teller
+from tools.torture.progress import Teller
 
 QUICK_BOMBS = ("gz-bomb-of-zeros", "zst-bomb-of-one-line", "zst-bomb-table-of-one-header", "zst-bomb-of-lists")
 """Bombs that the tests try; making the others takes most of the time."""

@@ -46,7 +46,7 @@ from tests.support.exports import (  # noqa: E402 - after the path to it
     write_lines,
     write_parquet,
 )
-from tools.torture.telling import Teller  # noqa: E402
+from tools.torture.progress import Teller  # noqa: E402
 
 Record = dict[str, Any]
 

@@ -13,8 +13,9 @@ import pytest
 
 from policy_engine.authoring.compare.impact import CHANGED_COLUMNS, STATES
 from policy_engine.authoring.compare.impact_formats import LINES
-from tests.support.commands import AS_OF, EXAMPLE, ROOT, policy_engine
+from tests.support.commands import AS_OF, EXAMPLE, policy_engine
 from tests.support.exports import task, write, write_lines
+from tests.support.paths import ROOT
 
 BUNDLED = ROOT / "rules" / "piapi"
 SHORTER = """\

@@ -24,9 +24,8 @@ from policy_engine.core.rule_model import OperationWindow, RulePack, Selector
 from policy_engine.packs import read_pack
 from policy_engine.packs.cases import read_cases
 from policy_engine.packs.schema_check import load_schema
+from tests.support.paths import PACKS, ROOT
 
-ROOT = Path(__file__).parents[3]
-PACKS = ROOT / "tests" / "packs"
 AS_OF = parse_instant("2026-08-01T00:00:00Z")
 
 

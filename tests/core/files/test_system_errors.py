@@ -19,8 +19,9 @@ from policy_engine.core.problems import InputUnusable
 from policy_engine.history import find_sources
 from policy_engine.history.opening import open_bytes
 from policy_engine.history.read_errors import reading
-from tests.support.commands import AS_OF, ROOT, environment, in_own_process, policy_engine
+from tests.support.commands import AS_OF, environment, in_own_process, policy_engine
 from tests.support.exports import as_lines, task
+from tests.support.paths import ROOT
 
 
 class Failing(io.FileIO):

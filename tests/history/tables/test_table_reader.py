@@ -32,7 +32,7 @@ from policy_engine.history.tables.row_blocks import FlatPath
 from policy_engine.packs import read_pack
 from tests.support.commands import JOBS
 from tests.support.exports import AS_OF, Reading, pack, read, write, write_parquet
-from tests.support.row_by_row import no_plain_columns, no_plain_rows
+from tests.support.general_readers import no_plain_columns, no_plain_rows
 
 CATALOG = read_pack("piapi").catalog
 

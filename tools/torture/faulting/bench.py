@@ -20,7 +20,8 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import ROOT
+
 OLD, NEW = "2026-01-08T00:00:00Z", "2026-01-09T00:00:00Z"
 """Instants of the earlier result and of the one that is disturbed."""
 COMMANDS = ("report", "report-all", "report-within", "evaluate-csv", "evaluate-jsonl", "evaluate-parquet", "impact")

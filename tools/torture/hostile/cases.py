@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import ROOT
+
 MINIMAL = ROOT / "tests" / "packs" / "valid" / "minimal"
 DONE, USAGE, RULES, INPUT, NOTHING = 0, 2, 3, 4, 7
 AS_OF = "2026-01-08T00:00:00Z"
