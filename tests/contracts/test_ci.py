@@ -66,7 +66,7 @@ def lay_sound_pack(folder: Path) -> Path:
     return folder
 
 
-# --- what others say of the files ---------------------------------------------------------------------------------
+# --- what other programs say about the files -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_the_workflow_gives_inputs_that_exist() -> None:
 
 # --- the action, run ----------------------------------------------------------------------------------------------
 
-# Stands where the action has installed the program: notes what it was given, and runs it.
+# Replaces the installed program of the action: notes its arguments, and runs it.
 STAND_IN = f"""\
 #!/usr/bin/env bash
 printf '%s\\n' "$@" >> "$RUNNER_TEMP/arguments"; echo . >> "$RUNNER_TEMP/arguments"
@@ -207,7 +207,7 @@ class Step:
 @needs_bash
 def test_action_passes_a_valid_pack(tmp_path: Path) -> None:
     """
-    With a sound pack the step passes, the log and the summary say what was looked at, and the outputs say 0.
+    With a sound pack the step passes, the log and the summary say what was checked, and the outputs say 0.
     """
     lay_sound_pack(tmp_path / "acme")
     step = Step(tmp_path, packs="acme\n", strict="true")
@@ -380,7 +380,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def git(folder: Path, *arguments: str, **changes: str) -> None:
-    """Run git, with nothing of the machine's own settings; `changes` go into its environment."""
+    """Run git without the machine's own settings; `changes` go into its environment."""
     settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     subprocess.run(
         ["git", *arguments], cwd=folder, env=environment(**settings, **changes), check=True, capture_output=True
@@ -418,7 +418,7 @@ def test_hook_stops_a_broken_pack(hook: str, repository: Path) -> None:
 
 def test_the_hook_of_check_stops_a_commit_in_git(repository: Path) -> None:
     """
-    Installed in git, the hook runs by itself: a sound pack is committed, one with a version that no case names is not.
+    Installed in git, the hook runs on commit: a sound pack is committed, one with a version that no case names is not.
     """
     with_name = ("-c", "user.name=a", "-c", "user.email=a@acme.example", "commit", "-q", "-m", "Change rules")
     assert tool("pre-commit", "install", cwd=repository).returncode == 0

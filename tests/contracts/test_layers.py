@@ -1,4 +1,4 @@
-"""The order of the house: modules know only what lies below them, say what they are for, and stay short."""
+"""The order of the house: modules import only from below, say what they are for, and stay short."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_patterns_mean_the_same_in_every_engine(name: str) -> None:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_objects_are_closed_and_explained(name: str) -> None:
     """
-    Every map lists its keys, refuses others, and tells an editor what each key is for.
+    Every map lists its keys, refuses others, and has a description of each key for editors.
     """
     for path, node in subschemas(name):
         if node.get("type") == "object":

@@ -1,4 +1,4 @@
-"""Runs commands of the program: in this process, or in one of their own where only that tells the truth."""
+"""Runs commands of the program: in this process, or in a new one where the process matters."""
 
 from __future__ import annotations
 

@@ -27,5 +27,5 @@ def test_broken_runs_leave_the_old_result_or_the_new_one() -> None:
         cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.stdout, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert (told["tried"], told["found"], done.returncode) == (12, 0, 0), done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["tried"], result["found"], done.returncode) == (12, 0, 0), done.stderr

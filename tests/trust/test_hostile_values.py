@@ -1,4 +1,4 @@
-"""Whatever exports, rules and names of files say, the readers of every output see text; nothing runs or moves."""
+"""Whatever exports, rules and file names contain, the readers of every output see text; nothing runs or moves."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_every_command_ends_as_it_should(made: Outputs) -> None:
 
 def test_the_hostile_words_reach_the_outputs(made: Outputs) -> None:
     """
-    The tests below look at something: hostile texts stand in every file and in most of what was printed.
+    The tests below check something: hostile texts are in every file and in most of what was printed.
     """
     for path in (
         *made.csv_files(),
@@ -147,7 +147,7 @@ def test_the_terminal_notes_what_it_obeys(text: str, orders: list[str]) -> None:
 def test_a_terminal_shows_text_and_obeys_nothing(made: Outputs) -> None:
     """
     Printed to a terminal, every result and diagnostic is the text it is: nothing is coloured, erased, moved, renamed,
-    rung or put on the clipboard, nothing changes direction, and the cursor stands at the end.
+    rung or put on the clipboard, nothing changes direction, and the cursor is at the end.
     """
     tried: set[str] = set()
     for name, text in every_text(made):
@@ -277,7 +277,7 @@ def test_markdown_makes_nothing_of_hostile_words(made: Outputs) -> None:
 
 def test_sarif_is_read_by_others_and_links_nowhere(made: Outputs) -> None:
     """
-    A reader of SARIF that is not ours reads it; texts hold no link and no placeholder; places are relative or files.
+    A reader of SARIF that is not ours reads it; texts hold no link and no placeholder; locations are relative or files.
     """
     for name, done in made.formats["sarif"].items():
         run = Sarif.model_validate_json(done.text).runs[0]
@@ -297,7 +297,7 @@ def test_sarif_is_read_by_others_and_links_nowhere(made: Outputs) -> None:
 
 def test_json_is_ascii_where_it_is_printed(made: Outputs) -> None:
     """
-    What is printed as JSON is valid and in ASCII, so that looking at it moves no cursor.
+    What is printed as JSON is valid and in ASCII, so that showing it moves no cursor.
     """
     for shape in ("json", "sarif"):
         for done in made.formats[shape].values():
@@ -398,7 +398,7 @@ def test_secrets_of_webhooks_reach_no_output(made: Outputs) -> None:
     """
     `webhook_config`, logs and raw error messages are in no file and in nothing that is printed.
     """
-    written = [path for place in ("report", "shy", "tables") for path in (made.folder / place).iterdir()]
+    written = [path for folder in ("report", "shy", "tables") for path in (made.folder / folder).iterdir()]
     assert len(written) > 20
     assert [path.name for path in written if SECRET.encode() in path.read_bytes()] == []
     assert [name for name, text in every_text(made) if SECRET in text] == []
@@ -406,7 +406,7 @@ def test_secrets_of_webhooks_reach_no_output(made: Outputs) -> None:
 
 def test_signatures_are_only_where_addresses_were_asked_for(made: Outputs) -> None:
     """
-    Signed addresses stand in the tables, which hold addresses; not on the page, in summaries or in what is printed.
+    Signed addresses are in the tables, which hold addresses; not on the page, in summaries or in what is printed.
     """
     named = {path.name for path in (made.folder / "shy").iterdir() if SIGNATURE.encode() in path.read_bytes()}
     assert named

@@ -2,7 +2,7 @@
 The bundled rule pack as tables that a rival of the bench looks things up in: names, paths, hosts, and the rules.
 
 Read from the YAML files and nothing else, so that a defect of the program under test cannot hide in its rivals. The
-rules come as one row per profile of facts, ready for a join: the fastest form known, whoever evaluates it.
+rules come as one row per profile of facts, ready for a join: the fastest form known for any engine.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def owner_of(host: str, owners: dict[str, str]) -> str | None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the rules say of the files of one kind, for a task type and an account; the columns of a table to join."""
+    """The answer of the rules for the files of one kind, task type and account; the columns of a table to join."""
 
     service: str
     type_key: str
@@ -165,9 +165,9 @@ def _answer(
         outcomes[values] = (storing[0] if storing else None, tuple(windows))
     unknown = [
         f"{fact}_unknown"
-        for place, fact in enumerate(facts)
+        for index, fact in enumerate(facts)
         if len(facts[fact]) > 1
-        and len({frozenset(outcomes[v] for v in outcomes if v[place] == one) for one in facts[fact]}) > 1
+        and len({frozenset(outcomes[v] for v in outcomes if v[index] == one) for one in facts[fact]}) > 1
     ]
     by_id = {rule["id"]: rule for rule in rules}
     storing = [by_id[one] if one else None for one in sorted({one for one, _ in outcomes.values()}, key=str)]
@@ -179,7 +179,7 @@ def _answer(
     on_terms = [one["id"] for one in storing if one and one["retention"] == "vendor_terms"]
     answer = _kind(bool(dated), bool(on_terms), None in storing)
     chosen = by_id[min(dated)[1]] if dated else by_id[min(on_terms)] if answer == VENDOR else None
-    places = {one["storage"] if one else None for one in storing}
+    storages = {one["storage"] if one else None for one in storing}
     windows = [
         (PERIODS[by_id[one]["operation_window"]["period"]], one)
         for one in sorted({one for _, several in outcomes.values() for one in several})
@@ -195,7 +195,7 @@ def _answer(
         greatest=max(dated)[0] if dated else None,
         rule_id=chosen and chosen["id"],
         basis=chosen and chosen["citation"]["basis"],
-        storage=places.pop() if len(places) == 1 else None,
+        storage=storages.pop() if len(storages) == 1 else None,
         window_answer=window if offered else ABSENT,
         window_least=min(windows)[0] if windows else None,
         window_greatest=max(windows)[0] if windows else None,

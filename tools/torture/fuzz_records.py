@@ -9,7 +9,7 @@ The first byte of an input says what is asked of the rest:
 - outputs of one service, a line each: the column-wise way finds what the general way finds, or leaves it;
 - a table of findings: what is written column by column is what is written line by line.
 
-Each input is read, and its records or the words of its refusal are looked at. Files, money, frames, other sizes of
+Each input is read, and its records or the text of its refusal are checked. Files, money, frames, other sizes of
 block and files on disk take far longer, and are for answers of a new kind and as time permits (`fuzzing.Thrift`).
 """
 
@@ -284,7 +284,7 @@ def _openings() -> list[_Opening]:
 
 
 def _print(error: InputUnusable) -> None:
-    assert error.problems, "it was refused without a word"
+    assert error.problems, "it was refused without a message"
     for problem in error.problems:
         assert problem.message
         text = format_problem(problem, error.sources)
@@ -331,7 +331,7 @@ def _check_on_disk(text: bytes, extension: str) -> None:
         parts = _outcome(file, SMALL_BLOCK, SMALL_UNIT)
         assert parts is not None
         if whole[0] == "csv":
-            # Rows of one task that lie in several units are put together in another order.
+            # Rows of one task in several partitions are merged in another order.
             whole, parts = _without_order(whole), _without_order(parts)
         for first, second in zip(whole, parts, strict=True):
             assert first == second, f"another answer in small blocks: {first!r} and {second!r}"

@@ -19,7 +19,7 @@ from tools.torture.faulting.judging import CRASHES, NOISE, Judge, Kind
 
 
 def memory(judge: Judge, dice: random.Random, command: str) -> None:
-    """A run that has begun gets only so much more memory."""
+    """A run that has begun gets only this much more memory."""
     before = judge.start_from(dice, command)
     more = dice.randrange(0, 12 << 20)
 
@@ -33,7 +33,7 @@ def memory(judge: Judge, dice: random.Random, command: str) -> None:
 
 
 def memory_from_the_start(judge: Judge, dice: random.Random, command: str) -> None:
-    """The whole process gets only so much memory."""
+    """The whole process gets only this much memory."""
     before = judge.start_from(dice, command)
     size = dice.randrange(60 << 20, 700 << 20)
 
@@ -49,7 +49,7 @@ def memory_from_the_start(judge: Judge, dice: random.Random, command: str) -> No
 
 
 _NO_MEMORY = r"no-memory\]: |worker-ended\]: "
-"""A worker that gets no memory may have to end without a word."""
+"""A worker that gets no memory may have to end without a message."""
 
 
 def read_error(judge: Judge, dice: random.Random, command: str) -> None:
@@ -79,7 +79,7 @@ def refused(judge: Judge, dice: random.Random, command: str) -> None:
 
 
 def closed_pipe(judge: Judge, dice: random.Random, command: str) -> None:
-    """Whoever reads the findings has seen enough."""
+    """The reader of the findings stops early."""
     bench = judge.bench
     bench.reset(command, None)
     arguments = ["evaluate", str(bench.base / "in"), "-o", "-", "--as-of", NEW]
