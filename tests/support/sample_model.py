@@ -381,7 +381,7 @@ HOSTILE = (
     "x" * 100_000,
     "wide words " * 9_000,
 )
-"""Text that tries to escape from its element: markup, scripts, links, bidirectional marks, control characters, length."""
+"""Text that tries to leave its element: markup, scripts, links, bidirectional marks, control characters, size."""
 
 
 def _poison(value: Any, payloads: Iterator[str]) -> Any:
