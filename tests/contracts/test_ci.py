@@ -182,7 +182,7 @@ class Step:
         program.write_text(STAND_IN, encoding="utf-8")
         program.chmod(0o755)
         action = loaded(ACTION)
-        (step,) = [one for one in action["runs"]["steps"] if one.get("id") == "check"]
+        (step,) = [step for step in action["runs"]["steps"] if step.get("id") == "check"]
         values = {f"inputs.{name}": str(about.get("default", "")) for name, about in action["inputs"].items()}
         values |= {f"inputs.{name}": value for name, value in inputs.items()}
         values |= {"github.server_url": "https://code.example", "github.action_repository": "", "github.action_ref": ""}
@@ -308,8 +308,8 @@ def test_action_compares_with_what_was_merged(merged: Path) -> None:
     )
     accepted = Step(merged / "once more", packs="../acme", against="HEAD", baseline="../leave.yaml", format="json")
     document = json.loads(Path(accepted.outputs["file"]).read_text(encoding="utf-8"))
-    assert [one["code"] for one in document["accepted"]] == ["rewritten"]
-    assert {one["code"] for one in document["problems"]} <= {"case-failed"}
+    assert [problem["code"] for problem in document["accepted"]] == ["rewritten"]
+    assert {problem["code"] for problem in document["problems"]} <= {"case-failed"}
 
 
 @needs_bash
@@ -441,8 +441,8 @@ def test_hook_does_not_run_for_other_files(hook: str, repository: Path) -> None:
     # What the hook starts does not matter here, and the program takes its time to start.
     config = repository / ".pre-commit-config.yaml"
     described = loaded(config)
-    for one in described["repos"][0]["hooks"]:
-        one["entry"] = "true"
+    for hook_entry in described["repos"][0]["hooks"]:
+        hook_entry["entry"] = "true"
     config.write_text(yaml.safe_dump(described), encoding="utf-8")
     git(repository, "add", ".")
     assert "Skipped" in run_hook(repository, hook, "--files", "notes.txt").stdout

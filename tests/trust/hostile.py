@@ -173,9 +173,9 @@ def write_pack(folder: Path) -> Path:
 
     def poison(value: Any, path: tuple[str, ...]) -> Any:
         if isinstance(value, dict):
-            return {key: poison(one, (*path, key)) for key, one in value.items()}
+            return {key: poison(item, (*path, key)) for key, item in value.items()}
         if isinstance(value, list):
-            return [poison(one, path) for one in value]
+            return [poison(item, path) for item in value]
         # Below `given` and `expect`, and in the catalog, a name is a fact and no text.
         is_fact = {"given", "expect"} & set(path) or (
             path[-1] in ("name", "evidence") and path[0] not in ("cases", "money")

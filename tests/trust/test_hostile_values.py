@@ -448,7 +448,7 @@ def test_a_browser_runs_and_fetches_nothing(made: Outputs, folder: str, chromium
         assert asked == [page_file.as_uri()]
         assert said == []
         assert page.evaluate(f"typeof window.{MARK}") == "undefined"
-        links = page.eval_on_selector_all("a[href]", "all => all.map(one => one.getAttribute('href'))")
+        links = page.eval_on_selector_all("a[href]", "all => all.map(link => link.getAttribute('href'))")
         assert all(re.match(r"#|https?://", link) for link in links)
         assert page.locator("img, iframe, object, embed, form, base, link").count() == 0
         handlers = page.evaluate(

@@ -269,7 +269,7 @@ def _applied(frame: pd.DataFrame, ours: dict[str, np.ndarray]) -> Callable[[], N
                         kept = rule["retention"]
                         found[rule["id"]] = None if kept == "vendor_terms" else PERIODS[kept["period"]]
                         break
-        instants = [one.value for one in (row["created_at"], row["completed_at"]) if not pd.isna(one)]
+        instants = [instant.value for instant in (row["created_at"], row["completed_at"]) if not pd.isna(instant)]
         if len(instants) == 1:
             only = LONGEST_TASK if pd.isna(row["completed_at"]) else -LONGEST_TASK
             instants.append(instants[0] + only)

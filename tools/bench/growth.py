@@ -216,7 +216,9 @@ def time_profiles(table: Table, rules: int, rows: int) -> None:
     table.head(f"{rows:,} assets, {rules:,} rules, by distinct profiles of facts")
     for wanted in (300, 1_000, 3_000):
         picked = [boxes[index] for index in random.integers(len(boxes), size=wanted)]
-        values = [[None if one is None else str(one) for one in row] for row in (_pick(box, random) for box in picked)]
+        values = [
+            [None if value is None else str(value) for value in row] for row in (_pick(box, random) for box in picked)
+        ]
         positions = random.integers(wanted, size=rows)
         frame = pd.DataFrame({
             fact: pd.Series([row[at] for row in values], dtype="str").take(positions).astype("category").to_numpy()

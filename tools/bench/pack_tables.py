@@ -167,24 +167,27 @@ def _answer(
         f"{fact}_unknown"
         for index, fact in enumerate(facts)
         if len(facts[fact]) > 1
-        and len({frozenset(outcomes[v] for v in outcomes if v[index] == one) for one in facts[fact]}) > 1
+        and len({frozenset(outcomes[v] for v in outcomes if v[index] == word) for word in facts[fact]}) > 1
     ]
     by_id = {rule["id"]: rule for rule in rules}
-    storing = [by_id[one] if one else None for one in sorted({one for one, _ in outcomes.values()}, key=str)]
-    dated = [
-        (PERIODS[one["retention"]["period"]], one["id"])
-        for one in storing
-        if one and one["retention"] != "vendor_terms"
+    storing = [
+        by_id[rule_id] if rule_id else None
+        for rule_id in sorted({rule_id for rule_id, _ in outcomes.values()}, key=str)
     ]
-    on_terms = [one["id"] for one in storing if one and one["retention"] == "vendor_terms"]
+    dated = [
+        (PERIODS[rule["retention"]["period"]], rule["id"])
+        for rule in storing
+        if rule and rule["retention"] != "vendor_terms"
+    ]
+    on_terms = [rule["id"] for rule in storing if rule and rule["retention"] == "vendor_terms"]
     answer = _kind(bool(dated), bool(on_terms), None in storing)
     chosen = by_id[min(dated)[1]] if dated else by_id[min(on_terms)] if answer == VENDOR else None
-    storages = {one["storage"] if one else None for one in storing}
+    storages = {rule["storage"] if rule else None for rule in storing}
     windows = [
-        (PERIODS[by_id[one]["operation_window"]["period"]], one)
-        for one in sorted({one for _, several in outcomes.values() for one in several})
+        (PERIODS[by_id[rule_id]["operation_window"]["period"]], rule_id)
+        for rule_id in sorted({rule_id for _, several in outcomes.values() for rule_id in several})
     ]
-    accepted = {name for _, one in windows for name in by_id[one]["operation_window"]["operations"]}
+    accepted = {name for _, rule_id in windows for name in by_id[rule_id]["operation_window"]["operations"]}
     window = _kind(bool(windows), False, any(not several for _, several in outcomes.values()))
     silent = "no_published_rule" if service in catalog.ungoverned else "no_rule_in_force"
     return Answer(

@@ -106,14 +106,14 @@ def list_files(tasks: pd.DataFrame, outputs: list[Any], catalog: Catalog) -> pd.
                     urls.append(value)
         elif isinstance(value, dict):
             if path in maps:
-                for _, one in sorted(value.items()):
-                    walk(one, path + "{}", row, paths)
+                for _, item in sorted(value.items()):
+                    walk(item, path + "{}", row, paths)
             else:
-                for key, one in value.items():
-                    walk(one, f"{path}.{key}" if path else key, row, paths)
+                for key, item in value.items():
+                    walk(item, f"{path}.{key}" if path else key, row, paths)
         elif isinstance(value, list):
-            for one in value:
-                walk(one, path + "[]", row, paths)
+            for item in value:
+                walk(item, path + "[]", row, paths)
 
     services = tasks["service"].astype(object).where(tasks["service"].notna(), None).tolist()
     for row, (service, output) in enumerate(zip(services, outputs, strict=True)):
@@ -281,8 +281,8 @@ def judge(out: pd.DataFrame, catalog: Catalog, as_of: int) -> None:
     start, end = submitted.fillna(finished - longest), finished.fillna(submitted + longest)
     inverted = start.gt(end).to_numpy()
     first, last = (
-        one.to_numpy("datetime64[ns]").view(np.int64)
-        for one in (start.where(~inverted, end), end.where(~inverted, start))
+        times.to_numpy("datetime64[ns]").view(np.int64)
+        for times in (start.where(~inverted, end), end.where(~inverted, start))
     )
     no_clock = no_submission & no_finish
     known = service.notna().to_numpy()
@@ -322,7 +322,7 @@ def judge(out: pd.DataFrame, catalog: Catalog, as_of: int) -> None:
 
     clocked = dated & ~no_clock
     sure = clocked & ~on_terms
-    ids, bases = [one[0] for one in rules], [one[1] for one in rules]
+    ids, bases = [rule[0] for rule in rules], [rule[1] for rule in rules]
     out["as_of"] = pd.Timestamp(as_of, tz="UTC").as_unit("ns")
     words = ["active", "at_risk", "expired", "vendor_cdn", "ungoverned", "undetermined"]
     out["verdict"] = pd.Categorical.from_codes(verdict, words)

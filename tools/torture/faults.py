@@ -53,12 +53,12 @@ def do_round(
     names = [name for name in KINDS if name not in judge.tally.left_out]
     dice = random.Random(f"{seed}-{number}")
     name = dice.choices(names, [_LIKELY.get(name, 3) for name in names])[0]
-    one = dice.choice(COMMANDS)
-    name, one = part or name, command or one
+    chosen = dice.choice(COMMANDS)
+    name, chosen = part or name, command or chosen
     judge.bench.jobs = dice.choice([1, jobs])
-    judge.about = {"seed": seed, "round": number, "part": name, "command": one}
+    judge.about = {"seed": seed, "round": number, "part": name, "command": chosen}
     judge.tally.tried[name] += 1
-    KINDS[name](judge, dice, one)
+    KINDS[name](judge, dice, chosen)
 
 
 def load() -> None:
@@ -123,8 +123,8 @@ def main() -> int:
     parser.add_argument("--part", choices=KINDS, metavar="PART", help=f"one part only: {', '.join(KINDS)}")
     parser.add_argument("--command", choices=COMMANDS, help="one command only")
     given = parser.parse_args()
-    for one in SIGNALS[:3]:
-        signal.signal(one, signal.default_int_handler)
+    for number in SIGNALS[:3]:
+        signal.signal(number, signal.default_int_handler)
     progress = Progress("faults")
     tally = torture(given, lambda known: progress.report(known.tried.total(), len(known.found)))
     for name, count in sorted(tally.tried.items()):

@@ -133,9 +133,9 @@ def _replaced(value: Any, path: ValuePath, other: Any) -> Any:
 def _kind(value: Any, depth: int) -> Hashable:
     """The shape of a value; equal for values that the schemas can only distinguish by their texts."""
     if isinstance(value, dict):
-        return tuple((key, _kind(one, depth + 1)) for key, one in value.items()) if depth < _DEEPEST else dict
+        return tuple((key, _kind(item, depth + 1)) for key, item in value.items()) if depth < _DEEPEST else dict
     if isinstance(value, list):
-        return frozenset(_kind(one, depth + 1) for one in value) if depth < _DEEPEST else list
+        return frozenset(_kind(item, depth + 1) for item in value) if depth < _DEEPEST else list
     return type(value), isinstance(value, str) and (len(value) > _LONG or _ODD.search(value) is not None)
 
 

@@ -88,7 +88,7 @@ def instrumented(*modules: str) -> Any:
 
     names = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in (ROOT / "policy_engine").rglob("*.py")]
     names = [name.removesuffix(".__init__") for name in names]
-    others = [name for name in names if not any(f"{name}.".startswith(f"{one}.") for one in modules)]
+    others = [name for name in names if not any(f"{name}.".startswith(f"{module}.") for module in modules)]
     return atheris.instrument_imports(include=["policy_engine"], exclude=others)
 
 
@@ -163,8 +163,8 @@ def _drive(part: str, words: Sequence[bytes], work: Path, executions: int, secon
         folder.mkdir(parents=True, exist_ok=True)
     (work / "words").write_text("".join(f'"{_escaped(word)}"\n' for word in words), encoding="ascii")
     # A run that is ended from outside reports what it has done.
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, _end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     start, found, has_work, lengths = time.monotonic(), 0, True, itertools.cycle(_LENGTHS)
     unreported = Unreported(work / "unreported")
     try:
@@ -194,8 +194,8 @@ class _Ended(Exception):
 
 
 def _end(signal_number: int, frame: object) -> None:
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     raise _Ended
 
 
@@ -254,10 +254,10 @@ def _child(work: Path, index: int, options: Sequence[str], log: Path) -> subproc
 def _explain(work: Path, index: int, said: bytes) -> None:
     """Keep what a process said beside the inputs on which it ended."""
     has_input = False
-    for one in (work / "crashes").glob(f"{index}-*"):
-        why = work / f"why-{hashlib.sha256(one.read_bytes()).hexdigest()[:12]}.txt"
+    for crash in (work / "crashes").glob(f"{index}-*"):
+        why = work / f"why-{hashlib.sha256(crash.read_bytes()).hexdigest()[:12]}.txt"
         if not why.exists():
-            why.write_bytes(one.name.encode() + b"\n" + said[-8000:])
+            why.write_bytes(crash.name.encode() + b"\n" + said[-8000:])
             has_input = True
     if not has_input:
         sys.stderr.buffer.write(said[-4000:])
@@ -271,4 +271,4 @@ def _executed(said: bytes) -> int:
 
 
 def _escaped(word: bytes) -> str:
-    return "".join(chr(one) if 32 < one < 127 and one not in b'"\\' else f"\\x{one:02x}" for one in word)
+    return "".join(chr(byte) if 32 < byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in word)

@@ -135,21 +135,23 @@ FORMATS: dict[str, Any] = {
         folder / "a.json", json.dumps(records[:1]) + as_lines(records[1:])
     ),
     "several files": write_split,
-    "CSV": lambda folder, records: write_csv(folder / "a.csv", [as_row(one) for one in records]),
-    "CSV with semicolons": lambda folder, records: write_csv(folder / "a.csv", [as_row(one) for one in records], ";"),
+    "CSV": lambda folder, records: write_csv(folder / "a.csv", [as_row(record) for record in records]),
+    "CSV with semicolons": lambda folder, records: write_csv(
+        folder / "a.csv", [as_row(record) for record in records], ";"
+    ),
     "CSV with a byte-order mark": lambda folder, records: write_csv(
-        folder / "a.csv", [as_row(one) for one in records], encoding="utf-8-sig"
+        folder / "a.csv", [as_row(record) for record in records], encoding="utf-8-sig"
     ),
     "CSV, gzip": lambda folder, records: write(
-        folder / "a.csv.gz", write_csv(folder.parent / "plain.csv", [as_row(one) for one in records]).read_bytes()
+        folder / "a.csv.gz", write_csv(folder.parent / "plain.csv", [as_row(record) for record in records]).read_bytes()
     ),
     "TSV, Zstandard": lambda folder, records: write(
         folder / "a.tsv.zst",
-        write_csv(folder.parent / "plain.tsv", [as_row(one) for one in records], "\t").read_bytes(),
+        write_csv(folder.parent / "plain.tsv", [as_row(record) for record in records], "\t").read_bytes(),
     ),
     "Parquet": lambda folder, records: (
         folder.mkdir(parents=True, exist_ok=True),
-        write_parquet(folder / "a.parquet", [as_row(one) for one in records]),
+        write_parquet(folder / "a.parquet", [as_row(record) for record in records]),
     )[1],
 }
 """Name -> writes the records below a folder and says what to read."""
@@ -254,7 +256,7 @@ def compare_surroundings(
     half = len(records) // 2
     paths = [
         write_lines(folder / "in" / "a.jsonl", [*records[:half], *broken]),
-        write_csv(folder / "in" / "b.csv", [as_row(one) for one in records[half:]]),
+        write_csv(folder / "in" / "b.csv", [as_row(record) for record in records[half:]]),
         write_json(folder / "in" / "c.json", records[half - 5 : half + 5]),
     ]
     right = report(PLAIN, paths, folder / "plain")

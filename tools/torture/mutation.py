@@ -189,10 +189,10 @@ def prepare(module: str) -> list[str]:
     return names
 
 
-def alike(one: str, other: str) -> int:
+def alike(first: str, other: str) -> int:
     """How many characters at the beginning of two texts are the same."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((index for index, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
+    pairs = enumerate(zip(first, other, strict=False))
+    return next((index for index, (mine, theirs) in pairs if mine != theirs), min(len(first), len(other)))
 
 
 def functions_in(module: str) -> dict[str, str]:

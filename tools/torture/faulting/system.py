@@ -141,13 +141,13 @@ def several_runs(judge: Judge, dice: random.Random, command: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(children[0][0], signal.SIGKILL)
     ends = [bench.wait(child) for child in children]
-    tell = {"codes": [one.code for one in ends], "errs": [one.err[-300:] for one in ends], "jobs": bench.jobs}
+    tell = {"codes": [ended.code for ended in ends], "errs": [ended.err[-300:] for ended in ends], "jobs": bench.jobs}
     if bench.orphans():
         judge.blame("a process is left", **tell)
     state, beside = bench.state(command), bench.beside(command)
     tell["state"] = state
     judge.tally.ended[f"several runs at once: {state}"] += 1
-    if any(one.code not in ((0, -signal.SIGKILL) if kills else (0,)) for one in ends):
+    if any(ended.code not in ((0, -signal.SIGKILL) if kills else (0,)) for ended in ends):
         judge.blame("runs hinder each other", **tell, beside=beside)
     if state not in ("old", "new"):
         judge.blame("neither result after several runs", **tell, beside=beside)
