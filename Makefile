@@ -38,7 +38,8 @@ test: $(VENV)/.test ## Run all tests: some minutes (ARGS='-k word' selects some)
 lint: $(VENV)/.test ## Check formatting, lints, types, import layers, English and the bundled rule pack
 	@$(BIN)/ruff format --check --quiet . || { echo "some files are not formatted: run make format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy --strict --no-error-summary policy_engine
+	@$(BIN)/mypy --strict --no-error-summary policy_engine examples tests/contracts/test_api_types.py
+	@found=$$($(BIN)/basedpyright --pythonpath $(BIN)/python) || { echo "$$found"; exit 1; }
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/prose.py
 	@$(BIN)/policy-engine check --strict

@@ -41,12 +41,14 @@ def history(pack: RulePack) -> EvaluatedHistory:
 # --- the package --------------------------------------------------------------------------------------------------
 
 
-def test_version_is_that_of_the_project() -> None:
+def test_version_has_one_source() -> None:
     """
-    The version of the package is the one in pyproject.toml.
+    The build reads the version from the module that the program reads it from.
     """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert public.__version__ == project["version"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    source = (ROOT / settings["tool"]["hatch"]["version"]["path"]).read_text(encoding="utf-8")
+    assert "version" not in settings["project"]
+    assert f'__version__ = "{public.__version__}"' in source
 
 
 def test_public_names_are_there() -> None:

@@ -24,6 +24,7 @@ from policy_engine.cli.values import (
 from policy_engine.core.safe_text import plain
 from policy_engine.core.text.wording import count_of
 from policy_engine.core.vocabulary import VERDICTS
+from policy_engine.report.formats import DOWNLOADERS, OPTIONS, check_available
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -82,6 +83,13 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One option per format that a report folder has only when asked for it."""
+    for name, text in reversed(OPTIONS.items()):
+        command = click.option(f"--{name}", "formats", flag_value=name, multiple=True, help=text)(command)
+    return command
+
+
 @click.command()
 @HISTORY
 @_question_options
@@ -89,9 +97,10 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_gate_options
 @click.option("-o", "--output", default="report", show_default=True, metavar="DIR", help="Folder to write.")
 @click.option("--show-urls", is_flag=True, help="Show full URLs in the HTML; whoever has one can open the file.")
-@click.option("--xlsx", is_flag=True, help="Write report.xlsx as well (needs the extra `xlsx`).")
-@click.option("--markdown", is_flag=True, help="Write report.md as well, for chats, tickets and CI pages.")
-@click.option("--rescue", type=click.Choice(["aria2"]), help="Write save_now as an input file for this downloader.")
+@_format_options
+@click.option(
+    "--rescue", type=click.Choice(list(DOWNLOADERS)), help="Write save_now as an input file for this downloader."
+)
 @click.option("--tz", type=ZONE, metavar="ZONE", help="Say times in this zone as well (Europe/Berlin).")
 @click.option(
     "--embed",
@@ -105,8 +114,7 @@ def report(
     history: tuple[str, ...],
     output: str,
     show_urls: bool,
-    xlsx: bool,
-    markdown: bool,
+    formats: tuple[str, ...],
     rescue: str | None,
     tz: ZoneInfo | None,
     embed: int,
@@ -117,25 +125,24 @@ def report(
 
     HISTORY: files, folders or globs of exports (JSON, JSON Lines, CSV, Parquet; .gz and .zst), or - for standard input.
     """
-    from policy_engine import __version__
+    from policy_engine.core.version import __version__
     from policy_engine.report.folder import ReportOptions, write_report
-    from policy_engine.report.formats.text import render_text
-    from policy_engine.report.formats.workbook import check_workbook
+    from policy_engine.report.formats.text import render
     from policy_engine.report.publishing import check_folder
 
     check_folder(Path(output))
-    if xlsx:
-        check_workbook()
+    for name in formats:
+        check_available(name)
     with make_run(history, given | {"embed": embed}, output) as run:
         with progress_of(run):
             written = write_report(
                 run,
                 Path(output),
                 __version__,
-                wanted=ReportOptions(show_urls, xlsx, markdown, rescue, tz, embed),
+                wanted=ReportOptions(show_urls, formats, rescue, tz, embed),
                 before_publishing=lambda done: refuse_unusable(done, given["max_age"]),
             )
-        show(render_text(written.model, str(written.folder / "report.html")))
+        show(render(written.model, str(written.folder / "report.html")))
         return _conclude(run, given["fail_on"], given["max_quarantine"])
 
 

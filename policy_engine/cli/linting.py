@@ -12,6 +12,7 @@ from policy_engine.cli.reporting import FORMAT, PACKS, report_problems
 from policy_engine.cli.values import DURATION, INSTANT, clock
 from policy_engine.core.problems import NothingToEvaluate, PackInvalid, Problem
 from policy_engine.core.safe_text import plain
+from policy_engine.core.text.wording import count_of
 
 if TYPE_CHECKING:
     from policy_engine.authoring.lint import LintResult
@@ -23,10 +24,10 @@ def _lint_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that lint and check share."""
     for option in reversed((
         click.option("--against", metavar="REV", help="Git revision whose versions must all still be there, unedited."),
-        click.option("--review-after", type=DURATION, help="Warn of sources that nobody has read for longer."),
-        click.option("--as-of", type=INSTANT, help="Instant for days of reading and acceptances. Default: the clock."),
-        click.option("--baseline", metavar="FILE", help="YAML file of known problems that somebody has accepted."),
-        click.option("--strict", is_flag=True, help="Exit with 3 for warnings, too."),
+        click.option("--review-after", type=DURATION, help="Warn about sources not re-read within this period."),
+        click.option("--as-of", type=INSTANT, help="Date for stale sources and acceptances. Default: the clock."),
+        click.option("--baseline", metavar="FILE", help="YAML file of accepted problems."),
+        click.option("--strict", is_flag=True, help="Exit 3 for warnings, too."),
         FORMAT,
     )):  # fmt: skip
         command = option(command)
@@ -52,13 +53,13 @@ def _asked(against: str | None, review_after: int | None, as_of: int | None, bas
 
 @dataclass
 class _Outcome:
-    """What the packs looked at came to."""
+    """What linting the packs gave."""
 
     problems: list[Problem] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
     accepted: list[Accepted] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
-    """What was looked at."""
+    """What was checked."""
     failed: bool = False
     """True when a case failed."""
     empty: bool = False
@@ -93,7 +94,7 @@ def lint(
     Check that the rules of rule packs make sense together.
 
     PACK: a bundled pack or a folder; default piapi. Finds overlaps, gaps, versions without an effect, edited versions,
-    odd periods and more, each with an example; says what every check looked at.
+    odd periods and more, each with an example; reports what every check covered.
     """
     asked = _asked(against, review_after, as_of, baseline)
     outcome = _Outcome()
@@ -160,7 +161,7 @@ def _lint(location: str, asked: _Asked, outcome: _Outcome) -> RulePack | None:
     except PackInvalid as error:
         outcome.problems += error.problems
         outcome.sources |= error.sources
-        outcome.lines.append(f"{plain(location, 500)}: invalid, so nothing was looked at any further")
+        outcome.lines.append(f"{plain(location, 500)}: invalid, so no check was run")
         return None
     cases = None
     try:
@@ -185,13 +186,11 @@ def _lint(location: str, asked: _Asked, outcome: _Outcome) -> RulePack | None:
 
 
 def _lines(location: str, pack: RulePack, result: LintResult) -> list[str]:
-    """Totals, the domain, and what each check looked at."""
-    from policy_engine.authoring.lint.question import count
-
+    """Totals, the domain, and what each check covered."""
     versions = sum(len(rule.versions) for rule in pack.rules)
     return [
-        f"{plain(location, 500)}: {count(result.errors, 'error')}, {count(result.warnings, 'warning')}, "
-        f"{len(result.accepted)} accepted; {count(len(pack.rules), 'rule')}, {count(versions, 'version')}, "
+        f"{plain(location, 500)}: {count_of(result.errors, 'error')}, {count_of(result.warnings, 'warning')}, "
+        f"{len(result.accepted)} accepted; {count_of(len(pack.rules), 'rule')}, {count_of(versions, 'version')}, "
         f"sha256 {pack.digest[:12]}",
         f"  domain: {result.extent}",
         *(f"  {check}: {covered}" for check, covered in result.covered.items()),

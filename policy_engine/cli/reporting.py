@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from policy_engine.authoring.problem_formats import FORMATS, write_problems
 from policy_engine.cli.output import show, tell
 from policy_engine.core.problems import Problem
 from policy_engine.core.safe_text import plain
 
 if TYPE_CHECKING:
-    from policy_engine.authoring.problem_formats.contents import Accepted
+    from policy_engine.authoring.lint.baseline import Accepted
 
-SHAPES = ("text", "json", "github", "sarif", "markdown")
-"""Formats of problems; `problem_formats.FORMATS` has the functions, which `--help` does not need."""
 PACKS = click.argument("packs", nargs=-1, metavar="[PACK...]")
 FORMAT = click.option(
     "--format",
     "shape",
-    type=click.Choice(SHAPES),
+    type=click.Choice(list(FORMATS)),
     default="text",
     show_default=True,
-    help="How to report problems.",
+    help=f"Format of the problems: {', '.join(f'{name} ({shape.help})' for name, shape in FORMATS.items())}.",
 )
 
 
@@ -38,12 +37,10 @@ def report_problems(
     accepted: Sequence[Accepted] = (),
 ) -> None:
     """
-    Text goes to stderr, where people and logs look for it; the other formats are the result and go to stdout.
+    Write text to stderr, where people and logs expect it; the other formats are the result and go to stdout.
 
-    `covered` says what was looked at: in text the result, in the other formats a part of it. `more` is for JSON alone.
+    `covered` states what was checked: in text it is the result, in the other formats a part of it. `more` is for JSON.
     """
-    from policy_engine.authoring.problem_formats import write_problems
-
     docs = os.environ.get("POLICY_ENGINE_DOCS") or None
     written = write_problems(problems, sources, shape, covered=covered, accepted=accepted, docs=docs, more=more)
     if shape != "text":

@@ -34,7 +34,7 @@ def make_run(
     `output` is never read, even if it lies among the sources.
     """
     from policy_engine.annotations import read_marker
-    from policy_engine.api import load_pack
+    from policy_engine.authoring.loading import load_pack
     from policy_engine.engine.assets.maker import Period
     from policy_engine.engine.parallel.memory import Sizes, sizes_within
     from policy_engine.engine.question import Question

@@ -1,4 +1,4 @@
-"""What `test` does: runs the cases of packs, counts what they exercise and notice, writes cases for the rest."""
+"""Runs the cases of packs for `test`, counts what they exercise and notice, and writes missing ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run_tests(locations: Sequence[str], wanted: CoverageOptions) -> Tested:
 
 
 def _test_one(location: str, wanted: CoverageOptions, tested: Tested) -> int:
-    from policy_engine.api import load_pack
+    from policy_engine.authoring.loading import load_pack
     from policy_engine.authoring.testing.cases import CaseBench, load_cases, report_cases
 
     shown = plain(location)
@@ -109,7 +109,7 @@ def _check(tested: Tested, what: str, location: str, fraction: Fraction, least: 
     if least is None or fraction.reaches(least):
         return True
     message = f"`{plain(location)}`: {what} are {_shown(fraction)}, below the {least} % asked for"
-    tested.problems.append(Problem("below-threshold", message, help="the warnings say what is missing, and where"))
+    tested.problems.append(Problem("below-threshold", message, help="the warnings list what is missing"))
     return False
 
 
@@ -171,7 +171,7 @@ def _mutation_json(mutation: MutationReport) -> dict[str, Any]:
 
 def write_cases(locations: Sequence[str], output: str, overwrite: bool) -> None:
     """Write boundary cases of one pack; raises UsageProblem for several packs, or a file that is there already."""
-    from policy_engine.api import load_pack
+    from policy_engine.authoring.loading import load_pack
     from policy_engine.authoring.testing.generation import generate_cases
     from policy_engine.packs.yaml_document import MAX_BYTES
 

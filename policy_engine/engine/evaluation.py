@@ -89,7 +89,7 @@ class Evaluator:
 
     def judge_chunk(self, frame: pd.DataFrame, questions: RowQuestions | None = None) -> pd.DataFrame:
         """
-        Judge assets, one row each; returns findings with the columns of DESIGN's table, same index and order.
+        Judge assets, one row each; returns findings with the columns FINDING_COLUMNS, same index and order.
 
         Facts are text (`watermarked`: `true` or `false`), missing = unknown; `created_at`, `completed_at` and
         `completion_bound` are zone-aware times or RFC 3339 text. Only `service` is required. Pure.
@@ -300,9 +300,23 @@ def evaluate(
     """
     Judge a frame of assets, one row each, at one instant; returns the findings with the same index and order.
 
-    frame: `service` (catalog id) and any of `task_type account media role watermarked created_at completed_at
-    completion_bound url expected facts_conflict`; further finding columns pass through.
-    as_of: zone-aware time, RFC 3339 text or ns since 1970. Horizons: ISO 8601 text or ns; default the pack's.
+    Columns of `frame`; only `service` is required, and a missing value is an unknown fact:
+
+    - `service`: id of a service of the pack's catalog (`kling`, not the model name of an export).
+    - `task_type`, `account`, `media`, `role`: text, in the words of the catalog.
+    - `watermarked`: boolean, or `true` and `false` as text.
+    - `created_at`, `completed_at`: when the task was submitted and finished, zone-aware times or RFC 3339 text.
+    - `completion_bound`: an instant at which the task was surely finished, for rows without `completed_at`.
+    - `url`: address of the file; gives `url_host`, `host_owner`, `evidence` and `link_expires_at`.
+    - `expected`: boolean; true for a file that was never seen in an export and is expected to exist.
+    - `facts_conflict`: boolean; true where the records disagree about the file.
+
+    Other columns of the findings pass through; any other column is dropped.
+    `as_of`: the instant asked about, as a zone-aware time, RFC 3339 text or nanoseconds since 1970.
+    `horizon`, `operation_horizon`: ISO 8601 text (`P1D`, `PT1H`) or nanoseconds; None means the pack's.
+    `known_on`: use only the rule versions that were recorded on or before this day; None means all.
+
+    The result has the columns of findings.csv (docs/findings.md), with times in UTC as nanoseconds.
     Raises ValueError for a missing `service` column, naive times, unreadable text and horizons below 0.
     """
     findings = Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)

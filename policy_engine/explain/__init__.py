@@ -1,6 +1,6 @@
-"""Why this answer? One task, its files, and everything the answer rests on."""
+"""Explains the answer about one task: its files, and everything that the answer depends on."""
 
+from policy_engine.explain.rendering import render_explanation
 from policy_engine.explain.tracing import TaskExplanation, explain_task
-from policy_engine.explain.wording import render_explanation
 
 __all__ = ["TaskExplanation", "explain_task", "render_explanation"]

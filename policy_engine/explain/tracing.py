@@ -1,13 +1,12 @@
-"""Turns a task id and a history into everything the answer rests on: records, clock, suppositions, rules."""
+"""Collects everything that the answer about a task depends on: records, clock, suppositions, rules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from policy_engine.core.periods import NAT
@@ -32,7 +31,7 @@ ANY_OTHER = "\0other"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the evaluation says of one file; instants in ns, None where there is none."""
+    """The answer about one file; instants in ns, None if there is none."""
 
     verdict: str
     possibly_past: bool
@@ -52,7 +51,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Supposition:
-    """What the answer would be if an unknown fact had one of its values."""
+    """The answer if an unknown fact had one of its values."""
 
     value: str
     """The value, or ANY_OTHER."""
@@ -61,19 +60,20 @@ class Supposition:
 
 @dataclass(frozen=True)
 class Clock:
-    """What the records say of the creation; instants in ns, None = not recorded."""
+    """What is recorded about the creation; instants in ns, None = not recorded."""
 
     submitted: int | None
     completed: int | None
     first: int | None
-    """Least instant from which a period may count; None = no clock."""
+    """First instant from which a period may count; None = no clock."""
     last: int | None
-    """Greatest such instant."""
+    """Last such instant."""
     is_between: bool
-    """True when every instant from first to last may be it, False when only the two."""
+    """True if every instant from first to last is possible, False if only these two are."""
     is_inverted: bool
+    """True if the records say that the task ended before it was submitted."""
     is_assumed: bool
-    """True when the unknown end of the stretch is bounded by the pack's longest task only."""
+    """True if only the pack's longest task bounds the unknown end of the interval."""
 
 
 @dataclass(frozen=True)
@@ -84,56 +84,68 @@ class FileSeen:
     name: str
     """Output name in the catalog, or `unlisted`."""
     ordinal: str
-    """Which file of that name, from 1."""
+    """Number of the file among those of that name, from 1."""
     media: str
-    """Empty when not known, like the three below."""
+    """Empty if not known, like `url` and `host`."""
     url: str
     host: str
     link_expires_at: int | None
+    """End of a signed link, in ns; None if it has none."""
 
 
 @dataclass(frozen=True)
 class FileGroup:
-    """Files of the task for which all of this is the same."""
+    """Files of the task with the same answers."""
 
     files: tuple[FileSeen, ...]
     owner: str
-    """Whose the host is; empty when not known."""
+    """Owner of the host; empty if not known."""
     answer: Answer
     from_first: Answer
     """The answer if the task was created at clock.first; without a clock, at as_of."""
     from_last: Answer
     """The answer if the task was created at clock.last; without a clock, at as_of."""
     suppositions: tuple[tuple[str, tuple[Supposition, ...]], ...]
-    """For every unknown fact on which an answer depends: the answer under each of its values."""
+    """For every unknown fact that an answer depends on: the answer for each of its values."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What the task cost."""
+    """The cost of the task."""
 
     points: int
     """Consumed by a completed task, in units with a dollar value."""
     other_units: tuple[tuple[str, int], ...]
     """Unit without a dollar value -> amount."""
     is_recorded: bool
-    """True when a record says what was consumed."""
+    """True if a record states what was consumed."""
     files: int
     """Files of the task, over which the points are divided."""
 
 
 @dataclass(frozen=True)
+class UnreadableField:
+    """A field of a record that could not be read."""
+
+    record: str
+    """Location of the record."""
+    name: str
+    found: str
+    """What was found in it."""
+
+
+@dataclass(frozen=True)
 class TaskExplanation:
-    """One task, its files, and what every answer rests on."""
+    """One task, its files, and what every answer depends on."""
 
     pack: RulePack
     question: Question
     known_on: date | None
     task_id: str
     service: Service | None
-    """None when the catalog does not know it."""
+    """None if the catalog does not know it."""
     model: str
-    """As the records spell it; empty when they do not say."""
+    """As the records spell it; empty if they do not state it."""
     task_type: str
     status: str
     state: str
@@ -142,20 +154,19 @@ class TaskExplanation:
     clock: Clock
     groups: tuple[FileGroup, ...]
     without: str | None
-    """Why the task has no file, one of columns.WITHOUT_ASSET_REASONS; None when it has."""
+    """Why the task has no file, one of WITHOUT_ASSET_REASONS; None if it has one."""
     cost: Cost
     records: tuple[str, ...]
-    """Places of the task's records."""
-    unreadable: tuple[tuple[str, str, str], ...]
-    """Fields that could not be read: place of the record, field, what was found."""
+    """Locations of the task's records."""
+    unreadable: tuple[UnreadableField, ...]
 
 
 def explain_task(sources: Iterable[Source], pack: RulePack, options: RunOptions, task_id: str) -> list[TaskExplanation]:
     """
     Explain the tasks with an id (one per service that has it), or one file by its `asset_id`.
 
-    Reads the whole history, since records of a task may stand anywhere. Raises NothingToEvaluate when no record has
-    the id, with the nearest one that some record has.
+    Reads the whole history, since records of a task may be anywhere. Raises NothingToEvaluate if no record has the id,
+    with the most similar id of a record.
     """
     search = Search(task_id)
     reader = HistoryReader(tuple(sources), pack.catalog, options.columns)
@@ -180,7 +191,7 @@ def explain_task(sources: Iterable[Source], pack: RulePack, options: RunOptions,
 
 
 class _Tracer:
-    """Asks the evaluation about one task: as it is, from each reading of creation, and under each supposition."""
+    """Evaluates one task: as it is, from each reading of creation, and under each supposition."""
 
     def __init__(self, sources: tuple[Source, ...], pack: RulePack, options: RunOptions, search: Search) -> None:
         self.pack = pack
@@ -192,7 +203,7 @@ class _Tracer:
         self._services = {service.id: service for service in pack.catalog.services}
 
     def task(self, task: Batch, wanted: str | None, names: list[str]) -> TaskExplanation | None:
-        """Explain a batch of one task; None when it has not the asset wanted (its assets' ids then go to `names`)."""
+        """Explain a batch of one task; None if it has no asset `wanted` (the ids of its assets then go to `names`)."""
         assets, totals = self._maker.make(task)
         files = len(assets)
         if wanted is not None:
@@ -225,9 +236,11 @@ class _Tracer:
             ),
             records=tuple(place(self._sources[file].name, line, item) for file, line, item in records),
             unreadable=tuple(
-                (place(self._sources[one.file].name, one.line, one.item), one.field, one.found)
-                for one in self._problems
-                if (one.file, one.line, one.item) in records
+                UnreadableField(
+                    place(self._sources[problem.file].name, problem.line, problem.item), problem.field, problem.found
+                )
+                for problem in self._problems
+                if (problem.file, problem.line, problem.item) in records
             ),
         )
 
@@ -248,7 +261,7 @@ class _Tracer:
         )
 
     def _groups(self, assets: pd.DataFrame, clock: Clock, service: Service | None) -> tuple[FileGroup, ...]:
-        """Files with equal answers together, in the order of their first."""
+        """Files with equal answers together, in the order of their first file."""
         findings = self._evaluator.judge_chunk(assets)
         answers = _answers(findings)
         as_of = self.options.question.as_of
@@ -264,7 +277,7 @@ class _Tracer:
                 for at, row in enumerate(rows):
                     under = [answers_of[at] for answers_of in supposed]
                     suppositions[row].append((fact, tuple(map(Supposition, values, under))))
-        links = _instants(findings["link_expires_at"])
+        links = [_time(value) for value in findings["link_expires_at"]]
         media, urls, hosts, owners = (
             [_text(value) for value in findings[name]] for name in ("media", "url", "url_host", "host_owner")
         )
@@ -302,34 +315,38 @@ def _created_at(assets: pd.DataFrame, instant: int) -> pd.DataFrame:
 
 def _answers(findings: pd.DataFrame) -> list[Answer]:
     """One Answer per row of findings."""
-    times = (
-        _instants(findings[name])
-        for name in ("expires_earliest", "expires_latest", "operation_closes_earliest", "operation_closes_latest")
+    return [_answer(row) for row in findings.to_dict("records")]
+
+
+def _answer(row: Mapping[Hashable, Any]) -> Answer:
+    return Answer(
+        verdict=_text(row["verdict"]),
+        possibly_past=row["possibly_past"],
+        reasons=_words(row["reason"]),
+        storage=_text(row["storage"]),
+        expires_earliest=_time(row["expires_earliest"]),
+        expires_latest=_time(row["expires_latest"]),
+        rule=_rule(row["rule_id"], row["rule_version"]),
+        operation_verdict=_text(row["operation_verdict"]),
+        operations=_words(row["operations"]),
+        closes_earliest=_time(row["operation_closes_earliest"]),
+        closes_latest=_time(row["operation_closes_latest"]),
+        operation_rule=_rule(row["operation_rule_id"], row["operation_rule_version"]),
+        evidence=_text(row["evidence"]),
     )
-    words = (
-        [_text(value) for value in findings[name]]
-        for name in ("verdict", "reason", "storage", "operation_verdict", "operations", "evidence")
-    )
-    rules = (_rules(findings, prefix) for prefix in ("", "operation_"))
-    columns = (*words, *rules, *times, findings["possibly_past"].tolist())
-    return [
-        Answer(
-            verdict, past, tuple(reason.split(";") if reason else ()), storage, earliest, latest, rule,
-            window, tuple(operations.split(";") if operations else ()), closes, closed, window_rule, evidence,
-        )
-        for verdict, reason, storage, window, operations, evidence, rule, window_rule, earliest, latest, closes, closed,
-        past in zip(*columns, strict=True)
-    ]  # fmt: skip
 
 
-def _rules(findings: pd.DataFrame, prefix: str) -> list[RuleKey | None]:
-    ids, numbers = findings[f"{prefix}rule_id"], findings[f"{prefix}rule_version"]
-    return [(_text(name), int(number)) if _text(name) else None for name, number in zip(ids, numbers, strict=True)]
+def _rule(id: object, version: Any) -> RuleKey | None:
+    return (_text(id), int(version)) if _text(id) else None
 
 
-def _instants(column: pd.Series[Any]) -> list[int | None]:
-    values: np.ndarray[Any, np.dtype[np.int64]] = column.dt.as_unit("ns").to_numpy("datetime64[ns]").view(np.int64)
-    return [_instant(value) for value in values]
+def _words(value: object) -> tuple[str, ...]:
+    """The items of a list in a cell."""
+    return tuple(_text(value).split(";")) if _text(value) else ()
+
+
+def _time(value: Any) -> int | None:
+    return None if pd.isna(value) else int(value.as_unit("ns").value)
 
 
 def _instant(value: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""Turns marks and a time zone into the parts of the report model that show them."""
+"""Turns annotations and a time zone into the parts of the report model that show them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_marks(
         inventory=None
         if inventory is None
         else InventoryLine(
-            # Where it lay says something of the machine, and nothing of the inventory.
+            # Its folder says something about the machine and nothing about the inventory.
             PurePath(inventory.name).name, inventory.entries, inventory.empty, inventory.later, inventory.unreadable
         ),
         archived=amount(*totals.archived),
@@ -41,11 +41,11 @@ def make_marks(
         standing=amount(*total(totals.standing.values())),
         exemptions=tuple(
             ExemptionLine(
-                one.id, one.owner, one.reason, one.until.isoformat(), one.is_over(as_of),
-                amount(totals.over.get(one.id, 0), 0) if one.is_over(as_of)
-                else amount(*totals.exempted.get(one.id, (0, 0))),
+                item.id, item.owner, item.reason, item.until.isoformat(), item.is_over(as_of),
+                amount(totals.over.get(item.id, 0), 0) if item.is_over(as_of)
+                else amount(*totals.exempted.get(item.id, (0, 0))),
             )
-            for one in (() if exemptions is None else exemptions.items)
+            for item in (() if exemptions is None else exemptions.items)
         ),
         house_rules=_house_rules(marker),
         save_now=amount(*total(totals.save_now.values())),
@@ -85,7 +85,7 @@ def _house_rules(marker: Annotator) -> tuple[HouseRuleLine, ...]:
 
 
 def make_local(zone: ZoneInfo, as_of: int, next_deadline: int | None, next_window: int | None) -> LocalTimes:
-    """A second reading of the instants that a person acts on, and the month of as_of as an accountant there has it."""
+    """The instants that a person acts on in another zone, and the month of as_of there."""
     first = _at(as_of, zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
     following = (first + timedelta(days=31)).replace(day=1, fold=0)
     return LocalTimes(

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+from policy_engine.authoring.problem_formats import FORMATS
 from policy_engine.cli import EXIT_CODES, values
-from policy_engine.cli.reporting import SHAPES
 from policy_engine.core.problems import PackInvalid
-from policy_engine.report.formats.text import LINES, render_text
+from policy_engine.report.formats.text import LINES
+from policy_engine.report.formats.text import render as render_text
 from policy_engine.report.model import Notice
 from tests.support.commands import AS_OF, EXAMPLE, environment, in_own_process, policy_engine
 from tests.support.exports import history_row, kling, page, task, write, write_csv, write_json, write_lines
@@ -170,7 +171,7 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
     ),
     "table: ending": (
         "evaluate good.jsonl -o x.xls", 2,
-        "`x.xls` ends in none of .csv, .parquet, .jsonl", "findings.csv",
+        "`x.xls` does not end in .csv, .parquet or .jsonl", "findings.csv",
     ),
     "table: the input": (
         "evaluate good.jsonl -o good.jsonl", 2, "`good.jsonl` is part of the history and of the output", "name another"
@@ -184,10 +185,10 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
         "report good.jsonl --pack ./there", 3,
         "there is no folder `there`", "a pack is a folder with pack.yaml",
     ),
-    "conflict": ("report good.jsonl --pack conflict", 3, "both speak about storage", "narrow"),
+    "conflict": ("report good.jsonl --pack conflict", 3, "both cover storage", "narrow"),
     "unknown schema": ("schema findigs", 2, "there is no schema `findigs`", "did you mean `findings.v1`?"),
     "failing cases": ("test failing", 5, "expired", ""),
-    "no cases": ("test caseless", 7, "holds no case", "add a file to its folder `cases`"),
+    "no cases": ("test caseless", 7, "has no cases", "add a file to its folder `cases`"),
 }  # fmt: skip
 
 
@@ -552,7 +553,7 @@ def test_version_is_printed() -> None:
     """
     `--version` names the program and its version.
     """
-    from policy_engine import __version__
+    from policy_engine.core.version import __version__
 
     assert policy_engine("--version").text == f"policy-engine, version {__version__}\n"
 
@@ -566,7 +567,7 @@ def test_help_lists_all_exit_codes() -> None:
     assert all(f"{code:>3}  {meaning}" in done.text for code, meaning in EXIT_CODES.items())
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", FORMATS)
 @pytest.mark.parametrize("pack", ["failing", "broken", "conflict", "caseless", "nosuch", "fine"])
 @pytest.mark.parametrize("command", ["validate", "test"])
 def test_a_format_changes_no_exit_code(command: str, pack: str, shape: str, desk: Path) -> None:
@@ -639,7 +640,7 @@ def test_warnings_use_the_room_there_is(count: int) -> None:
     lines = render_text(model, "report/report.html").splitlines()
     assert len(lines) <= LINES
     told = [line for line in lines if line.startswith("warning   ")]
-    assert len(told) == count or "further warnings stand in the report" in lines[-2]
+    assert len(told) == count or "further warnings are in the report" in lines[-2]
     if count == 1:
         assert sum("word" in line for line in lines) == 3
 

@@ -333,7 +333,7 @@ def test_action_takes_the_first_push_of_a_branch(digits: int, merged: Path) -> N
     step = Step(merged, packs="acme", against="0" * digits)
     assert "--against" not in "".join(step.arguments)
     assert "::notice title=policy-engine::first push of this branch" in step.out
-    assert "rewritten: not looked at" in step.out
+    assert "rewritten: not checked" in step.out
 
 
 @needs_bash

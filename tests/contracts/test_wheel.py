@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from policy_engine import __version__
 from tests.support.paths import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -45,7 +46,7 @@ def unpacked_sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(build("sdist", ROOT, folder / "built")) as archive:
         # Our own archive; the first releases of 3.11 know no `filter`.
         archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # noqa: S202
-    return folder / f"media_policy_engine-{PYPROJECT['project']['version']}"
+    return folder / f"media_policy_engine-{__version__}"
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +100,10 @@ def test_wheel_installs_one_package_and_nothing_beside_it(wheel: Path) -> None:
     """
     Installing puts `policy_engine` and its metadata into site-packages, and no `rules`, `tests` or `docs`.
     """
-    version = PYPROJECT["project"]["version"]
     names = files_of(wheel)
     assert {name.split("/")[0] for name in names} == {
         "policy_engine",
-        f"media_policy_engine-{version}.dist-info",
+        f"media_policy_engine-{__version__}.dist-info",
     }
     inside_package = {name.split("/")[1] for name in names if name.startswith("policy_engine/")}
     in_checkout = {name.split("/")[1] for name in checkout_files("policy_engine")}
@@ -148,7 +148,7 @@ def test_installed_program_tells_its_version(installed: Path, tmp_path: Path) ->
     `--version` names the version in pyproject.toml.
     """
     run = run_installed(installed, tmp_path, "-m", "policy_engine", "--version")
-    assert PYPROJECT["project"]["version"] in run.stdout
+    assert __version__ in run.stdout
 
 
 @pytest.mark.slow

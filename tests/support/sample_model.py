@@ -319,7 +319,7 @@ def rich_model() -> ReportModel:
         not_published=counts(SILENT, {"hailuo": 131, "udio": 81, "veo": 0}),
         glossary=(
             GlossaryEntry("as_of", "The instant the question is asked for."),
-            GlossaryEntry("verdict", "What the rules say of a file at as_of; one of six words."),
+            GlossaryEntry("verdict", "What the rules say about a file at as_of; one of six words."),
             GlossaryEntry("finding", "One row about one file: verdict, rule, deadlines and what is not known."),
             GlossaryEntry("horizon", "How far ahead of a deadline a file counts as at risk."),
             GlossaryEntry("quarantine", "Records that could not be read as a task: set aside and listed."),

@@ -1,8 +1,8 @@
 """
-Says what changed in meaning between two rule packs: which answers become which, for which files, exactly.
+Finds what changed in meaning between two rule packs: which answers change, and for which files, exactly.
 
-No solver and no sampling: what the rules of both packs say are boxes, and the changes are their differences. Where no
-box is reported, every file of a listed service has the same answer under both packs, whatever is not known about it.
+No solver and no sampling: the statements of both packs are boxes, and the changes are their differences. If no box is
+reported, every file of a listed service has the same answer under both packs, whatever is unknown about it.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from policy_engine.core.vocabulary import FACTS
 
 LOOSENED, TIGHTENED, OTHER = "loosened", "tightened", "other"
 DIRECTIONS = (LOOSENED, TIGHTENED, OTHER)
-"""Kept or accepted longer, or governed at last; shorter, or no longer governed; anything else."""
+"""Longer, or newly governed; shorter, or no longer governed; anything else."""
 
 _PLAIN = ("false",)
-"""What a witness says of a fact that does not matter, where it may."""
+"""Values that a witness prefers for a fact that does not matter."""
 ANY_OTHER = "any-other"
 """Value of a witness where the catalog lists none that the box allows."""
 
 
 @dataclass(frozen=True)
 class Values:
-    """The values of one fact that a change is about."""
+    """The values of one fact that a change covers."""
 
     names: tuple[str, ...]
     is_excluded: bool
-    """False: these values. True: every value but these."""
+    """False: these values. True: every value except these."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Witness:
     created: int
     """Instant of creation, ns."""
     known_on: date | None
-    """The day as known on which they differ; None = with all that is recorded."""
+    """They differ as known on this day; None = by everything that is recorded."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class Change:
     direction: str
     """One of DIRECTIONS."""
     operations: tuple[str, ...]
-    """Follow-up operations the answer is about; empty = where the file is kept, and how long."""
+    """Follow-up operations that the answer is about; empty = the storage of the file."""
     services: tuple[str, ...]
     facts: Mapping[str, Values]
     """Fact -> values; an absent fact means any."""
     created: Interval
     known: tuple[date | None, date | None]
-    """Days `[first, end)` as known on which this holds; None = no bound."""
+    """Days of knowledge `[first, end)`; None = no bound."""
     before: Answer
     after: Answer
     before_rules: tuple[tuple[str, int], ...]
@@ -87,7 +87,7 @@ class Change:
 
     @property
     def is_replay_only(self) -> bool:
-        """True when only a replay of what was known on past days meets the change."""
+        """True if only a replay of what was known on past days finds the change."""
         return self.known[1] is not None
 
 
@@ -97,7 +97,7 @@ class Space:
 
     services: int
     profiles: int
-    """Distinct combinations of facts, values that no rule names being folded into one."""
+    """Distinct combinations of facts; values that no rule names count as one."""
     instants: int
     """Instants at which some version takes effect."""
     days: int
@@ -113,32 +113,32 @@ class PackDiff:
     space: Space
     changes: tuple[Change, ...]
     parameters: tuple[Named, ...]
-    """What pack.yaml sets for all rules."""
+    """Settings of pack.yaml for all rules."""
     catalog: tuple[Named, ...]
     rules: tuple[Named, ...]
-    """Rules and versions that came, went or read otherwise, whether or not an answer changed."""
+    """Rules and versions that were added, removed or edited, whether or not an answer changed."""
 
     @property
     def is_same_meaning(self) -> bool:
-        """True when no file can have another answer, and no export is read otherwise."""
+        """True if no file can have another answer, and no export is read differently."""
         return not (self.changes or self.parameters or self.catalog)
 
     def count(self, direction: str) -> int:
-        """How many changes there are of one direction; parameters and catalog are `other`."""
+        """Number of changes of one direction; parameters and catalog count as `other`."""
         named = len(self.parameters) + len(self.catalog) if direction == OTHER else 0
         return named + sum(change.direction == direction for change in self.changes)
 
     @property
     def touched_services(self) -> frozenset[str] | None:
-        """Services whose files may be judged otherwise; None = all, since a parameter changed."""
-        if self.parameters or any(one.service is None for one in self.catalog):
+        """Services whose files may be judged differently; None = all, since a parameter changed."""
+        if self.parameters or any(edit.service is None for edit in self.catalog):
             return None
-        named = {one.service for one in self.catalog if one.service is not None}
+        named = {edit.service for edit in self.catalog if edit.service is not None}
         return frozenset(named.union(*(change.services for change in self.changes)))
 
 
 def compare_packs(old: RulePack, new: RulePack) -> PackDiff:
-    """Compare two packs that fit together each in itself."""
+    """Compare two packs, neither of which contradicts itself."""
     sides = PackSide(old), PackSide(new)
     services = sorted({*sides[0].services, *sides[1].services})
     profiles = 0
@@ -180,7 +180,7 @@ def compare_packs(old: RulePack, new: RulePack) -> PackDiff:
 
 @dataclass(frozen=True)
 class _Shape:
-    """What changes of several services must share to be told as one."""
+    """What changes of several services must share to be reported as one."""
 
     operations: tuple[str, ...]
     facts: tuple[tuple[str, Values], ...]
@@ -197,13 +197,13 @@ class _Group:
 
 
 def _values(box: Box, domain: Domain) -> tuple[tuple[str, Values], ...]:
-    """The facts of a box in words; one that allows everything is left out."""
+    """The facts of a box in words; a fact that allows everything is omitted."""
     found = []
-    for place, fact in enumerate(OTHER_FACTS):
-        mask, full, names = box.facts[place], domain.full[place], domain.listed[place]
+    for index, fact in enumerate(OTHER_FACTS):
+        mask, full, names = box.facts[index], domain.full[index], domain.listed[index]
         if mask == full:
             continue
-        is_open = domain.has_others[place] and bool(mask >> len(names) & 1)
+        is_open = domain.has_others[index] and bool(mask >> len(names) & 1)
         shown = tuple(name for bit, name in enumerate(names) if bool(mask >> bit & 1) is not is_open)
         found.append((fact, Values(shown, is_open)))
     return tuple(found)
@@ -235,7 +235,7 @@ def _change(shape: _Shape, group: _Group, sides: tuple[PackSide, PackSide], late
 
 
 def direction_of(before: Answer, after: Answer) -> str:
-    """Whether the change is to the good of whoever wants to keep files, to the bad, or neither."""
+    """Whether files are kept longer, for a shorter time, or neither."""
     ours, theirs = ([said for said in answer if not isinstance(said, Absent)] for answer in (before, after))
     if len(ours) > 1 or len(theirs) > 1:
         return OTHER
@@ -282,7 +282,7 @@ def _witness_facts(service: Service, box: Box, domain: Domain) -> Mapping[str, s
 
 
 def _witness_instant(shape: _Shape, latest: date) -> int:
-    """The first instant of the change; where it has no beginning, the day recorded last or just before its end."""
+    """The first instant of the change; if it has no start, the day recorded last, or just before its end."""
     start, end = shape.created
     if start != SINCE_EVER:
         return start
@@ -291,7 +291,7 @@ def _witness_instant(shape: _Shape, latest: date) -> int:
 
 
 def _order(change: Change) -> tuple[object, ...]:
-    """What holds by all that is known before what only a replay meets; then by service, facts and time."""
+    """What holds by everything recorded comes before what only a replay finds; then by service, facts and time."""
     return (
         change.is_replay_only,
         change.services,

@@ -1,4 +1,4 @@
-"""Compares what a change does to a history with what its own file expects of it."""
+"""Compares the effect of a change on a history with the effect that its rule file expects."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from policy_engine.authoring.compare.impact import ImpactTotals
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem, TotalsMismatch, UsageProblem
-from policy_engine.core.rule_model import ExpectedCount, ExpectedImpact, RulePack, RuleVersion
+from policy_engine.core.rule_model import ExpectedImpact, RulePack, RuleVersion
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a new version expects of itself."""
+    """The effect that a new version expects."""
 
     rule: str
     version: RuleVersion
@@ -22,7 +22,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One expected count beside what was found."""
+    """One expected count and the count that was found."""
 
     rule: str
     version: int
@@ -34,7 +34,7 @@ class Outcome:
 
     @property
     def words(self) -> str:
-        """`flux v2: active->at_risk 3 files, as expected`."""
+        """`flux v2: active->at_risk: 3 as expected`."""
         what = f"{self.rule} v{self.version}: {'->'.join(self.move)}"
         if self.expected == self.found:
             return f"{what}: {self.found:,} as expected"
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def expectations(old: RulePack, new: RulePack) -> tuple[Expectation, ...]:
-    """Those of the versions that only the new pack has; for older ones the impact is history."""
+    """The expectations of versions that only the new pack has; those of older versions were checked before."""
     known = {(rule.id, version.number) for rule in old.rules for version in rule.versions}
     return tuple(
         Expectation(rule.id, version, version.expected_impact)
@@ -56,63 +56,69 @@ def expectations(old: RulePack, new: RulePack) -> tuple[Expectation, ...]:
 
 def asked_instant(expected: tuple[Expectation, ...], as_of: int | None, texts: Mapping[str, str]) -> int | None:
     """
-    The instant to answer for: the one given, else that of the expectations, else None.
+    The instant of the question: the given one, else that of the expectations, else None.
 
-    Raises UsageProblem where an expectation is about another instant, since it could not be checked.
+    Raises UsageProblem if an expectation is about another instant, since it could not be checked.
     """
     wanted = as_of if as_of is not None or not expected else expected[0].impact.as_of
-    wrong = [one for one in expected if one.impact.as_of != wanted]
+    wrong = [expectation for expectation in expected if expectation.impact.as_of != wanted]
     if wrong and wanted is not None:
-        raise UsageProblem([
-            Problem(
-                "expected-impact",
-                f"`{one.rule}` v{one.version.number} expects its impact as of {format_instant(one.impact.as_of)}, "
-                f"and the question is about {format_instant(wanted)}",
-                one.version.span,
-                help=f"give --as-of {format_instant(one.impact.as_of)}, or --no-expected to leave it unchecked",
-            )
-            for one in wrong
-        ], texts)  # fmt: skip
+        raise UsageProblem([_other_instant(expectation, wanted) for expectation in wrong], texts)
     return wanted
+
+
+def _other_instant(expectation: Expectation, wanted: int) -> Problem:
+    as_of = format_instant(expectation.impact.as_of)
+    return Problem(
+        "expected-impact",
+        f"`{expectation.rule}` v{expectation.version.number} expects its impact as of {as_of}, "
+        f"but the question is about {format_instant(wanted)}",
+        expectation.version.span,
+        help=f"give --as-of {as_of}, or --no-expected to skip the comparison",
+    )
 
 
 def outcomes(expected: tuple[Expectation, ...], totals: ImpactTotals) -> tuple[Outcome, ...]:
     """
-    What each version expects, with what was found among the files that its rule answers before or after.
+    Each expected count, with the count among the files that the rule of the version answers before or after.
 
     A change of a verdict that is not named is expected not to happen.
     """
-    found = []
-    nothing = {one.rule: _moves_of(one.rule, totals) for one in expected}
-    for one in expected:
-        moved = nothing[one.rule]
-        for move in sorted({*one.impact.verdicts, *moved}):
-            wanted = one.impact.verdicts.get(move)
-            count = moved.get(move, 0)
-            is_met = count == 0 if wanted is None else wanted.fits(count)
-            found.append(
-                Outcome(one.rule, one.version.number, move, _assets(wanted), count, is_met, one.impact.history)
-            )
-    return tuple(found)
+    return tuple(
+        _outcome(expectation, move, moved.get(move, 0))
+        for expectation, moved in ((expectation, _moves_of(expectation.rule, totals)) for expectation in expected)
+        for move in sorted({*expectation.impact.verdicts, *moved})
+    )
+
+
+def _outcome(expectation: Expectation, move: tuple[str, str], found: int) -> Outcome:
+    count = expectation.impact.verdicts.get(move)
+    return Outcome(
+        rule=expectation.rule,
+        version=expectation.version.number,
+        move=move,
+        expected=0 if count is None else count.assets,
+        found=found,
+        is_met=found == 0 if count is None else count.fits(found),
+        history=expectation.impact.history,
+    )
 
 
 def refuse_unmet(found: tuple[Outcome, ...], expected: tuple[Expectation, ...], texts: Mapping[str, str]) -> None:
-    """Raise TotalsMismatch when reality differs from what a version expects, each with its place."""
-    spans = {(one.rule, one.version.number): one.version.span for one in expected}
-    unmet = [one for one in found if not one.is_met]
-    if unmet:
-        raise TotalsMismatch([
-            Problem(
-                "expected-impact", one.words + (f" (measured on {one.history})" if one.history else ""),
-                spans[one.rule, one.version],
-                help="is this the history it was measured on? else correct `expected_impact`, or the rule",
-            )
-            for one in unmet
-        ], texts)  # fmt: skip
-
-
-def _assets(wanted: ExpectedCount | None) -> int:
-    return 0 if wanted is None else wanted.assets
+    """Raise TotalsMismatch if a count differs from what a version expects, each with its location."""
+    spans = {(expectation.rule, expectation.version.number): expectation.version.span for expectation in expected}
+    problems = [
+        Problem(
+            "expected-impact",
+            outcome.words + (f" (measured on {outcome.history})" if outcome.history else ""),
+            spans[outcome.rule, outcome.version],
+            help="is this the history it was measured on? otherwise correct `expected_impact`, or the rule",
+        )
+        for outcome in found
+        if not outcome.is_met
+    ]
+    if problems:
+        raise TotalsMismatch(problems, texts)
 
 
 def _moves_of(rule: str, totals: ImpactTotals) -> dict[tuple[str, str], int]:

@@ -1,8 +1,8 @@
 """
-Judges one history by two rule packs at one instant, in one pass, and sums up what becomes of each answer.
+Judges one history by two rule packs at one instant, in one pass, and counts how each answer changes.
 
-The files are made once: by the catalog of the new pack, with the services that only the old one lists added to it. A
-service that one catalog does not list is `absent` under that pack.
+The assets are made once: with the catalog of the new pack, plus the services that only the old one lists. Assets of a
+service that a catalog does not list are `absent` under that pack.
 """
 
 from __future__ import annotations
@@ -28,13 +28,20 @@ from policy_engine.engine.run import EvaluationRun
 
 ABSENT = "absent"
 STATES = (*(str(verdict) for verdict in VERDICTS), ABSENT)
-"""What an asset can be under a pack: a verdict, or of a service that the pack's catalog does not list."""
+"""The state of an asset under a pack: a verdict, or `absent`."""
 
 CHANGES = ("verdict", "deadline", "storage", "operations")
-"""What may have changed about an asset; joined by `;` in the table of changed assets."""
+"""What may change about an asset; joined by `;` in the table of changed assets."""
+
+_COLUMNS_OF_CHANGE = {
+    "deadline": ("expires_earliest", "expires_latest"),
+    "storage": ("storage",),
+    "operations": ("operation_verdict", "operations", "operation_closes_earliest", "operation_closes_latest"),
+}
+"""Change, other than of the verdict -> columns of findings that show it."""
 
 SAMPLES = 3
-"""Assets kept as samples of each change of a verdict: those with the least ids."""
+"""Number of sample assets per change of a verdict: those with the least ids."""
 
 _PASSED_ON = (
     "asset_id", "task_id", "service", "model", "task_type", "account", "media", "role", "watermarked", "status",
@@ -58,7 +65,7 @@ class ImpactTotals:
     """Sums over the assets of a history under both packs."""
 
     matrix: dict[Move, Pair] = field(default_factory=dict)
-    """All assets and points, those that stay what they were included."""
+    """All assets and points, including unchanged ones."""
     by_service: dict[tuple[str, str, str], Pair] = field(default_factory=dict)
     """The same by service (or "")."""
     by_rule: dict[tuple[str, str, str, str], Pair] = field(default_factory=dict)
@@ -66,34 +73,32 @@ class ImpactTotals:
     windows: dict[Move, Pair] = field(default_factory=dict)
     """The operation verdicts, all assets."""
     changes: dict[str, Pair] = field(default_factory=dict)
-    """What changed (one of CHANGES) -> assets and points; an asset may count under several."""
+    """Change (one of CHANGES) -> assets and points; an asset may count under several."""
     changed: Pair = (0, 0)
-    """Assets of which anything of CHANGES differs."""
+    """Assets with any of CHANGES."""
     rule_only: int = 0
     """Assets with the same answer from another rule, version or basis."""
     samples: dict[Move, tuple[tuple[str, str], ...]] = field(default_factory=dict)
-    """(asset id, task id) of some assets of each change; equal states: those of which something else changed."""
+    """(asset id, task id) of some assets of each change; for equal states, of assets with another change."""
     before: FindingTotals = field(default_factory=FindingTotals)
     after: FindingTotals = field(default_factory=FindingTotals)
 
     def check(self, run: Totals) -> None:
         """Raise TotalsMismatch unless the sums under both packs tie with each other and with what was read."""
         for found in (self.before, self.after):
-            # Marks are no part of the comparison: every asset stands among the rest.
+            # The comparison ignores annotations, so every asset counts as not annotated.
             standing = {str(verdict): found.verdict(str(verdict)) for verdict in VERDICTS}
             Totals(run.seen, run.tasks, found, AnnotationTotals(standing=standing), run.merged).check()
         assets = sum(count for count, _ in self.matrix.values())
         points = sum(amount for _, amount in self.matrix.values())
         ties = [("assets under both packs", self.before.assets, self.after.assets)]
-        ties += [(f"{what} of the matrix = {what} of the history", left, right) for what, left, right in (
-            ("assets", assets, self.after.assets), ("points", points, self.after.points),
-        )]  # fmt: skip
-        for place, found in enumerate((self.before, self.after)):
-            for verdict in (str(one) for one in VERDICTS):
-                # To a pack that does not know a service, its files are undetermined.
+        ties.append(("assets of the matrix = assets of the history", assets, self.after.assets))
+        ties.append(("points of the matrix = points of the history", points, self.after.points))
+        for index, (side, found) in enumerate((("before", self.before), ("after", self.after))):
+            for verdict in map(str, VERDICTS):
+                # A pack that does not know a service judges its files as undetermined.
                 states = (verdict, ABSENT) if verdict == "undetermined" else (verdict,)
-                count = sum(pair[0] for move, pair in self.matrix.items() if move[place] in states)
-                side = ("before", "after")[place]
+                count = sum(assets for move, (assets, _) in self.matrix.items() if move[index] in states)
                 ties.append((f"{verdict} {side} = its part of the matrix", count, found.verdict(verdict)[0]))
         broken = [f"{law}: {left} is not {right}" for law, left, right in ties if left != right]
         if broken:
@@ -106,7 +111,7 @@ class ImpactTotals:
         return dict(sorted(moved.items(), key=lambda item: (-item[1][0], item[0])))
 
     def services(self) -> frozenset[str]:
-        """Services of which the history holds a file."""
+        """Services with a file in the history."""
         return frozenset(service for service, _, _ in self.by_service if service)
 
 
@@ -114,7 +119,7 @@ class ImpactRun:
     """Two packs and a history; iterate `changed` once, then read `totals`."""
 
     def __init__(self, run: EvaluationRun, old: RulePack, new: RulePack, old_question: Question) -> None:
-        """`run` reads the history by `union_pack(old, new)` and asks the question put to the new pack."""
+        """`run` reads the history with `union_pack(old, new)` and asks the question put to the new pack."""
         self.run = run
         self.totals = ImpactTotals()
         options = run.options
@@ -124,7 +129,7 @@ class ImpactRun:
         self._as_of = options.question.as_of
 
     def changed(self) -> Iterator[pd.DataFrame]:
-        """Yield frames of the assets whose answer changed; after the last one the totals tie, or it raises."""
+        """Yield frames of the assets whose answer changed; raises TotalsMismatch at the end unless the totals tie."""
         for assets in self.run.asset_chunks():
             yield self._compare(assets)
         self.totals.check(self.run.totals)
@@ -141,28 +146,14 @@ class ImpactRun:
             for found, listed in zip((before, after), self._listed, strict=True)
         )
         windows = _shared_codes(before["operation_verdict"], after["operation_verdict"])
-        flags = {
-            "verdict": was != becomes,
-            "deadline": _differ(before, after, ("expires_earliest", "expires_latest")),
-            "storage": _differ(before, after, ("storage",)),
-            "operations": _differ(
-                before, after,
-                ("operation_verdict", "operations", "operation_closes_earliest", "operation_closes_latest"),
-            ),
-        }  # fmt: skip
+        self._count_moves(np.where(services < 0, len(names), services), (*names, ""), was, becomes, points)
+        self._count_windows(windows, points)
+        flags = {"verdict": was != becomes} | {
+            name: _differ(before, after, columns) for name, columns in _COLUMNS_OF_CHANGE.items()
+        }
         is_changed = np.logical_or.reduce(list(flags.values()))
-        width = len(STATES)
-        service_codes = np.where(services < 0, len(names), services)
-        for place, pair in _sums(service_codes * width * width + was * width + becomes, points):
-            service = [*names, ""][place // (width * width)]
-            move = STATES[place // width % width], STATES[place % width]
-            _add(totals.matrix, move, pair)
-            _add(totals.by_service, (service, *move), pair)
-        count = len(windows.words)
-        for place, pair in _sums(windows.before * count + windows.after, points):
-            _add(totals.windows, (windows.words[place // count], windows.words[place % count]), pair)
-        for name, rows in flags.items():
-            _add(totals.changes, name, (int(rows.sum()), int(points[rows].sum())))
+        for name, flag in flags.items():
+            _add(totals.changes, name, (int(flag.sum()), int(points[flag].sum())))
         totals.changed = totals.changed[0] + int(is_changed.sum()), totals.changed[1] + int(points[is_changed].sum())
         rule_differs = _differ(before, after, ("rule_id", "rule_version", "basis"))
         totals.rule_only += int((rule_differs & ~is_changed).sum())
@@ -173,10 +164,30 @@ class ImpactRun:
         self._note_rules(changed, points[rows])
         return changed
 
+    def _count_moves(
+        self,
+        services: npt.NDArray[np.intp],
+        names: Sequence[str],
+        was: npt.NDArray[np.int64],
+        becomes: npt.NDArray[np.int64],
+        points: npt.NDArray[np.int64],
+    ) -> None:
+        """Count all assets by service and states; `services` are indexes in `names`."""
+        shape = len(names), len(STATES), len(STATES)
+        for key, pair in _sums(np.ravel_multi_index((services, was, becomes), shape), points):
+            service, old, new = (int(index) for index in np.unravel_index(key, shape))
+            _add(self.totals.matrix, (STATES[old], STATES[new]), pair)
+            _add(self.totals.by_service, (names[service], STATES[old], STATES[new]), pair)
+
+    def _count_windows(self, windows: _Shared, points: npt.NDArray[np.int64]) -> None:
+        count = len(windows.words)
+        for key, pair in _sums(windows.before * count + windows.after, points):
+            _add(self.totals.windows, (windows.words[key // count], windows.words[key % count]), pair)
+
     def _states(
         self, findings: pd.DataFrame, services: npt.NDArray[np.intp], names: Sequence[str], listed: set[str]
     ) -> npt.NDArray[np.int64]:
-        """Place in STATES of each asset."""
+        """Index in STATES of each asset."""
         codes, words = codes_of(findings["verdict"], len(findings))
         lookup = np.array([STATES.index(word) for word in words], np.int64)
         is_absent = np.array([*(name not in listed for name in names), False], bool)
@@ -198,7 +209,7 @@ class ImpactRun:
 
 def union_pack(old: RulePack, new: RulePack) -> RulePack:
     """
-    The new pack with the services added that only the old one lists, so that their files are made as well.
+    The new pack plus the services that only the old one lists, so that their files are made as well.
 
     A model name that the new catalog gives to another service stays with that one.
     """
@@ -240,7 +251,7 @@ def _changed_frame(
 
 @dataclass(frozen=True)
 class _Shared:
-    """Two columns as codes into the same words."""
+    """Two columns as indexes into the same words."""
 
     before: npt.NDArray[np.int64]
     after: npt.NDArray[np.int64]

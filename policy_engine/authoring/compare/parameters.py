@@ -1,31 +1,41 @@
-"""Names what changed in two packs beside their answers: parameters, the catalog, and how the rules are written."""
+"""Lists what changed in two packs beside their answers: parameters, the catalog, and the text of the rules."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from policy_engine.core.periods import format_duration
-from policy_engine.core.rule_model import Catalog, Rule, RulePack, RuleVersion, Service
+from policy_engine.core.rule_model import (
+    Catalog,
+    ExpectedOutputs,
+    ModelName,
+    OutputSpec,
+    Rule,
+    RulePack,
+    RuleVersion,
+    Service,
+)
 from policy_engine.core.text.wording import count_of
 
 
 @dataclass(frozen=True)
 class Named:
-    """One thing that reads otherwise."""
+    """One thing that changed."""
 
     what: str
     """Its name: `horizon`, `service flux: names`, `rule flux: version 2`."""
     before: str
-    """What stood there; empty when it was not there."""
+    """Its value before; empty if it was absent."""
     after: str
+    """Its value after; empty if it is absent."""
     service: str | None = None
-    """The only service it is about, or None."""
+    """The only service that it affects, or None."""
 
 
 def parameter_changes(old: RulePack, new: RulePack) -> tuple[Named, ...]:
-    """What pack.yaml sets for all rules; titles, sources and evidence are words and not listed."""
+    """Settings of pack.yaml for all rules; titles, sources and evidence change no answer and are not listed."""
     pairs = {
         "horizon": (format_duration(old.horizon), format_duration(new.horizon)),
         "operation_horizon": (format_duration(old.operation_horizon), format_duration(new.operation_horizon)),
@@ -36,13 +46,16 @@ def parameter_changes(old: RulePack, new: RulePack) -> tuple[Named, ...]:
     }
     found = [Named(what, was, becomes) for what, (was, becomes) in pairs.items() if was != becomes]
     found += _maps("host_owners", old.host_owners, new.host_owners)
-    found += _maps("no_published_rule", *({service: "declared" for entry in pack.no_published_rule
-                                            for service in entry.services} for pack in (old, new)))  # fmt: skip
+    found += _maps("no_published_rule", _declared(old), _declared(new))
     return tuple(found)
 
 
+def _declared(pack: RulePack) -> dict[str, str]:
+    return {service: "declared" for entry in pack.no_published_rule for service in entry.services}
+
+
 def catalog_changes(old: Catalog, new: Catalog) -> tuple[Named, ...]:
-    """Services that came or went, and what of the others reads exports otherwise; titles are words and not listed."""
+    """Services added or removed, and changes in how exports of the others are read; titles are not listed."""
     ours, theirs = ({service.id: service for service in catalog.services} for catalog in (old, new))
     found = []
     for id in sorted({*ours, *theirs}):
@@ -59,40 +72,40 @@ def catalog_changes(old: Catalog, new: Catalog) -> tuple[Named, ...]:
 def _service_changes(was: Service, becomes: Service) -> Iterable[Named]:
     id = was.id
     for name, shown in _LISTS.items():
-        ours, theirs = (tuple(shown(one) for one in getattr(service, name)) for service in (was, becomes))
+        ours, theirs = (tuple(shown(item) for item in getattr(service, name)) for service in (was, becomes))
         yield from _lists(f"service {id}: {name}", ours, theirs, id)
     if was.parent_field != becomes.parent_field:
         yield Named(f"service {id}: parent_field", was.parent_field or "", becomes.parent_field or "", id)
 
 
-def _name_words(one: Any) -> str:
-    return str(one.model) + (f" (task types {', '.join(one.task_types)})" if one.task_types else "")
+def _name_words(name: ModelName) -> str:
+    return name.model + (f" (task types {', '.join(name.task_types)})" if name.task_types else "")
 
 
-def _output_words(one: Any) -> str:
-    said = {"name": one.name, "media": one.media, "role": one.role}
-    marked = {None: "", True: ", watermarked", False: ", not watermarked"}[one.watermarked]
-    details = ", ".join(f"{key} {value}" for key, value in said.items() if value)
-    return f"{one.path or '(the output itself)'}: {one.kind}{', ' if details else ''}{details}{marked}"
+def _output_words(output: OutputSpec) -> str:
+    facts = {"name": output.name, "media": output.media, "role": output.role}
+    marked = {None: "", True: ", watermarked", False: ", not watermarked"}[output.watermarked]
+    details = ", ".join(f"{key} {value}" for key, value in facts.items() if value)
+    return f"{output.path or '(the output itself)'}: {output.kind}{', ' if details else ''}{details}{marked}"
 
 
-def _expected_words(one: Any) -> str:
-    about = "every other type" if one.task_types is None else ", ".join(one.task_types)
-    return f"{about}: {', '.join(one.names) or 'no file'}"
+def _expected_words(expected: ExpectedOutputs) -> str:
+    about = "every other type" if expected.task_types is None else ", ".join(expected.task_types)
+    return f"{about}: {', '.join(expected.names) or 'no file'}"
 
 
-_LISTS: Mapping[str, Any] = {
+_LISTS: Mapping[str, Callable[[Any], str]] = {
     "names": _name_words,
     "task_types": str,
     "outputs": _output_words,
     "expected": _expected_words,
     "operations": str,
 }
-"""Lists of a service in the catalog -> how an entry is told."""
+"""List of a service in the catalog -> words for one item."""
 
 
 def rule_changes(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[Named, ...]:
-    """Rules and versions that came, went or read otherwise; comments and layout of the files are not seen at all."""
+    """Rules and versions added, removed or edited; comments and layout of the files do not count."""
     ours, theirs = ({rule.id: rule for rule in rules} for rules in (old, new))
     found = []
     for id in sorted({*ours, *theirs}):
@@ -118,8 +131,16 @@ def _versions_words(rule: Rule | None) -> str:
 
 
 _PARTS = (
-    "effective_from", "recorded_on", "withdrawn", "selector", "storage", "retention", "operation_window", "citation",
-)  # fmt: skip
+    "effective_from",
+    "recorded_on",
+    "withdrawn",
+    "selector",
+    "storage",
+    "retention",
+    "operation_window",
+    "citation",
+)
+"""Fields of a version, by their keys in a rule file."""
 
 
 def _edited(first: RuleVersion, second: RuleVersion) -> list[str]:
@@ -135,11 +156,10 @@ def _maps(what: str, old: Mapping[str, str], new: Mapping[str, str]) -> list[Nam
 
 
 def _lists(what: str, old: tuple[str, ...], new: tuple[str, ...], service: str | None) -> list[Named]:
-    ours: tuple[Hashable, ...] = old
-    if ours == new:
+    if old == new:
         return []
-    gone = [entry for entry in old if entry not in new]
-    come = [entry for entry in new if entry not in old]
-    if not gone and not come:
+    removed = [item for item in old if item not in new]
+    added = [item for item in new if item not in old]
+    if not removed and not added:
         return [Named(what, "in this order", "in another order", service)]
-    return [Named(what, "; ".join(gone), "; ".join(come), service)]
+    return [Named(what, "; ".join(removed), "; ".join(added), service)]

@@ -1,8 +1,8 @@
 """
 Exact boxes: sets of values of facts, times an interval of creation, times an interval of days of knowledge.
 
-A set of values is a mask of bits, one per value that some rule names and one for all others together. Intervals are
-half open. All laws here are those of sets, so nothing is sampled and no product of domains is ever built.
+A set of values is a bit mask: one bit per value that some rule names, and one for all others together. Intervals are
+half-open. All operations are those of sets, so nothing is sampled and no product of domains is ever built.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Box(NamedTuple):
 
 
 def meet(one: Box, two: Box) -> Box | None:
-    """What lies in both."""
+    """The intersection of two boxes; None if it is empty."""
     created = max(one.created[0], two.created[0]), min(one.created[1], two.created[1])
     if created[0] >= created[1]:
         return None
@@ -53,7 +53,7 @@ def shared(one: tuple[int, ...], two: tuple[int, ...]) -> tuple[int, ...] | None
 
 
 def subtract(box: Box, hole: Box) -> list[Box]:
-    """What of a box lies outside a hole, as boxes that do not meet."""
+    """The part of a box outside a hole, as disjoint boxes."""
     inside = meet(box, hole)
     if inside is None:
         return [box]
@@ -79,11 +79,11 @@ def _around(span: Span, hole: Span) -> Iterable[Span]:
 
 
 Labels = frozenset[tuple[str, str, int]]
-"""What stands behind a box: (`before` or `after`, rule id, version number)."""
+"""The versions that make a box: (`before` or `after`, rule id, version number)."""
 
 
 def merged(pieces: Mapping[Box, Labels]) -> dict[Box, Labels]:
-    """Join disjoint boxes that differ in one respect only, until none can be joined; labels are united."""
+    """Join disjoint boxes that differ in one respect only, as long as possible; labels are united."""
     boxes = dict(pieces)
     while len(boxes) > 1:
         before = len(boxes)
@@ -97,7 +97,7 @@ def merged(pieces: Mapping[Box, Labels]) -> dict[Box, Labels]:
 
 
 def _joined_values(boxes: Mapping[Box, Labels], place: int) -> dict[Box, Labels]:
-    """Boxes alike but for one fact become one that allows the values of all."""
+    """Boxes that differ only in one fact become one that allows the values of all."""
     groups: dict[Box, tuple[int, Labels]] = {}
     for box, labels in boxes.items():
         facts = box.facts
@@ -111,7 +111,7 @@ def _joined_values(boxes: Mapping[Box, Labels], place: int) -> dict[Box, Labels]
 
 
 def _joined_spans(boxes: Mapping[Box, Labels], axis: str) -> dict[Box, Labels]:
-    """Boxes alike but for one interval become one where the intervals touch."""
+    """Boxes that differ only in one interval become one if the intervals touch."""
     groups: dict[Box, list[tuple[Span, Labels]]] = {}
     for box, labels in boxes.items():
         groups.setdefault(box._replace(**{axis: (0, 0)}), []).append((getattr(box, axis), labels))

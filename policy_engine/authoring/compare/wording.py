@@ -1,4 +1,4 @@
-"""Puts the changes between two packs into words; every renderer says them alike."""
+"""Words for the changes between two packs, the same in every format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from policy_engine.core.text.wording import count_of
 
 
 def head_words(diff: PackDiff) -> str:
-    """`2 changes in meaning: 1 loosened, 1 tightened`, or that there is none."""
+    """`2 changes in meaning: 1 loosened, 1 tightened`, or `no change in meaning`."""
     if diff.is_same_meaning:
         return "no change in meaning"
     counts = [(direction, diff.count(direction)) for direction in DIRECTIONS]
@@ -20,7 +20,7 @@ def head_words(diff: PackDiff) -> str:
 
 
 def space_words(diff: PackDiff) -> str:
-    """What was compared, exactly and in full."""
+    """The space that was compared in full."""
     space = diff.space
     return (
         f"{count_of(space.services, 'service')}, {count_of(space.profiles, 'profile')}, "
@@ -30,7 +30,7 @@ def space_words(diff: PackDiff) -> str:
 
 
 def files_words(change: Change) -> str:
-    """Which files a change is about: `kling; watermarked false; task_type any but lip_sync`."""
+    """The files that a change covers: `kling; watermarked false; task_type any but lip_sync`."""
     parts = [", ".join(change.services)]
     for fact, values in change.facts.items():
         names = ", ".join(values.names)
@@ -46,11 +46,11 @@ def about_words(change: Change) -> str:
 
 
 def answer_words(answer: Answer, *, with_basis: bool) -> str:
-    """What the rules say: `on the platform for 3 days`."""
+    """The statement of the rules: `on the platform for 3 days`."""
     if not answer:
         return "no rule"
-    said = [_said_words(one, with_basis) for one in answer]
-    return said[0] if len(said) == 1 else f"rules that contradict each other: {' / '.join(said)}"
+    words = [_said_words(said, with_basis) for said in answer]
+    return words[0] if len(words) == 1 else f"rules that contradict each other: {' / '.join(words)}"
 
 
 def _said_words(said: Said, with_basis: bool) -> str:
@@ -64,7 +64,7 @@ def _said_words(said: Said, with_basis: bool) -> str:
 
 
 def before_after_words(change: Change) -> tuple[str, str]:
-    """Both answers; the basis is told where it changed."""
+    """Both answers, with their basis if it changed."""
     bases = [{said.basis for said in answer if isinstance(said, Kept)} for answer in (change.before, change.after)]
     with_basis = bool(bases[0] and bases[1]) and bases[0] != bases[1]
     return answer_words(change.before, with_basis=with_basis), answer_words(change.after, with_basis=with_basis)
@@ -77,7 +77,7 @@ def rules_words(rules: tuple[tuple[str, int], ...]) -> str:
 
 
 def created_words(change: Change) -> str:
-    """For which creations."""
+    """The interval of creation."""
     start, end = change.created.start, change.created.end
     if start is None:
         return "at any time" if end is None else f"before {format_instant(end)}"
@@ -89,7 +89,7 @@ def created_words(change: Change) -> str:
 
 
 def known_words(change: Change) -> str:
-    """As known on which days."""
+    """The days of knowledge."""
     first, last = change.known
     if last is None:
         return "" if first is None else f"from {first} on"
@@ -97,7 +97,7 @@ def known_words(change: Change) -> str:
 
 
 def witness_words(change: Change) -> str:
-    """One file for which the answers differ, and what becomes of its deadline."""
+    """One file for which the answers differ, and its deadlines."""
     witness = change.witness
     facts = {fact: value for fact, value in witness.facts.items() if fact in change.facts or fact == "service"}
     shown = ", ".join(value if fact == "service" else f"{fact} {value}" for fact, value in facts.items())

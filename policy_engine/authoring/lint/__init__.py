@@ -1,11 +1,11 @@
-"""Checks that the rules of a pack make sense together; no history is needed. One module per check."""
+"""Checks whether the rules of a pack make sense together, without a history; one module per check in `checks`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from policy_engine.authoring.lint.baseline import Accepted, Baseline, apply_baseline
+from policy_engine.authoring.lint.baseline import Accepted, apply_baseline
 from policy_engine.authoring.lint.checks import (
     duplicate_version,
     duration_jump,
@@ -21,12 +21,13 @@ from policy_engine.authoring.lint.checks import (
     untested,
     version_order,
 )
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion
+from policy_engine.authoring.lint.question import CheckResult, LintOptions, LintQuestion
 from policy_engine.core.problem_codes import page_of
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import RulePack
-from policy_engine.packs.cases import Case
 from policy_engine.packs.rule_space import RuleSpace
+
+__all__ = ["AT_VALIDATION", "CHECKS", "LintOptions", "LintResult", "lint_pack", "run_checks"]
 
 CHECKS: Mapping[str, Callable[[LintQuestion], CheckResult]] = {
     "overlap": overlap.check,
@@ -43,42 +44,24 @@ CHECKS: Mapping[str, Callable[[LintQuestion], CheckResult]] = {
     "unknown-name": unknown_name.check,
     "untested": untested.check,
 }
-"""Id of the check, which is the code of its problems -> the check, in the order in which they are reported."""
+"""Id of the check, which is also the code of its problems -> the check, in the order of reports."""
 
 AT_VALIDATION = ("overlap", "gap")
-"""Checks that validate makes, and everything that loads a pack to use it."""
-
-
-@dataclass(frozen=True)
-class LintOptions:
-    """What a pack is compared with beside itself."""
-
-    earlier: RulePack | None = None
-    """The pack as it was merged; None: not compared."""
-    revision: str | None = None
-    """Where `earlier` was read, in words."""
-    as_of: int | None = None
-    """Instant at which acceptances and readings are judged, in ns; None: nothing is asked of the calendar."""
-    review_after: int | None = None
-    """How old the last reading of a source may be, in ns; None: not asked."""
-    cases: tuple[Case, ...] | None = None
-    """The pack's cases; None: not asked."""
-    baseline: Baseline | None = None
-    """Problems that somebody has accepted; needs `as_of`."""
+"""Checks that run in `validate`, and whenever a pack is loaded to be used."""
 
 
 @dataclass(frozen=True)
 class LintResult:
-    """What lint says of a pack."""
+    """The result of linting a pack."""
 
     problems: tuple[Problem, ...]
-    """What is wrong and not accepted, and what is wrong with the baseline; in the order of their places."""
+    """Problems that are not accepted, those of the baseline included; in the order of their locations."""
     covered: Mapping[str, str]
-    """Check -> what it looked at, or `not looked at: ` and why; every check has an entry."""
+    """Check -> what it checked, or `not checked: ` and why; every check has an entry."""
     extent: str
     """The domain: which values facts can have, and where time is cut."""
     accepted: tuple[Accepted, ...] = ()
-    """Problems that the baseline accepts, each with its acceptance; in the order of their places."""
+    """Problems that the baseline accepts, each with its acceptance; in the order of their locations."""
 
     @property
     def errors(self) -> int:
@@ -87,35 +70,32 @@ class LintResult:
 
     @property
     def warnings(self) -> int:
-        """Problems that somebody should look at."""
+        """Problems that need attention."""
         return len(self.problems) - self.errors
 
 
 def lint_pack(pack: RulePack, options: LintOptions | None = None) -> LintResult:
-    """Make every check; what is not given in the options is not looked at, and `covered` says so."""
+    """Run every check; one that lacks an option it needs reports that in `covered`."""
     options = options or LintOptions()
     space = RuleSpace(pack)
-    question = LintQuestion(
-        space, options.earlier, options.revision, options.as_of, options.review_after, options.cases
-    )
-    problems: list[Problem] = []
-    covered = {}
-    for code, check in CHECKS.items():
-        found = check(question)
-        covered[code] = found.covered
-        problems += [replace(problem, documentation=page_of(code)) for problem in found.problems]
+    results = {id: _run(id, LintQuestion(space, options)) for id in CHECKS}
+    problems = [problem for result in results.values() for problem in result.problems]
+    covered = {id: result.covered for id, result in results.items()}
     accepted: tuple[Accepted, ...] = ()
     if options.baseline is not None:
-        problems, accepted, covered["baseline"] = apply_baseline(problems, options.baseline, pack.id, options.as_of)
+        applied = apply_baseline(problems, options.baseline, pack.id, options.today)
+        problems, accepted, covered["baseline"] = list(applied.problems), applied.accepted, applied.covered
     return LintResult(tuple(sorted(problems, key=Problem.sort_key)), covered, space.extent, accepted)
 
 
 def run_checks(pack: RulePack) -> tuple[Problem, ...]:
-    """Make the checks of validate; problems come in the order of their places."""
+    """Run the checks of validate; problems come in the order of their locations."""
     question = LintQuestion(RuleSpace(pack))
-    found = [
-        replace(problem, documentation=page_of(code))
-        for code in AT_VALIDATION
-        for problem in CHECKS[code](question).problems
-    ]
+    found = [problem for id in AT_VALIDATION for problem in _run(id, question).problems]
     return tuple(sorted(found, key=Problem.sort_key))
+
+
+def _run(id: str, question: LintQuestion) -> CheckResult:
+    """Run one check; its problems link to its page."""
+    problems, covered = CHECKS[id](question)
+    return CheckResult(tuple(replace(problem, documentation=page_of(id)) for problem in problems), covered)

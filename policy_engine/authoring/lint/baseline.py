@@ -1,4 +1,4 @@
-"""Turns a baseline file into acceptances of known lint problems, and tells which problems they accept."""
+"""Reads a baseline file of accepted lint problems, and splits problems into accepted and open ones."""
 
 from __future__ import annotations
 
@@ -6,38 +6,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
-from policy_engine.core.periods import DAY, parse_date
+from policy_engine.core.periods import parse_date
 from policy_engine.core.problems import Problem, SourceSpan, UsageProblem, suggest
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.loading import read_checked
 
 PAGE = "docs/lint.md#baseline"
-"""Where baselines are documented."""
+"""Documentation of baselines."""
 NEVER = ("overlap", "unknown-name", "version-order")
 """Checks whose errors cannot be accepted, since no command could use the pack."""
 
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Dated, owned, reasoned leave for a lint problem to stand."""
+    """Permission for a lint problem to remain, with an owner, a reason and an expiry date."""
 
     pack: str
     """Id of the pack."""
     check: str
     """Id of the check."""
     about: frozenset[str]
-    """What the problem is about, as its `about` says."""
+    """The `about` of the problem."""
     owner: str
+    """Who answers for it."""
     reason: str
+    """Why the problem may remain."""
     expires_on: date
     """First day (UTC) on which it no longer counts."""
     span: SourceSpan
-    """Where it stands in the baseline."""
+    """Its location in the baseline."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """All acceptances of a file."""
+    """The acceptances of a file."""
 
     file: str
     entries: tuple[Acceptance, ...]
@@ -47,20 +51,30 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A problem and why it may stand; it is shown and counted, and fails nothing."""
+    """A problem and its acceptance; it is shown and counted, and fails nothing."""
 
     problem: Problem
     acceptance: Acceptance
 
 
+class BaselineResult(NamedTuple):
+    """The problems of one pack after its baseline was applied."""
+
+    problems: tuple[Problem, ...]
+    """Problems that are not accepted, and problems of the baseline itself."""
+    accepted: tuple[Accepted, ...]
+    covered: str
+    """What was checked, in words."""
+
+
 def read_baseline(path: str | Path) -> Baseline:
-    """Read a baseline file; raises UsageProblem with everything that is wrong with it."""
+    """Read a baseline file; raises UsageProblem with all its problems."""
     name = Path(path).as_posix()
     document, data, problems = read_checked(Path(path), name, "baseline")
     text = data.decode("utf-8-sig", errors="replace")
     if document is None:
         raise UsageProblem(
-            [replace(problem, help=problem.help or f"{PAGE} shows what a baseline holds") for problem in problems],
+            [replace(problem, help=problem.help or f"{PAGE} describes the file") for problem in problems],
             {name: text},
         )
     entries = tuple(
@@ -78,71 +92,62 @@ def read_baseline(path: str | Path) -> Baseline:
     return Baseline(name, entries, text)
 
 
-def apply_baseline(
-    problems: Sequence[Problem], baseline: Baseline, pack_id: str, as_of: int | None
-) -> tuple[list[Problem], tuple[Accepted, ...], str]:
-    """
-    Part the problems of one pack into those that stand as they are, and those that are accepted.
-
-    An entry that has expired or accepts nothing becomes a problem itself. Gives also what was looked at, in words.
-    """
-    today = date.max if as_of is None else date.fromordinal(date(1970, 1, 1).toordinal() + as_of // DAY)
+def apply_baseline(problems: Sequence[Problem], baseline: Baseline, pack_id: str, today: date | None) -> BaselineResult:
+    """Split the problems of one pack into open and accepted ones; an expired or unused entry is a problem itself."""
     entries = [entry for entry in baseline.entries if entry.pack == pack_id]
-    left: list[Problem] = []
+    is_expired = {id(entry): today is None or today >= entry.expires_on for entry in entries}
+    remaining: list[Problem] = []
     accepted: list[Accepted] = []
     used: set[int] = set()
     for problem in sorted(problems, key=Problem.sort_key):
-        fitting = [
-            entry
-            for entry in entries
-            if entry.check == problem.code
-            and entry.about == frozenset(problem.about)
-            and not (problem.code in NEVER and problem.severity == "error")
-        ]
+        fitting = [entry for entry in entries if _accepts(entry, problem)]
         used |= {id(entry) for entry in fitting}
-        valid = [entry for entry in fitting if today < entry.expires_on]
-        if valid:
-            accepted.append(Accepted(problem, valid[0]))
+        valid = next((entry for entry in fitting if not is_expired[id(entry)]), None)
+        if valid is not None:
+            accepted.append(Accepted(problem, valid))
         else:
-            left.append(problem)
+            remaining.append(problem)
     for entry in entries:
         if id(entry) not in used:
-            left.append(_unused(entry, problems))
-        elif today >= entry.expires_on:
-            left.append(_expired(entry))
-    others = len(baseline.entries) - len(entries)
-    covered = (
-        f"{len(entries)} of {len(baseline.entries)} entries are about `{pack_id}`"
-        if others
-        else (f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}")
-    )
-    return left, tuple(accepted), f"{covered}, {len(accepted)} accepted"
+            remaining.append(_unused(entry, problems))
+        elif is_expired[id(entry)]:
+            remaining.append(_expired(entry))
+    covered = count_of(len(entries), "entry", "entries")
+    if len(entries) < len(baseline.entries):
+        covered = f"{len(entries)} of {len(baseline.entries)} entries are about `{pack_id}`"
+    return BaselineResult(tuple(remaining), tuple(accepted), f"{covered}, {len(accepted)} accepted")
+
+
+def _accepts(entry: Acceptance, problem: Problem) -> bool:
+    is_acceptable = problem.code not in NEVER or problem.severity != "error"
+    return is_acceptable and _is_about(entry, problem)
+
+
+def _is_about(entry: Acceptance, problem: Problem) -> bool:
+    return entry.check == problem.code and entry.about == frozenset(problem.about)
 
 
 def _expired(entry: Acceptance) -> Problem:
     return Problem(
         "baseline-expired",
-        f"the acceptance of `{entry.check}` for {_names(entry.about)} has expired on {entry.expires_on}",
+        f"the acceptance of `{entry.check}` for {_names(entry.about)} expired on {entry.expires_on}",
         entry.span,
-        help=f"mend the problem, or let {entry.owner} accept it anew with a later day",
+        help=f"fix the problem, or have {entry.owner} accept it again with a later date",
         documentation=PAGE,
         about=(entry.check, *sorted(entry.about)),
     )
 
 
 def _unused(entry: Acceptance, problems: Sequence[Problem]) -> Problem:
-    """An entry that accepts nothing: the problem is mended, or the entry means another."""
-    message = f"nothing is wrong with {_names(entry.about)} that `{entry.check}` would find"
-    if any(
-        problem.code == entry.check and problem.code in NEVER and frozenset(problem.about) == entry.about
-        for problem in problems
-    ):
+    """The problem of an entry that accepts nothing: its problem was fixed, or it names the wrong one."""
+    if entry.check in NEVER and any(_is_about(entry, problem) for problem in problems):
         message = f"an error of `{entry.check}` cannot be accepted: no command can use such a pack"
-        help_text = "mend it"
+        help_text = "fix it"
     else:
+        message = f"`{entry.check}` reports no problem about {_names(entry.about)}"
+        help_text = "remove the entry"
         known = {", ".join(sorted(problem.about)): problem for problem in problems if problem.code == entry.check}
-        near = suggest(", ".join(sorted(entry.about)), known) or next(iter(sorted(known)), None)
-        help_text = "take the entry out"
+        near = suggest(", ".join(sorted(entry.about)), known) or min(known, default=None)
         if near is not None:
             help_text += f", or did you mean about: [{', '.join(known[near].about)}]?"
     return Problem(

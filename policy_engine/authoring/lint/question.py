@@ -1,46 +1,63 @@
-"""What a lint check is asked, and what it answers: problems, and in words what was looked at."""
+"""The input and the result of a lint check."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import NamedTuple
 
-from policy_engine.core.problems import Problem
+from policy_engine.authoring.lint.baseline import Baseline
+from policy_engine.core.periods import DAY
+from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.rule_model import RulePack
 from policy_engine.packs.cases import Case
 from policy_engine.packs.rule_space import RuleSpace
 
 
 @dataclass(frozen=True)
+class LintOptions:
+    """What a pack is checked against beside itself."""
+
+    earlier: RulePack | None = None
+    """The pack as it was merged; None: not compared."""
+    revision: str | None = None
+    """Git revision of `earlier`."""
+    as_of: int | None = None
+    """Instant at which acceptances and readings are judged, in ns; None: nothing is checked against the calendar."""
+    review_after: int | None = None
+    """Maximum age of the last reading of a source, in ns; None: not checked."""
+    cases: tuple[Case, ...] | None = None
+    """The pack's cases; None: not checked."""
+    baseline: Baseline | None = None
+    """Accepted problems; needs `as_of`."""
+
+    @property
+    def today(self) -> date | None:
+        """The day of `as_of` in UTC."""
+        return None if self.as_of is None else date(1970, 1, 1) + timedelta(days=self.as_of // DAY)
+
+
+@dataclass(frozen=True)
 class LintQuestion:
-    """A pack, and what else a check may compare it with; a check says so when it is not given what it needs."""
+    """A pack and what to check it against; a check reports when it lacks an option it needs."""
 
     space: RuleSpace
-    earlier: RulePack | None = None
-    """The pack as it was merged."""
-    revision: str | None = None
-    """Where `earlier` was read, in words."""
-    as_of: int | None = None
-    """Instant of the question, in ns; None when nothing is asked of the calendar."""
-    review_after: int | None = None
-    """How old the reading of a source may be, in ns; None when that is not asked."""
-    cases: tuple[Case, ...] | None = None
-    """The pack's cases; None when they are not given."""
+    options: LintOptions = LintOptions()
 
     @property
     def pack(self) -> RulePack:
-        """The pack that is looked at."""
+        """The pack to check."""
         return self.space.pack
 
 
 class CheckResult(NamedTuple):
-    """What a check gives."""
+    """The result of one check."""
 
     problems: tuple[Problem, ...]
     covered: str
-    """What was looked at, or `not looked at: ` and why."""
+    """What was checked, or `not checked: ` and why."""
 
 
-def count(number: int, word: str) -> str:
-    """`1 rule`, `20 rules`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+def related(*spans: SourceSpan | None) -> tuple[SourceSpan, ...]:
+    """The spans that are known; packs built in Python have none."""
+    return tuple(span for span in spans if span is not None)

@@ -1,25 +1,34 @@
-"""Turns problems with rule packs into text for people, programs and services that run checks; one module a format."""
+"""Writes problems with rule packs for people, programs and services that run checks; one module per format."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from policy_engine.authoring.problem_formats.contents import Accepted, Contents
-from policy_engine.authoring.problem_formats.github import to_github
-from policy_engine.authoring.problem_formats.json_problems import to_json
-from policy_engine.authoring.problem_formats.markdown import to_markdown
-from policy_engine.authoring.problem_formats.sarif import to_sarif
-from policy_engine.authoring.problem_formats.text import to_text
+from policy_engine.authoring.problem_formats import github, json_problems, markdown, sarif, text
+from policy_engine.authoring.problem_formats.contents import Contents
 from policy_engine.core.problems import Problem
 
-FORMATS: Mapping[str, Callable[[Contents], str]] = {
-    "text": to_text,
-    "json": to_json,
-    "github": to_github,
-    "sarif": to_sarif,
-    "markdown": to_markdown,
+if TYPE_CHECKING:
+    from policy_engine.authoring.lint.baseline import Accepted
+
+
+class ProblemFormat(NamedTuple):
+    """A way to write problems."""
+
+    write: Callable[[Contents], str]
+    help: str
+    """What it is for, as `--help` shows it."""
+
+
+FORMATS: Mapping[str, ProblemFormat] = {
+    "text": ProblemFormat(text.write, "for people"),
+    "json": ProblemFormat(json_problems.write, "for programs"),
+    "github": ProblemFormat(github.write, "annotations on GitHub"),
+    "sarif": ProblemFormat(sarif.write, "code scanning and editors"),
+    "markdown": ProblemFormat(markdown.write, "job summaries"),
 }
-"""Name of the format -> the function that writes it."""
+"""Name of the format, as `--format` takes it -> how it is written and what it is for."""
 
 
 def write_problems(
@@ -35,9 +44,8 @@ def write_problems(
     """
     Write problems in the format `shape`, one of FORMATS; the text ends with a line break, or is empty.
 
-    `sources` maps file names to their text, for source frames; `covered` are lines that say what was looked at;
-    `docs` is the address under which the files of this program's repository can be read; `more` are further keys, which
-    only JSON has a place for. In text, which goes to
-    standard error, `covered` is left out: it is the command's own result there.
+    `sources` maps file names to their text, for source frames. `covered` are lines that state what was checked; text
+    leaves them out, since there they are the command's own result. `docs` is the base address of the documentation.
+    `more` are further keys of the JSON document.
     """
-    return FORMATS[shape](Contents.of(problems, sources, covered, accepted, docs, more))
+    return FORMATS[shape].write(Contents.of(problems, sources, covered, accepted, docs, more))

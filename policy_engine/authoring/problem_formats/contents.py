@@ -1,4 +1,4 @@
-"""What every format of problems shows: the problems in order, their fingerprints, and where they are documented."""
+"""Collects what every format shows: the problems in order, with their fingerprints and documentation."""
 
 from __future__ import annotations
 
@@ -6,49 +6,23 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from hashlib import sha256
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from policy_engine.core.problem_codes import page_of
 from policy_engine.core.problems import Problem
 from policy_engine.core.safe_text import plain
 from policy_engine.core.text.wording import count_of
 
+if TYPE_CHECKING:
+    from policy_engine.authoring.lint.baseline import Acceptance, Accepted
+
 LONGEST = 2_000
-"""Characters of one text of a problem."""
+"""Most characters of one text of a problem."""
 MOST_OF_A_CODE = 1_000
-"""Problems of one code that are shown; the rest is counted. Where there are so many, they have one cause."""
+"""Problems of one code that are shown; the rest are counted. So many problems have one cause."""
 _NAMED = re.compile(r"`([^`]*)`")
 _LINE_NUMBER = re.compile(r"\b(line|row|column) [0-9]+")
-
-
-class Acceptance(Protocol):
-    """Dated, owned, reasoned leave for a problem to stand."""
-
-    @property
-    def owner(self) -> str:
-        """Who answers for it."""
-
-    @property
-    def reason(self) -> str:
-        """Why it may stand."""
-
-    @property
-    def expires_on(self) -> date:
-        """The first day on which it no longer counts."""
-
-
-class Accepted(Protocol):
-    """A problem and why it may stand; it is shown, and stops nothing."""
-
-    @property
-    def problem(self) -> Problem:
-        """As it was found."""
-
-    @property
-    def acceptance(self) -> Acceptance:
-        """Who answers for it, why, and until when."""
 
 
 @dataclass(frozen=True)
@@ -57,29 +31,29 @@ class Entry:
 
     problem: Problem
     fingerprint: str
-    """Stays when the lines of the file move."""
+    """Does not change when the lines of the file move."""
     documentation: str | None
-    """Path in the repository of this program, or an address."""
+    """Path in this program's repository, or an address."""
     acceptance: Acceptance | None
-    """Set when somebody answers for it."""
+    """Set when a baseline accepts the problem."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything that a format may show."""
+    """Everything a format may show."""
 
     entries: tuple[Entry, ...]
-    """In the order of their places."""
+    """In the order of their locations."""
     sources: Mapping[str, str]
-    """File name in problems -> text."""
+    """File name, as in problems -> text."""
     covered: tuple[str, ...]
-    """Lines that say what was looked at."""
+    """Lines that state what was checked."""
     docs: str | None
-    """Address under which the files of this program's repository can be read."""
+    """Base address of the documentation."""
     more: Mapping[str, object] = field(default_factory=dict)
-    """Further keys of the JSON document: what a command has to say beside problems."""
+    """Further keys of the JSON document: what a command reports beside problems."""
     left_out: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Code and severity -> how many more problems there are that are not among the entries."""
+    """Code and severity -> problems that are not among the entries."""
 
     @staticmethod
     def of(
@@ -90,10 +64,10 @@ class Contents:
         docs: str | None = None,
         more: Mapping[str, object] | None = None,
     ) -> Contents:
-        """Put problems in order, count those that are too many, and give each that is left its fingerprint."""
+        """Sort the problems, count those beyond the limit, and give each remaining problem its fingerprint."""
         kept, left_out = _first_of_each_code(problems)
         pairs: list[tuple[Problem, Acceptance | None]] = [(problem, None) for problem in kept]
-        pairs += [(one.problem, one.acceptance) for one in accepted]
+        pairs += [(item.problem, item.acceptance) for item in accepted]
         pairs.sort(key=lambda pair: pair[0].sort_key())
         seen: Counter[str] = Counter()
         entries = []
@@ -107,21 +81,21 @@ class Contents:
 
     @property
     def open(self) -> tuple[Entry, ...]:
-        """The problems that nobody has accepted."""
+        """The problems that are not accepted."""
         return tuple(entry for entry in self.entries if entry.acceptance is None)
 
     @property
-    def accepted(self) -> tuple[Entry, ...]:
-        """The problems that somebody answers for."""
-        return tuple(entry for entry in self.entries if entry.acceptance is not None)
+    def accepted(self) -> tuple[tuple[Entry, Acceptance], ...]:
+        """The accepted problems, each with its acceptance."""
+        return tuple((entry, entry.acceptance) for entry in self.entries if entry.acceptance is not None)
 
     def count(self, severity: str) -> int:
-        """How many open problems are of a severity, shown or not."""
+        """Number of open problems of a severity, shown or not."""
         shown = sum(entry.problem.severity == severity for entry in self.open)
         return shown + sum(number for (_, each), number in self.left_out.items() if each == severity)
 
     def lines_left_out(self) -> tuple[str, ...]:
-        """A sentence for each code of which not all problems are shown: `42,665 more errors of ...`."""
+        """A sentence for each code whose problems are not all shown: `42,665 more errors of ...`."""
         return tuple(
             f"{count_of(number, f'more {severity}')} of `{code}` {'is' if number == 1 else 'are'} not shown"
             for (code, severity), number in self.left_out.items()
@@ -136,13 +110,13 @@ class Contents:
         return ", ".join(parts)
 
     def address(self, page: str | None) -> str | None:
-        """The address of a page of the documentation; None when it is not known where that can be read."""
+        """The address of a documentation page; None when its base address is not known."""
         address = page if page is None or "://" in page else f"{(self.docs or '').rstrip('/')}/{page}"
         return address if address is not None and re.match(r"https?://", address) else None
 
 
 def _first_of_each_code(problems: Sequence[Problem]) -> tuple[list[Problem], dict[tuple[str, str], int]]:
-    """The problems to show, errors before warnings and then in the order of places, and how many more there are."""
+    """The problems to show, and the number of others; errors come first, then the order of locations."""
     ranked = problems
     if len(problems) > MOST_OF_A_CODE:
         ranked = sorted(problems, key=lambda problem: (problem.severity != "error", problem.sort_key()))
@@ -159,7 +133,7 @@ def _first_of_each_code(problems: Sequence[Problem]) -> tuple[list[Problem], dic
 
 
 def _fingerprint(problem: Problem) -> str:
-    """The same for one problem before and after lines are added above it: of its place only the file counts."""
+    """Identifies a problem even after lines are added above it: only the file of its location counts."""
     named = problem.about or _NAMED.findall(problem.message) or [_LINE_NUMBER.sub(r"\1", problem.message)]
     parts = (problem.code, problem.span.file if problem.span else "", *named)
     total = sha256()

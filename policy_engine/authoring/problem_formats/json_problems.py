@@ -1,19 +1,23 @@
-"""Writes problems as JSON in the form of the schema `problems.v1`."""
+"""Writes problems as JSON that fits the schema `problems.v1`."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from policy_engine import __version__
 from policy_engine.authoring.problem_formats.contents import Contents, Entry
 from policy_engine.core.problems import SourceSpan
+from policy_engine.core.version import __version__
+
+if TYPE_CHECKING:
+    from policy_engine.authoring.lint.baseline import Acceptance
 
 SCHEMA = "policy-engine/problems/v1"
-"""Name and version of the form."""
+"""Name and version of the schema."""
 
 
-def to_json(contents: Contents) -> str:
-    """One object; ASCII only, so that no text of a rule file can move a cursor."""
+def write(contents: Contents) -> str:
+    """One object; ASCII only, so that text from a rule file cannot move a cursor."""
     document = {
         "schema": SCHEMA,
         "program": {"name": "policy-engine", "version": __version__},
@@ -25,17 +29,19 @@ def to_json(contents: Contents) -> str:
             {"code": code, "severity": severity, "count": number}
             for (code, severity), number in contents.left_out.items()
         ],
-        "accepted": [_accepted(entry) for entry in contents.accepted],
+        "accepted": [_accepted(entry, acceptance) for entry, acceptance in contents.accepted],
         **contents.more,
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def _accepted(entry: Entry) -> dict[str, object]:
-    one = entry.acceptance
-    assert one is not None
-    acceptance = {"owner": whole(one.owner), "reason": whole(one.reason), "expires_on": one.expires_on.isoformat()}
-    return {**_problem(entry), "acceptance": acceptance}
+def _accepted(entry: Entry, acceptance: Acceptance) -> dict[str, object]:
+    stated = {
+        "owner": whole(acceptance.owner),
+        "reason": whole(acceptance.reason),
+        "expires_on": acceptance.expires_on.isoformat(),
+    }
+    return {**_problem(entry), "acceptance": stated}
 
 
 def _problem(entry: Entry) -> dict[str, object]:
@@ -49,15 +55,15 @@ def _problem(entry: Entry) -> dict[str, object]:
         "about": [whole(name) for name in problem.about],
         "documentation": whole(entry.documentation),
         "fingerprint": entry.fingerprint,
-        "place": _place(problem.span) if problem.span else None,
-        "related": [_place(span) for span in problem.related],
+        "place": _location(problem.span) if problem.span else None,
+        "related": [_location(span) for span in problem.related],
     }
 
 
-def _place(span: SourceSpan) -> dict[str, object]:
+def _location(span: SourceSpan) -> dict[str, object]:
     return {"file": whole(span.file), "line": span.line, "column": span.column, "length": span.length}
 
 
 def whole(text: str | None) -> str | None:
-    """Half a surrogate pair stands for a byte of a file name that is no UTF-8; JSON has no way to say it."""
+    """Escapes half a surrogate pair, which stands for a byte of a file name that is not UTF-8; JSON cannot hold it."""
     return None if text is None else text.encode("utf-8", "backslashreplace").decode()

@@ -1,35 +1,36 @@
 """
-Writes problems as Markdown for the summary of a job, or for a comment.
+Writes problems as Markdown for a job summary or a comment.
 
-The tables are HTML, which Markdown leaves alone up to an empty line: so text of rule files and names of files are never
-read as Markdown, and need to be escaped for HTML only. What services look for in the finished text (mentions,
-references, addresses, signs) they leave alone within code; elsewhere a zero-width space breaks it.
+The tables are HTML, which Markdown does not interpret up to an empty line: so text from rule files and file names is
+never read as Markdown and is escaped for HTML only. Services also search the finished text for mentions, references,
+addresses and emoji, but not inside code; elsewhere a zero-width space breaks these up.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from html import escape
 
 from policy_engine.authoring.problem_formats.contents import Contents, Entry
 from policy_engine.core.safe_text import plain
 
 MOST_BYTES = 800_000
-"""Length of a summary: GitHub shows none above one mebibyte."""
+"""Most bytes of a summary: GitHub shows none above one mebibyte."""
 _LONGEST = 500
 _NAME = re.compile(r"`([^`]*)`")
-# A mention, a reference to a thread, `:sign:` and `https://`, `www.`; but not the colons of a time of day.
+# A mention, a reference to a thread, `:emoji:` and `https://`, `www.`; but not the colons of a time of day.
 _SPECIAL = re.compile(r"[@#]|(?:(?<!\d):|:(?!\d))(?=\S)|www(?=\.)", re.IGNORECASE)
 
 
-def to_markdown(contents: Contents) -> str:
-    """A headline with the counts, a table of the problems, those accepted, and what was looked at."""
+def write(contents: Contents) -> str:
+    """A headline with the counts, a table of the problems, the accepted ones, and what was checked."""
     page = _Page(f"## Rules: {contents.headline()}")
-    page.block("table", [_row(contents, entry) for entry in _gravest_first(contents.open)])
+    page.block("table", [_row(contents, entry) for entry in _errors_first(contents.open)])
     page.block("ul", [f"<li>{_text(line)}</li>" for line in contents.lines_left_out()])
     if contents.accepted:
         page.heading("Accepted")
-        page.block("table", [_row(contents, entry) for entry in _gravest_first(contents.accepted)])
+        page.block("table", [_row(contents, entry) for entry in _errors_first(entry for entry, _ in contents.accepted)])
     if contents.covered:
         page.heading("What was covered")
         page.block("ul", [f"<li>{_text(line)}</li>" for line in contents.covered])
@@ -37,17 +38,17 @@ def to_markdown(contents: Contents) -> str:
 
 
 class _Page:
-    """Lines that stop where there is no room for more."""
+    """Text that stops at the limit of its length."""
 
     def __init__(self, headline: str) -> None:
         self.text = f"{headline}\n"
 
     def heading(self, title: str) -> None:
-        """Begin a part."""
+        """Begin a section."""
         self.text += f"\n### {title}\n"
 
     def block(self, tag: str, lines: list[str]) -> None:
-        """Add an HTML block with a line for each row or point, and say how many found no room."""
+        """Add an HTML block with one line per row or item, and state how many did not fit."""
         if not lines:
             return
         room = MOST_BYTES - len(self.text.encode("utf-8", "replace"))
@@ -60,10 +61,12 @@ class _Page:
         if kept:
             self.text += "\n".join(["", f"<{tag}>", *lines[:kept], f"</{tag}>", ""])
         if kept < len(lines):
-            self.text += f"\n{len(lines) - kept:,} more found no room here; the formats `text` and `json` have all.\n"
+            self.text += (
+                f"\n{len(lines) - kept:,} more do not fit here; the formats `text` and `json` have all of them.\n"
+            )
 
 
-def _gravest_first(entries: tuple[Entry, ...]) -> list[Entry]:
+def _errors_first(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.problem.severity != "error")
 
 
@@ -73,27 +76,26 @@ def _row(contents: Contents, entry: Entry) -> str:
     address = contents.address(entry.documentation)
     if address is not None:
         code = f'<a href="{escape(plain(address, _LONGEST))}">{code}</a>'
-    told = [_text(problem.message)]
-    told += [f"see also {_code(other)}" for other in problem.related]
-    told += [f"<b>witness</b> {_text(problem.witness)}"] if problem.witness else []
-    told += [f"<b>help</b> {_text(problem.help)}"] if problem.help else []
+    texts = [_text(problem.message)]
+    texts += [f"see also {_code(other)}" for other in problem.related]
+    texts += [f"<b>witness</b> {_text(problem.witness)}"] if problem.witness else []
+    texts += [f"<b>help</b> {_text(problem.help)}"] if problem.help else []
     if entry.acceptance is not None:
-        one = entry.acceptance
-        told.append(
-            f"<b>accepted</b> by {_text(one.owner)} until {one.expires_on.isoformat()}, since {_text(one.reason)}"
-        )
-    cells = (problem.severity, code, _code(problem.span) if problem.span else "no file", "<br>".join(told))
+        accepted = entry.acceptance
+        until = f"until {accepted.expires_on.isoformat()}: {_text(accepted.reason)}"
+        texts.append(f"<b>accepted</b> by {_text(accepted.owner)} {until}")
+    cells = (problem.severity, code, _code(problem.span) if problem.span else "no file", "<br>".join(texts))
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def _text(text: str) -> str:
-    """A sentence; what stands in backticks is shown as code."""
+    """A sentence; text in backticks is shown as code."""
     pieces = _NAME.split(plain(text, _LONGEST))
     return "".join(_code(piece) if number % 2 else _prose(piece) for number, piece in enumerate(pieces))
 
 
 def _code(text: object) -> str:
-    # In a log two signs and a bracket would be an order to the program that runs the job.
+    # In a log, `##[` would be a command to the runner.
     return f"<code>{escape(plain(text, _LONGEST)).replace('##', '#&#35;')}</code>"
 
 

@@ -1,21 +1,23 @@
-"""Counts what the cases of a pack exercise: rules, versions, and the instants at which an answer changes."""
+"""Counts what the cases of a pack exercise: rules, versions, and boundaries, at which an answer changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from policy_engine.authoring.testing.cases import CaseBench, Row, matched
 from policy_engine.core.frames import instants_of
 from policy_engine.core.periods import NAT, SECOND, format_instant
 from policy_engine.core.problems import Problem
-from policy_engine.core.rule_model import Rule, RuleVersion
-from policy_engine.packs.cases import Expectation
+from policy_engine.core.rule_model import Rule, RulePack, RuleVersion
+from policy_engine.core.vocabulary import FACTS
+from policy_engine.packs.cases import Case, Expectation
 from policy_engine.packs.timeline import in_force
 
 JUST_BEFORE = SECOND
-"""A case lies just before an instant when it is no more than this (ns) away: one step of most exports' clocks."""
+"""A case is just before an instant if it is at most this far away, in ns: one step of most exports' clocks."""
 
 BOUNDARIES = {
     "horizon_start": "The file becomes at risk: `as_of` reaches the earliest deadline less the horizon.",
@@ -35,26 +37,26 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True)
 class Boundary:
-    """An instant at which the answer of a version changes, and how far the cases go."""
+    """An instant at which the answer of a version changes, and the sides of it that cases exercise."""
 
     rule: str
     version: RuleVersion
     kind: str
     """One of BOUNDARIES."""
     at: bool
-    """True when a case asks at the very instant (for `effective_from`: has a file created at it)."""
+    """True if a case asks at the exact instant (for `effective_from`: has a file created at it)."""
     before: bool
-    """True when a case asks just before."""
+    """True if a case asks just before."""
 
     @property
     def is_exercised(self) -> bool:
-        """True when there are cases on both sides."""
+        """True if there are cases on both sides."""
         return self.at and self.before
 
 
 @dataclass(frozen=True)
 class Fraction:
-    """So many of so many; never rounded."""
+    """An exact fraction of a count."""
 
     done: int
     of: int
@@ -64,11 +66,11 @@ class Fraction:
 
     @property
     def percent(self) -> int:
-        """Whole per cent, rounded down, so that 100 means all; 100 when there is nothing."""
+        """Whole per cent, rounded down, so that 100 means all; 100 if there is nothing to count."""
         return 100 if self.of == 0 else self.done * 100 // self.of
 
     def reaches(self, percent: float) -> bool:
-        """True when the exact fraction is at least so many per cent."""
+        """True if the exact fraction is at least so many per cent."""
         return self.done * 100 >= percent * self.of
 
 
@@ -80,9 +82,9 @@ class CoverageReport:
     versions: Fraction
     boundaries: Fraction
     idle_rules: tuple[Rule, ...]
-    """Rules of which no version is exercised."""
+    """Rules without an exercised version."""
     idle_versions: tuple[tuple[Rule, RuleVersion], ...]
-    """Versions that no case exercises, those of idle rules among them."""
+    """Versions that no case exercises, including those of idle rules."""
     open_boundaries: tuple[Boundary, ...]
     """Boundaries without a case on both sides."""
 
@@ -93,32 +95,36 @@ class CoverageReport:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """A warning for each version and boundary that is not exercised, at the place of the version."""
+        """A warning for each version and boundary that is not exercised, at the location of the version."""
         return (*(_idle(rule, version) for rule, version in self.idle_versions), *map(_open, self.open_boundaries))
 
 
 def measure(bench: CaseBench) -> CoverageReport:
     """
-    Count what the cases of a bench exercise by its own pack.
+    Count what the cases of a bench exercise in its own pack.
 
-    A version is exercised when the answer about a file of a case names it; one that ends its rule, when a file was
-    created under it that the version before was about. A boundary is exercised when one case asks at the very instant
-    and one just before, of files whose deadline rests on this version alone, and both state the field that changes.
+    A version is exercised if an answer of a case names it; a version that ends its rule, if a file that the version
+    before covered was created after that end. A boundary is exercised if one case asks at the exact instant and one
+    just before, about files whose deadline depends on this version alone, and both state the field that changes.
     """
     pack = bench.pack
     facts = _Facts(bench)
-    seen = facts.versions
     versions = [(rule, version) for rule in pack.rules for version in rule.versions]
     boundaries = [
-        Boundary(rule.id, version, kind, *(
-            (rule.id, version.number, kind, side) in facts.sides for side in ("at", "before")
-        ))
+        Boundary(
+            rule.id,
+            version,
+            kind,
+            at=_Side(rule.id, version.number, kind, "at") in facts.sides,
+            before=_Side(rule.id, version.number, kind, "before") in facts.sides,
+        )
         for rule, version in versions
         for kind in _kinds(version)
-    ]  # fmt: skip
-    idle = tuple((rule, version) for rule, version in versions if (rule.id, version.number) not in seen)
-    idle_rules = tuple(rule for rule in pack.rules if not any((rule.id, one.number) in seen for one in rule.versions))
-    still_open = tuple(one for one in boundaries if not one.is_exercised)
+    ]
+    idle = tuple((rule, version) for rule, version in versions if (rule.id, version.number) not in facts.versions)
+    used_rules = {rule for rule, _ in facts.versions}
+    idle_rules = tuple(rule for rule in pack.rules if rule.id not in used_rules)
+    still_open = tuple(boundary for boundary in boundaries if not boundary.is_exercised)
     return CoverageReport(
         rules=Fraction(len(pack.rules) - len(idle_rules), len(pack.rules)),
         versions=Fraction(len(versions) - len(idle), len(versions)),
@@ -139,30 +145,38 @@ def _kinds(version: RuleVersion) -> Iterator[str]:
         yield from _OF_WINDOW
 
 
+class _Side(NamedTuple):
+    """One side of a boundary."""
+
+    rule: str
+    version: int
+    kind: str
+    side: str
+    """`at` or `before`."""
+
+
 class _Facts:
-    """What the cases touch."""
+    """The versions and boundaries that the cases exercise."""
 
     def __init__(self, bench: CaseBench) -> None:
         self.versions: set[Key] = set()
-        self.sides: set[tuple[str, int, str, str]] = set()
-        """(rule, version, kind of boundary, `at` or `before`)"""
+        self.sides: set[_Side] = set()
         self._bench = bench
         self._starts: dict[tuple[str, date | None], set[int | None]] = {}
         self._by_key = {(rule.id, version.number): version for rule in bench.pack.rules for version in rule.versions}
         self._readings = [instants_of(bench.assets, name) for name in ("created_at", "completed_at")]
-        row = 0
-        for place, rows in enumerate(bench.answers):
-            stated = {id(found): one for one, found in matched(bench.files.cases[place], rows) if found is not None}
-            for found in rows:
-                self._take(place, row, found, stated.get(id(found)))
-                row += 1
+        asset = 0
+        for case, rows in zip(bench.files.cases, bench.answers, strict=True):
+            stated = {id(row): expectation for expectation, row in matched(case, rows) if row is not None}
+            for row in rows:
+                self._take(case, asset, row, stated.get(id(row)))
+                asset += 1
         self._take_effective_dates()
 
-    def _take(self, place: int, at: int, row: Row, stated: Expectation | None) -> None:
-        """Note what the finding about one asset touches."""
-        case = self._bench.files.cases[place]
+    def _take(self, case: Case, asset: int, row: Row, stated: Expectation | None) -> None:
+        """Note what the finding about one asset exercises."""
         fields = stated.fields.keys() if stated is not None else ()
-        readings = [int(one[at]) for one in self._readings if one[at] != NAT]
+        readings = [int(column[asset]) for column in self._readings if column[asset] != NAT]
         key = _key(row, "rule_id", "rule_version")
         if key is not None:
             self.versions.add(key)
@@ -184,47 +198,41 @@ class _Facts:
 
     def _side(self, key: Key, kind: str, instant: int, boundary: int) -> None:
         if instant == boundary:
-            self.sides.add((*key, kind, "at"))
+            self.sides.add(_Side(*key, kind, "at"))
         elif boundary - JUST_BEFORE <= instant < boundary:
-            self.sides.add((*key, kind, "before"))
+            self.sides.add(_Side(*key, kind, "before"))
 
     def _take_effective_dates(self) -> None:
         """
-        Which files were created at the beginning of a version, or just before, among those it is about.
+        Note the files created at the start of a version, or just before, among those it covers.
 
-        A version that ends its rule is about what the version before it was about.
+        A version that ends its rule covers what the version before it covered.
         """
         bench = self._bench
-        dated: dict[str | None, list[tuple[Rule, RuleVersion, RuleVersion]]] = {}
-        for rule in bench.pack.rules:
-            for place, version in enumerate(rule.versions):
-                about = version if not version.withdrawn else rule.versions[place - 1] if place else None
-                if version.effective_from is not None and about is not None:
-                    named = about.selector.conditions.get("service")
-                    for service in (None,) if named is None else sorted(named):
-                        dated.setdefault(service, []).append((rule, version, about))
+        dated = _versions_with_a_start(bench.pack)
         if not dated:
             return
-        facts = ("service", "task_type", "account", "media", "role", "watermarked")
-        columns = [bench.assets[fact].astype(object).where(bench.assets[fact].notna(), None) for fact in facts]
-        profiles = list(zip(*(column.tolist() for column in columns), strict=True))
-        for at, profile in enumerate(profiles):
-            known_on = bench.files.cases[int(bench.case_of[at])].known_on
-            readings = {int(one[at]) for one in self._readings if one[at] != NAT}
-            for rule, version, about in (*dated.get(profile[0], ()), *dated.get(None, ())):
-                start = version.effective_from
+        columns = [bench.assets[fact].astype(object).where(bench.assets[fact].notna(), None) for fact in FACTS]
+        for asset, values in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+            facts = dict(zip(FACTS, values, strict=True))
+            known_on = bench.files.cases[int(bench.case_of[asset])].known_on
+            readings = {int(column[asset]) for column in self._readings if column[asset] != NAT}
+            for item in (*dated.get(facts["service"], ()), *dated.get(None, ())):
                 near = {
-                    one for one in readings
-                    if start is not None and start - JUST_BEFORE <= one and (one <= start or version.withdrawn)
-                }  # fmt: skip
-                if start is None or not near or not self._begins(rule, start, known_on):
-                    continue
-                if not _is_about(about, dict(zip(facts, profile, strict=True))):
-                    continue
-                for reading in near:
-                    self._side((rule.id, version.number), "effective_from", reading, start)
-                    if version.withdrawn and reading >= start and _silent_at(rule, version, reading, known_on):
-                        self.versions.add((rule.id, version.number))
+                    reading
+                    for reading in readings
+                    if item.start - JUST_BEFORE <= reading and (reading <= item.start or item.version.withdrawn)
+                }
+                if near and self._begins(item.rule, item.start, known_on) and _covers(item.covering, facts):
+                    self._take_start(item, near, known_on)
+
+    def _take_start(self, item: _Dated, readings: set[int], known_on: date | None) -> None:
+        key = (item.rule.id, item.version.number)
+        for reading in readings:
+            self._side(key, "effective_from", reading, item.start)
+            is_after_end = item.version.withdrawn and reading >= item.start
+            if is_after_end and _has_ended(item.rule, item.version, reading, known_on):
+                self.versions.add(key)
 
     def _begins(self, rule: Rule, start: int, known_on: date | None) -> bool:
         """True when the rule's answer changes at an instant, by what was known on a day."""
@@ -234,12 +242,36 @@ class _Facts:
         return start in self._starts[key]
 
 
-def _is_about(version: RuleVersion, facts: dict[str, str | None]) -> bool:
+class _Dated(NamedTuple):
+    """A version with an `effective_from`."""
+
+    rule: Rule
+    version: RuleVersion
+    start: int
+    covering: RuleVersion
+    """The version whose selector counts: of a version that ends its rule, the one before."""
+
+
+def _versions_with_a_start(pack: RulePack) -> dict[str | None, list[_Dated]]:
+    """The versions with an `effective_from` by service; None for those about all services."""
+    dated: dict[str | None, list[_Dated]] = {}
+    for rule in pack.rules:
+        for before, version in zip([None, *rule.versions], rule.versions, strict=False):
+            covering = before if version.withdrawn else version
+            if version.effective_from is not None and covering is not None:
+                named = covering.selector.conditions.get("service")
+                for service in (None,) if named is None else sorted(named):
+                    item = _Dated(rule, version, version.effective_from, covering)
+                    dated.setdefault(service, []).append(item)
+    return dated
+
+
+def _covers(version: RuleVersion, facts: Mapping[str, str | None]) -> bool:
     return all(facts[fact] in values for fact, values in version.selector.conditions.items())
 
 
-def _silent_at(rule: Rule, version: RuleVersion, instant: int, known_on: date | None) -> bool:
-    """True when it is this version that has ended the rule at an instant: no later one has taken over."""
+def _has_ended(rule: Rule, version: RuleVersion, instant: int, known_on: date | None) -> bool:
+    """True if it is this version that has ended the rule at an instant: no later version replaces it."""
     return not any(
         other.number > version.number
         and (known_on is None or other.recorded_on <= known_on)
@@ -253,7 +285,7 @@ def _key(row: Row, rule: str, version: str) -> Key | None:
 
 
 def _ends(row: Row, earliest: str, latest: str) -> tuple[int, int] | None:
-    """Both deadlines in ns; None unless both are dated."""
+    """Both deadlines in ns; None unless both have a date."""
     ends = [row[earliest], row[latest]]
     if any(end is None or end != end for end in ends):
         return None
@@ -261,7 +293,7 @@ def _ends(row: Row, earliest: str, latest: str) -> tuple[int, int] | None:
 
 
 def _rests_on(ends: tuple[int, int], readings: list[int], period: int | None) -> bool:
-    """True when both deadlines are recorded instants plus one period, so that no other version takes part."""
+    """True if both deadlines are recorded instants plus one period, so that no other version is involved."""
     if period is None or not readings:
         return False
     first, last = ends[0] - period, ends[1] - period
@@ -269,13 +301,13 @@ def _rests_on(ends: tuple[int, int], readings: list[int], period: int | None) ->
 
 
 def _idle(rule: Rule, version: RuleVersion) -> Problem:
-    what = "ends its rule, and no case has a file created since" if version.withdrawn else "answers in no case"
+    what = "ends its rule, and no case has a file created after that" if version.withdrawn else "is used by no case"
     return Problem(
         "not-exercised",
         f"`{rule.id}` v{version.number} {what}",
         version.span,
         severity="warning",
-        help="add a case for it; `policy-engine test --generate` writes cases to choose from",
+        help="add a case for it; `policy-engine test --generate` drafts cases",
     )
 
 
@@ -294,5 +326,5 @@ def _open(boundary: Boundary) -> Problem:
         f"`{boundary.rule}` v{version.number}: {name} lacks {' and '.join(missing)}",
         version.span,
         severity="warning",
-        help=f"add it, and state what changes there; {changes[:1].lower()}{changes[1:]}",
+        help=f"add it, and state the field that changes: {changes[:1].lower()}{changes[1:]}",
     )

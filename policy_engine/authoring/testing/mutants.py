@@ -1,4 +1,4 @@
-"""Makes mutants of a rule: copies that differ in one thing a person could get wrong, each with words for it."""
+"""Makes mutants of a rule: copies with one mistake that a person could make, each described in words."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from policy_engine.core.vocabulary import ACCOUNTS, MEDIA, UNLISTED_ROLE, Storag
 KINDS = {
     "duration": "A period twice or half as long, or one unit longer or shorter.",
     "unit": "A period in the next unit: days for hours, hours for days or minutes, minutes for seconds.",
-    "comparison": "A period one nanosecond longer or shorter, which is what `>` in place of `>=` comes to.",
-    "date": "`effective_from` one day or one nanosecond earlier or later, or left out; `recorded_on` by one day.",
-    "selector": "A condition or one of its values left out, turned round, or another value in place of one.",
-    "storage": "The other place of storage; vendor's terms for a period; nothing said of storage, or of operations.",
-    "clock": "A period counted from the submission alone, or from the completion alone.",
-    "operations": "One follow-up operation left out of a window.",
-    "withdrawn": "A version that ends its rule, or one that does not end it any more.",
+    "comparison": "A period one nanosecond longer or shorter, the effect of `>` instead of `>=`.",
+    "date": "`effective_from` one day or one nanosecond earlier or later, or omitted; `recorded_on` by one day.",
+    "selector": "A condition or one of its values removed, inverted, or replaced by another value.",
+    "storage": "The other storage location; vendor's terms for a period; no statement on storage, or on operations.",
+    "clock": "A period counted only from submission, or only from completion.",
+    "operations": "One follow-up operation removed from a window.",
+    "withdrawn": "A version that now ends its rule, or no longer ends it.",
 }
 """Kind of mutant -> what is changed."""
 
 SUBMITTED, COMPLETED = "submitted", "completed"
-"""The instants that a mutant of the kind `clock` counts from."""
+"""The instants that mutants of the kind `clock` count from."""
 
 _UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
 _NEXT_UNIT = {DAY: HOUR, HOUR: DAY, MINUTE: HOUR, SECOND: MINUTE}
@@ -51,41 +51,41 @@ class Mutant:
     """A rule with one thing changed in one of its versions."""
 
     rule: Rule
-    """The rule as it is."""
+    """The original rule."""
     version: RuleVersion
-    """The version that is changed, as it is."""
+    """The changed version, as it is in the original."""
     kind: str
     """One of KINDS."""
     change: str
     """What is changed, in words (`retention P3D becomes P6D`)."""
     after: Rule
-    """The rule with the change; the rule as it is where only the clock is another."""
+    """The rule with the change; the original rule if only the clock changes."""
     clock: str | None = None
     """SUBMITTED or COMPLETED for a mutant of the clock."""
 
 
 def make_mutants(rule: Rule, catalog: Catalog, is_replayed: bool = False) -> Iterator[Mutant]:
     """
-    Yield every mutant of every version of a rule; no two of a version are alike.
+    Yield every mutant of every version of a rule; those of one version are distinct.
 
-    When a version was recorded matters to replays of past days alone, so it is changed only for rules that some case
+    The day a version was recorded matters only to replays of past days, so it is changed only for rules that some case
     replays.
     """
-    for place, version in enumerate(rule.versions):
+    for index, version in enumerate(rule.versions):
         seen = {_content(version)}
         recorded = _recorded(version) if is_replayed else ()
         for kind, change, changed in (*_changes(version, catalog), *recorded):
             if _content(changed) in seen:
                 continue
             seen.add(_content(changed))
-            versions = (*rule.versions[:place], changed, *rule.versions[place + 1 :])
+            versions = (*rule.versions[:index], changed, *rule.versions[index + 1 :])
             yield Mutant(rule, version, kind, change, replace(rule, versions=versions))
         if version.withdrawn:
-            rest = (*rule.versions[:place], *rule.versions[place + 1 :])
+            rest = (*rule.versions[:index], *rule.versions[index + 1 :])
             yield Mutant(rule, version, "withdrawn", "the rule does not end here", replace(rule, versions=rest))
         elif version.retention is not None or version.operation_window is not None:
-            yield Mutant(rule, version, "clock", "the period is counted from the submission alone", rule, SUBMITTED)
-            yield Mutant(rule, version, "clock", "the period is counted from the completion alone", rule, COMPLETED)
+            yield Mutant(rule, version, "clock", "the period is counted only from submission", rule, SUBMITTED)
+            yield Mutant(rule, version, "clock", "the period is counted only from completion", rule, COMPLETED)
 
 
 def _changes(version: RuleVersion, catalog: Catalog) -> Iterator[tuple[str, str, RuleVersion]]:
@@ -107,9 +107,9 @@ def _changes(version: RuleVersion, catalog: Catalog) -> Iterator[tuple[str, str,
     yield from _storages(version)
     if window is not None and len(window.operations) > 1:
         for name in window.operations:
-            rest = tuple(one for one in window.operations if one != name)
+            rest = tuple(other for other in window.operations if other != name)
             changed = replace(version, operation_window=replace(window, operations=rest))
-            yield "operations", f"`{plain(name, 60)}` is left out of the operations", changed
+            yield "operations", f"`{plain(name, 60)}` is removed from the operations", changed
     ended = replace(
         version, withdrawn=True, selector=Selector(), storage=None, retention=None, operation_window=None
     )  # fmt: skip
@@ -142,12 +142,12 @@ def _dates(version: RuleVersion) -> Iterator[tuple[str, str, RuleVersion]]:
     start = version.effective_from
     if start is None:
         return
-    for shift, words in ((DAY, "one day later"), (-DAY, "one day earlier"),
-                         (1, "one nanosecond later"), (-1, "one nanosecond earlier")):  # fmt: skip
+    shifts = {DAY: "one day", -DAY: "one day", 1: "one nanosecond", -1: "one nanosecond"}
+    for shift, length in shifts.items():
         if MIN_INSTANT <= start + shift <= MAX_INSTANT:
-            change = f"effective_from {format_instant(start)} becomes {words}"
+            change = f"effective_from {format_instant(start)} becomes {length} {'later' if shift > 0 else 'earlier'}"
             yield "date", change, replace(version, effective_from=start + shift)
-    yield "date", f"effective_from {format_instant(start)} is left out", replace(version, effective_from=None)
+    yield "date", f"effective_from {format_instant(start)} is removed", replace(version, effective_from=None)
 
 
 def _recorded(version: RuleVersion) -> Iterator[tuple[str, str, RuleVersion]]:
@@ -160,14 +160,14 @@ def _selectors(version: RuleVersion, catalog: Catalog) -> Iterator[tuple[str, di
     conditions = dict(version.selector.conditions)
     for fact, values in conditions.items():
         others = {name: allowed for name, allowed in conditions.items() if name != fact}
-        yield f"the condition on {fact} is left out", others
+        yield f"the condition on {fact} is removed", others
         outside = [value for value in _domain(fact, conditions, catalog) if value not in values]
         ordered = sorted(values)
         if len(ordered) > 1:
             for value in ordered:
-                yield f"{fact} `{plain(value, 60)}` is left out", {**conditions, fact: values - {value}}
+                yield f"{fact} `{plain(value, 60)}` is removed", {**conditions, fact: values - {value}}
         if outside and fact != "service":
-            yield f"the condition on {fact} is turned round", {**conditions, fact: frozenset(outside)}
+            yield f"the condition on {fact} is inverted", {**conditions, fact: frozenset(outside)}
         if outside:
             for value in ordered:
                 swapped = values - {value} | {outside[0]}
@@ -205,12 +205,12 @@ def _storages(version: RuleVersion) -> Iterator[tuple[str, str, RuleVersion]]:
             yield "storage", "the vendor's terms become P3D", replace(version, retention=3 * DAY)
         if version.operation_window is not None:
             silent = replace(version, storage=None, retention=None)
-            yield "storage", "nothing is said of storage", silent
-            yield "storage", "nothing is said of operations", replace(version, operation_window=None)
+            yield "storage", "the version states nothing about storage", silent
+            yield "storage", "the version states nothing about operations", replace(version, operation_window=None)
 
 
 def _content(version: RuleVersion) -> tuple[object, ...]:
-    """What of a version decides answers."""
+    """The part of a version that decides answers."""
     return (
         version.effective_from,
         version.recorded_on,

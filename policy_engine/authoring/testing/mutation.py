@@ -1,4 +1,4 @@
-"""Tries every mutant of a pack's rules against its cases: which are noticed, which are not, which mean the same."""
+"""Tries every mutant of a pack's rules against its cases: which are noticed, which are not, which are equivalent."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from policy_engine.packs.rule_space import RuleSpace
 from policy_engine.packs.timeline import in_force
 
 STATES = NOTICED, NOT_NOTICED, EQUIVALENT, REFUSED = "noticed", "not_noticed", "equivalent", "refused"
-"""What may become of a mutant."""
+"""The results that a mutant may have."""
 _AT_ONCE = 100
-"""Cases judged together, most telling first; the first that fails settles a mutant."""
+"""Cases judged in one batch, the most likely to fail first; the first that fails settles a mutant."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant."""
+    """The result of a mutant."""
 
     mutant: Mutant
     state: str
-    """`noticed` by a case, `not_noticed`, `equivalent` (proved: no file gets another answer, ever), or `refused` (the
+    """`noticed` by a case, `not_noticed`, `equivalent` (proved: no file ever gets another answer), or `refused` (the
     changed pack contradicts itself and would not load)."""
     detail: str
     """The case that noticed it, a file that would notice it, or why it is refused; empty for equivalent ones."""
@@ -45,14 +45,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class MutationReport:
-    """What trying all mutants of a pack gave."""
+    """The result of trying all mutants of a pack."""
 
     outcomes: tuple[Outcome, ...]
     """In the order of rules, versions and kinds."""
 
     def of(self, state: str) -> tuple[Outcome, ...]:
         """The mutants in one state."""
-        return tuple(one for one in self.outcomes if one.state == state)
+        return tuple(outcome for outcome in self.outcomes if outcome.state == state)
 
     @property
     def noticed(self) -> int:
@@ -61,34 +61,34 @@ class MutationReport:
 
     @property
     def countable(self) -> int:
-        """Mutants that a case could notice: neither equivalent nor refused."""
+        """Mutants that a case could notice: not equivalent and not refused."""
         return self.noticed + len(self.of(NOT_NOTICED))
 
     @property
     def score(self) -> Fraction:
-        """The mutants that are noticed, of those that could be."""
+        """The noticed mutants, of those that could be noticed."""
         return Fraction(self.noticed, self.countable)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """A warning for each mutant that no case notices, at the place of its version."""
+        """A warning for each mutant that no case notices, at the location of its version."""
         return tuple(
             Problem(
                 "not-noticed",
-                f"`{one.mutant.rule.id}` v{one.mutant.version.number}: no case would notice that {one.mutant.change}",
-                one.mutant.version.span,
+                f"`{mutant.rule.id}` v{mutant.version.number}: no case would notice that {mutant.change}",
+                mutant.version.span,
                 severity="warning",
-                help=f"add a case of {one.detail}",
+                help=f"add a case of {detail}",
             )
-            for one in self.of(NOT_NOTICED)
+            for mutant, detail in ((outcome.mutant, outcome.detail) for outcome in self.of(NOT_NOTICED))
         )
 
 
 def try_mutants(bench: CaseBench) -> MutationReport:
     """
-    Try every mutant of every rule; all cases of the bench must pass as the rules are.
+    Try every mutant of every rule; all cases of the bench must pass with the original rules.
 
-    Only the cases with a file of a service that the mutant touches are judged again, by those rules alone.
+    Only cases with a file of a service that the mutant affects are judged again, and only by the rules about it.
     """
     return MutationReport(tuple(_Trial(bench).outcomes()))
 
@@ -101,17 +101,17 @@ class _Trial:
         self.pack = bench.pack
         self.findings: list[Row] = [row for rows in bench.answers for row in rows]
         self.cases_of: dict[str, set[int]] = {}
-        for service, place in zip(bench.assets["service"].tolist(), bench.case_of.tolist(), strict=True):
-            self.cases_of.setdefault(service, set()).add(place)
+        for service, case in zip(bench.assets["service"].tolist(), bench.case_of.tolist(), strict=True):
+            self.cases_of.setdefault(service, set()).add(case)
         self.services_of = {rule.id: _services(rule) for rule in self.pack.rules}
         days = [case.known_on for case in bench.files.cases]
         self.replayed = frozenset(
-            service for service, places in self.cases_of.items() if any(days[place] is not None for place in places)
+            service for service, cases in self.cases_of.items() if any(days[case] is not None for case in cases)
         )
-        self.telling: dict[tuple[str, int], list[int]] = {}
-        for place, row in zip(bench.case_of.tolist(), self.findings, strict=True):
+        self.cases_naming: dict[tuple[str, int], list[int]] = {}
+        for case, row in zip(bench.case_of.tolist(), self.findings, strict=True):
             for key in _versions_of(row):
-                self.telling.setdefault(key, []).append(place)
+                self.cases_naming.setdefault(key, []).append(case)
 
     def outcomes(self) -> Iterator[Outcome]:
         for rule in self.pack.rules:
@@ -139,20 +139,20 @@ class _Trial:
         return Outcome(mutant, NOT_NOTICED, f"a file with {witness}, and state what changes")
 
     def _part(self, rule: Rule, services: frozenset[str] | None) -> RulePack:
-        """The pack with a rule in its place, and of the others those that can speak about the services."""
+        """The pack with one rule replaced, and of the others only those that can cover the services."""
         rules = [
-            rule if one.id == rule.id else one
-            for one in self.pack.rules
-            if one.id == rule.id or _meets(self.services_of[one.id], services)
+            rule if other.id == rule.id else other
+            for other in self.pack.rules
+            if other.id == rule.id or _meets(self.services_of[other.id], services)
         ]
         return replace(self.pack, rules=tuple(rules))
 
     def _noticed_by(self, mutant: Mutant, after: RulePack, services: frozenset[str] | None) -> str | None:
-        """The name of a case that fails by the mutant."""
+        """The name of a case that fails with the mutant."""
         wanted = self.cases_of.keys() if services is None else services
-        places = {place for service in wanted for place in self.cases_of.get(service, ())}
-        first = dict.fromkeys(self.telling.get((mutant.rule.id, mutant.version.number), ()))
-        ordered = [place for place in first if place in places] + sorted(places - first.keys())
+        cases = {case for service in wanted for case in self.cases_of.get(service, ())}
+        first = dict.fromkeys(self.cases_naming.get((mutant.rule.id, mutant.version.number), ()))
+        ordered = [case for case in first if case in cases] + sorted(cases - first.keys())
         assets = self._reclocked(mutant) if mutant.clock is not None else None
         for start in range(0, len(ordered), _AT_ONCE):
             some = ordered[start : start + _AT_ONCE]
@@ -160,13 +160,13 @@ class _Trial:
                 judged = self.bench.judge(after, some, assets)
             except PackInvalid as error:
                 return f"a replay of a past day, where {error.problems[0].message}"
-            for place, rows in zip(some, judged, strict=True):
-                if any(self.bench.differences(place, rows)):
-                    return self.bench.files.cases[place].name
+            for case, rows in zip(some, judged, strict=True):
+                if any(self.bench.differences(case, rows)):
+                    return self.bench.files.cases[case].name
         return None
 
     def _reclocked(self, mutant: Mutant) -> pd.DataFrame:
-        """The assets, with one instant of creation for those that the mutant's version answers for."""
+        """The assets, with a single instant of creation for those whose finding names the mutant's version."""
         key = (mutant.rule.id, mutant.version.number)
         rows = np.array([key in _versions_of(row) for row in self.findings], bool)
         created, completed = (instants_of(self.bench.assets, name) for name in ("created_at", "completed_at"))
@@ -179,7 +179,7 @@ class _Trial:
 
 
 def _services(rule: Rule) -> frozenset[str] | None:
-    """The services that some version of a rule may speak about; None = all."""
+    """The services that some version of a rule may cover; None = all."""
     found: frozenset[str] = frozenset()
     for version in rule.versions:
         if version.withdrawn:

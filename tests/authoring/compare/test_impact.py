@@ -200,13 +200,13 @@ def test_expected_impact_is_checked_exactly(verdicts: str, code: int, said: str,
 
 def test_expected_impact_of_another_instant_is_not_passed_over(desk: Path) -> None:
     """
-    An expectation that cannot be checked is exit 2, unless it is said that it shall not be.
+    An expectation that cannot be checked is exit 2, unless the comparison is skipped.
     """
     pack = expecting(desk, "{}")
     arguments = ("impact", "piapi", pack, EXAMPLE, "--as-of", "2026-01-07T00:00:00Z")
     done = policy_engine(*arguments)
     assert done.code == 2
-    assert "expects its impact as of 2026-01-08T00:00:00Z, and the question is about 2026-01-07T00:00:00Z" in done.err
+    assert "expects its impact as of 2026-01-08T00:00:00Z, but the question is about 2026-01-07T00:00:00Z" in done.err
     assert policy_engine(*arguments, "--no-expected").code == 0
 
 

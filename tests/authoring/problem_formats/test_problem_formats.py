@@ -12,7 +12,6 @@ import json
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,12 +25,12 @@ from pydantic import BaseModel
 from sarif.loader import load_sarif_file
 from sarif_pydantic import Sarif
 
-from policy_engine import __version__
+from policy_engine.authoring.lint.baseline import Acceptance, Accepted
 from policy_engine.authoring.problem_formats import FORMATS, markdown, sarif, write_problems
-from policy_engine.cli.reporting import SHAPES
 from policy_engine.core.problem_codes import PROBLEM_CODES
 from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.safe_text import plain
+from policy_engine.core.version import __version__
 from policy_engine.packs.schema_check import load_schema
 from tests.support.commands import policy_engine
 from tests.support.paths import ROOT
@@ -49,24 +48,7 @@ EVIL_FILE = "rules/::error::,\u202e<script>|`](x){0}%0A\n@octocat#1 \udcff.yaml"
 DOCS = "https://docs.example/a/blob/v1"
 
 
-@dataclass(frozen=True)
-class Leave:
-    """Leave for a problem to stand."""
-
-    owner: str
-    reason: str
-    expires_on: date
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A problem that somebody answers for."""
-
-    problem: Problem
-    acceptance: Leave
-
-
-def hostile() -> tuple[tuple[Problem, ...], dict[str, str], tuple[Standing, ...]]:
+def hostile() -> tuple[tuple[Problem, ...], dict[str, str], tuple[Accepted, ...]]:
     """Problems of every kind, with texts that would be commands, markup or links."""
     place, other = SourceSpan(EVIL_FILE, 3, 7, 4), SourceSpan("rules/film.yaml", 1)
     text = f"one\ntwo\n  key: {EVIL}\n"
@@ -76,8 +58,9 @@ def hostile() -> tuple[tuple[Problem, ...], dict[str, str], tuple[Standing, ...]
         Problem("of-tomorrow", "a code that no table has", SourceSpan("a b.yaml", 2, 1, 5), documentation=EVIL),
         Problem("no-cases", EVIL, None, help=EVIL),
     )
-    accepted = Standing(
-        Problem("overlap", "`film` and `cut` meet", other, related=(place,)), Leave(EVIL, EVIL, date(2027, 1, 31))
+    accepted = Accepted(
+        Problem("overlap", "`film` and `cut` meet", other, related=(place,)),
+        Acceptance("minimal", "overlap", frozenset({"film", "cut"}), EVIL, EVIL, date(2027, 1, 31), other),
     )
     return problems, {EVIL_FILE: text}, (accepted,)
 
@@ -93,11 +76,13 @@ def clean(shape: str) -> str:
     return write_problems((), {}, shape, covered=("piapi: valid",))
 
 
-def test_the_command_offers_what_there_is() -> None:
+def test_the_command_offers_every_format() -> None:
     """
-    `--format` offers every format that is written, in the same order.
+    `--format` offers every format, in the order of the dict, and says what each is for.
     """
-    assert tuple(FORMATS) == SHAPES
+    shown = " ".join(policy_engine("lint", "--help").text.split())
+    assert f"--format [{'|'.join(FORMATS)}]" in shown
+    assert all(f"{name} ({shape.help})" in shown for name, shape in FORMATS.items())
 
 
 @pytest.mark.parametrize("shape", FORMATS)
@@ -150,9 +135,8 @@ def test_every_code_is_declared() -> None:
     Every code that reading, checking or trying a rule pack can give is in the table of codes, which has no other.
     """
     package = ROOT / "policy_engine"
-    modules = [
-        path for folder in ("packs", "authoring/lint", "authoring/testing") for path in (package / folder).rglob("*.py")
-    ]
+    folders = ("packs", "authoring/lint", "authoring/testing")
+    modules = [path for folder in folders for path in (package / folder).rglob("*.py")]
     modules += [package / "cli" / f"{name}.py" for name in ("checking", "linting", "testing")]
     assert {code for path in modules for code in _codes_in(path)} == CODES
 
@@ -579,15 +563,15 @@ def test_documentation_links_are_web_addresses(docs: str | None) -> None:
     assert "a" not in rendered(written("markdown", docs)).tags
 
 
-def test_markdown_has_a_most() -> None:
+def test_markdown_stays_below_its_limit() -> None:
     """
-    A summary stays below what GitHub shows, and says how many problems found no room.
+    A summary stays below what GitHub shows, and states how many problems do not fit.
     """
     many = [Problem(f"code-{line % 2}", "<" * 400, SourceSpan("a.yaml", line)) for line in range(1, 2_000)]
     text = write_problems(many, {}, "markdown", covered=["&" * 400] * 2_000)
     assert len(text.encode()) < 1 << 20
     page = rendered(text)
-    left_out = [int(number.replace(",", "")) for number in re.findall(r"([\d,]+) more found no room", page.text)]
+    left_out = [int(number.replace(",", "")) for number in re.findall(r"([\d,]+) more do not fit", page.text)]
     assert page.rows + left_out[0] == 1_999
     assert markdown.MOST_BYTES < 1 << 20
 

@@ -44,7 +44,7 @@ def run(folder: Path, cases: str, file: str = "flux.yaml") -> CaseReport:
 
 
 def shown(report: CaseReport, folder: Path) -> list[str]:
-    """Place and message of every difference, with the folder left out of the place."""
+    """Location and message of every difference, without the folder."""
     return [format_problem(problem).removeprefix(f"{folder.as_posix()}/") for problem in report.problems]
 
 
@@ -303,7 +303,7 @@ def test_unusable_record_fails_the_case(pack_folder: Path) -> None:
 """,
     )
     assert shown(report, pack_folder) == [
-        "cases/flux.yaml:13:13: error[case-failed]: no id: a record is set aside (no_task_id): found no `task_id`, "
+        "cases/flux.yaml:13:13: error[case-failed]: no id: a record is quarantined (no_task_id): found no `task_id`, "
         "expected a `task_id`",
     ]
 
@@ -312,7 +312,7 @@ def test_no_case_is_nothing_to_evaluate(pack_folder: Path) -> None:
     """
     A pack without cases is not "all passed": there was nothing to run.
     """
-    with pytest.raises(NothingToEvaluate, match="the rule pack `piapi` holds no case"):
+    with pytest.raises(NothingToEvaluate, match="the rule pack `piapi` has no cases"):
         run_cases(read_pack(pack_folder), pack_folder)
     (pack_folder / "cases").rmdir()
     with pytest.raises(NothingToEvaluate):

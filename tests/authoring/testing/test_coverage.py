@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from policy_engine.authoring.testing.coverage import Fraction, measure
-from tests.authoring.testing.packs import CITED, KEPT, bench, case, lay
+from tests.authoring.testing.acme_pack import CITED, KEPT, bench, case, lay
 
 DATED = (
     KEPT
@@ -108,13 +108,13 @@ def test_fractions_are_never_rounded_up() -> None:
     assert not Fraction(2, 3).reaches(67)
 
 
-def test_what_is_missing_is_said_at_its_place(tmp_path: Path) -> None:
+def test_what_is_missing_is_reported_at_its_version(tmp_path: Path) -> None:
     """
     Each version or boundary that is not exercised is a warning at the line of the version.
     """
     folder = lay(tmp_path, case("2026-03-03T12:05:00Z", "verdict: expired"), DATED)
     problems = measure(bench(folder)).problems
     assert {problem.severity for problem in problems} == {"warning"}
-    places = {(problem.span.line, problem.message) for problem in problems if problem.span}
-    assert (5, "`film` v1 answers in no case") in places
-    assert (11, "`film` v2: horizon start lacks a case at the instant and a case in the second before") in places
+    reported = {(problem.span.line, problem.message) for problem in problems if problem.span}
+    assert (5, "`film` v1 is used by no case") in reported
+    assert (11, "`film` v2: horizon start lacks a case at the instant and a case in the second before") in reported

@@ -17,7 +17,7 @@ from policy_engine.packs import read_pack
 from policy_engine.packs.cases import CaseFiles, _CaseReader
 from policy_engine.packs.schema_check import check_document
 from policy_engine.packs.yaml_document import parse_yaml
-from tests.authoring.testing.packs import bench, lay
+from tests.authoring.testing.acme_pack import bench, lay
 from tests.authoring.testing.test_coverage import DATED, ENDED
 from tests.authoring.testing.test_mutation import WINDOWED
 from tests.support.strategies import packs
@@ -39,16 +39,16 @@ def test_generated_cases_exercise_and_notice_everything(tmp_path: Path, rule: st
     assert [one.message for one in try_mutants(made).problems] == []
 
 
-def test_the_header_says_what_they_are_worth(tmp_path: Path) -> None:
+def test_the_header_warns_to_read_the_cases(tmp_path: Path) -> None:
     """
-    A generated file opens by saying that its answers are what the rules do, and that a person must read them.
+    A generated file begins with a warning that its answers are what the rules do, and that a person must read them.
     """
     made = read_pack(lay(tmp_path))
     text = generate_cases(made)
     assert text == generate_cases(made)
     head = text.partition("title:")[0]
     assert "pin what the rules do today, right or wrong" in head
-    assert "a person has read them" in head
+    assert "a case that nobody has read" in head
 
 
 def test_generated_cases_of_the_bundled_pack_pass(tmp_path: Path) -> None:

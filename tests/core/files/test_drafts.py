@@ -178,7 +178,7 @@ elif sys.argv[1] == "between two files":
         return replace(self, other)
     Path.replace = dying
 else:
-    then_die(report_folder, "_publish", False)
+    then_die(report_folder, "publish", False)
 del sys.argv[1]
 main()
 """

@@ -25,7 +25,7 @@ MOMENTS = {
     "judging": "slow(runs._Work, 'judge')",
     "spilling": "slow(waiting.SpillBuffer, '_spill', after=True)",
     "merging": "slow(runs, 'merge_records')",
-    "publishing": "slow(report_folder, '_publish')",
+    "publishing": "slow(report_folder, 'publish')",
 }
 PROGRAM = """
 import os, sys, time

@@ -330,7 +330,7 @@ def test_a_scheduler_that_does_not_answer(history: Path, tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("before", "message"),
     [
-        ("import policy_engine; policy_engine.__version__ = '0.0.9'", "has policy-engine 0.0.9 ("),
+        ("from policy_engine.core import version; version.__version__ = '0.0.9'", "has policy-engine 0.0.9 ("),
         ("import sys; sys.modules['policy_engine'] = None", "cannot load this program ("),
     ],
 )

@@ -1,85 +1,83 @@
 """
-`duplicate-version`: a version or a rule that could be left out without changing any answer.
+`duplicate-version`: a version or a rule that could be removed without changing any answer.
 
-A version that says the same as everything it replaces changes nothing at any instant, on any day. Two rules with the
-same selectors and the same statements at the same times are one rule written twice (which is an overlap, too). Only
-what is said of files counts; a citation of the same page on a later day is no change of a rule: note the day in
-`sources`. This is a warning.
+A version that repeats everything it replaces changes nothing at any instant, on any day. Two rules with the same
+selectors and the same statements at the same times are one rule written twice (which is also an overlap). Only
+statements about files count; citing the same page on a later day does not change a rule: record that day in `sources`.
+This is a warning.
 """
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
-from policy_engine.authoring.lint.wording import some_instant
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, related
+from policy_engine.authoring.lint.witness import example_instant, first_instant
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
-from policy_engine.packs.rule_space import SINCE_EVER, Box, RuleSpace, says_the_same, version_name
+from policy_engine.core.text.wording import count_of
+from policy_engine.packs.rule_space import Box, RuleSpace, says_the_same, version_name
 
 
 def check(question: LintQuestion) -> CheckResult:
-    """Find each version without an effect of its own, and each rule that repeats another."""
+    """Find each version without an effect, and each rule that repeats another."""
     space = question.space
     problems: list[Problem] = []
     for rule in space.pack.rules:
         replaced = space.histories[rule.id].replaced
         for version in rule.versions:
             before = replaced.get(version.number, ())
-            cited = all(_cites_the_same(version, each) for each in before)
-            if before and cited and all(says_the_same(version, each) for each in before):
-                problems.append(_version(rule, version, before[0]))
-    problems += _rules(space)
-    covered = f"{count(space.versions, 'version')} against those they replace, {count(len(space.pack.rules), 'rule')}"
-    return CheckResult(tuple(problems), covered)
+            if before and all(_cites_the_same(version, old) and says_the_same(version, old) for old in before):
+                problems.append(_repeated_version(rule, version, before[0]))
+    problems += _repeated_rules(space)
+    rules = count_of(len(space.pack.rules), "rule")
+    return CheckResult(tuple(problems), f"{count_of(space.versions, 'version')} against those they replace, {rules}")
 
 
 def _cites_the_same(version: RuleVersion, before: RuleVersion | None) -> bool:
-    """A new page, section or basis is news, even where the answer stays; another day of reading is none."""
+    """A new page, section or basis is worth a version even if the answer stays; a new day of reading is not."""
     if version.withdrawn or before is None or before.withdrawn or version.citation is None or before.citation is None:
         return True
     ours, theirs = version.citation, before.citation
     return (ours.source, ours.section, ours.basis) == (theirs.source, theirs.section, theirs.basis)
 
 
-def _version(rule: Rule, version: RuleVersion, before: RuleVersion | None) -> Problem:
-    start = SINCE_EVER if version.effective_from is None else version.effective_from
-    instant = format_instant(some_instant(start, start + 1, version.recorded_on))
+def _repeated_version(rule: Rule, version: RuleVersion, before: RuleVersion | None) -> Problem:
     what = "nothing" if before is None or before.withdrawn else f"the same as v{before.number}"
-    message = f"`{rule.id}` v{version.number} changes no answer: it says what stood there before"
+    effect = "changes no answer: it repeats what was in force before"
     if version.withdrawn:
-        message = f"`{rule.id}` v{version.number} ends a rule that has ended already"
+        effect = "ends a rule that has already ended"
     return Problem(
         "duplicate-version",
-        message,
+        f"`{rule.id}` v{version.number} {effect}",
         version.span,
         severity="warning",
-        help="take it out before it is merged; a page read again is noted by `retrieved_on` in pack.yaml",
-        related=(before.span,) if before is not None and before.span is not None else (),
-        witness=f"created {instant}: v{version.number} says {what}",
+        help="remove it before it is merged; if a page was only read again, update its `retrieved_on` in pack.yaml",
+        related=related(before.span if before is not None else None),
+        witness=f"created {first_instant(version)}: v{version.number} states {what}",
         about=(version_name(rule, version),),
     )
 
 
-def _rules(space: RuleSpace) -> list[Problem]:
-    """Rules that say the same of the same files at the same times."""
+def _repeated_rules(space: RuleSpace) -> list[Problem]:
+    """Rules that state the same about the same files at the same times."""
     first: dict[object, Rule] = {}
     problems = []
     for rule in space.pack.rules:
         boxes = [box for box in space.histories[rule.id].boxes if box.is_current and not box.version.withdrawn]
         if not boxes:
             continue
-        other = first.setdefault(tuple(sorted(_said(box) for box in boxes)), rule)
+        other = first.setdefault(tuple(sorted(_statement(box) for box in boxes)), rule)
         if other is not rule:
             box = boxes[0]
-            instant = format_instant(some_instant(box.since, box.until, box.version.recorded_on))
+            instant = format_instant(example_instant(box.since, box.until, box.version.recorded_on))
             problems.append(
                 Problem(
                     "duplicate-version",
-                    f"`{rule.id}` says what `{other.id}` says, of the same files at the same times",
+                    f"`{rule.id}` states the same as `{other.id}` about the same files at the same times",
                     rule.span,
                     severity="warning",
                     help=f"remove one of the two, or narrow the selector of `{rule.id}`",
-                    related=(other.span,) if other.span is not None else (),
+                    related=related(other.span),
                     witness=f"any file that `{rule.id}` matches, created {instant}",
                     about=(rule.id, other.id),
                 )
@@ -87,7 +85,8 @@ def _rules(space: RuleSpace) -> list[Problem]:
     return problems
 
 
-def _said(box: Box) -> tuple[object, ...]:
+def _statement(box: Box) -> tuple[object, ...]:
+    """The range and the statement of a box, in a form that can be sorted."""
     version = box.version
     conditions = tuple(sorted((fact, tuple(sorted(values))) for fact, values in version.selector.conditions.items()))
     window = version.operation_window

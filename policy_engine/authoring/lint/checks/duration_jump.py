@@ -1,39 +1,49 @@
 """
-`duration-jump`: a period that is another by a factor of eight or more from what stands beside it.
+`duration-jump`: a period that differs from comparable ones by a factor of eight or more.
 
-A unit written wrong makes `PT3H` of `P3D`. A retention period or an operation window is compared with the version of
-the rule that is in force just before, and with its siblings: what the other rules say of the same service, or, where
-fewer than two of them do, what all other rules of the pack say, with their last versions. Windows are siblings when
-they are about an operation in common. Siblings speak only when there
-are two of them at least and the period is that far from every one. Eight is a day against three hours; what the
-pages really say can be accepted in a baseline. This is a warning.
+A wrong unit turns `P3D` into `PT3H`. A retention period or an operation window is compared with the version of its rule
+in force just before it, and with its siblings: the last versions of other rules about the same service or, if fewer
+than two of them give a period, of all other rules of the pack. Windows are siblings if they share an operation. A
+period jumps against its siblings only if there are at least two and it is that far from every one of them. Eight is a
+day against three hours; if the page really says so, accept the problem in a baseline. This is a warning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
-from policy_engine.authoring.lint.wording import kind_of_file, some_instant
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, related
+from policy_engine.authoring.lint.witness import example_instant, kind_of_file
 from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.rule_space import FOR_EVER, Box, RuleSpace
 
 FACTOR = 8
-"""How many times longer or shorter a period must be to be called a jump."""
+"""A period is a jump if it is at least this many times longer or shorter than another."""
+
+
+class _Subject(NamedTuple):
+    """A kind of period."""
+
+    key: str
+    """Key of a version."""
+    verb: str
+    period: Callable[[RuleVersion], int | None]
+    """The period of a version, in ns."""
 
 
 def _window(version: RuleVersion) -> int | None:
     return version.operation_window.period if version.operation_window is not None else None
 
 
-_SUBJECTS: dict[str, tuple[str, Callable[[RuleVersion], int | None]]] = {
-    "retention": ("keeps files", lambda version: version.retention),
-    "operation_window": ("accepts operations", _window),
-}
-"""Key of a version -> words for it, and its period."""
+_SUBJECTS = (
+    _Subject("retention", "keeps files", lambda version: version.retention),
+    _Subject("operation_window", "accepts operations", _window),
+)
 
 
 class _Rival(NamedTuple):
@@ -45,108 +55,110 @@ class _Rival(NamedTuple):
 
 def check(question: LintQuestion) -> CheckResult:
     """Find each period that jumps against the version before it, or against all of its siblings."""
-    space = question.space
-    problems = []
     compared = 0
-    for key, (_, period) in _SUBJECTS.items():
-        lasting = [box for box in space.boxes if box.is_current and box.until == FOR_EVER and period(box.version)]
-        groups = _by_service(space, lasting)
-        for history in space.histories.values():
-            current = sorted((box for box in history.boxes if box.is_current), key=lambda box: box.since)
-            for before, box in zip([None, *current], current, strict=False):
-                if not period(box.version):
-                    continue
-                compared += 1
-                rival = _before(before, box, period)
-                if rival is None and box.until == FOR_EVER:
-                    rival = _siblings(box, groups, lasting, period)
-                if rival is not None:
-                    problems.append(_problem(space, box, rival, key))
-    covered = f"{count(compared, 'period')} against the version before and the siblings, factor {FACTOR}"
+    problems = []
+    for subject in _SUBJECTS:
+        siblings = _Siblings(question.space, subject)
+        for before, box in _successions(question.space):
+            if not subject.period(box.version):
+                continue
+            compared += 1
+            rival = _jump_in_time(before, box, subject) or siblings.jump(box)
+            if rival is not None:
+                problems.append(_problem(question.space, box, rival, subject))
+    covered = f"{count_of(compared, 'period')} against the version before and the siblings, factor {FACTOR}"
     return CheckResult(tuple(sorted(problems, key=Problem.sort_key)), covered)
 
 
-def _is_jump(one: int, two: int) -> bool:
-    return max(one, two) >= FACTOR * min(one, two)
+def _successions(space: RuleSpace) -> Iterator[tuple[Box | None, Box]]:
+    """Every current box with the one in force just before it."""
+    for history in space.histories.values():
+        current = sorted((box for box in history.boxes if box.is_current), key=lambda box: box.since)
+        if current:
+            yield None, current[0]
+        for before, box in pairwise(current):
+            yield (before if before.until == box.since else None), box
 
 
-def _is_alike(one: RuleVersion, two: RuleVersion, period: Callable[[RuleVersion], int | None]) -> bool:
-    """Windows are compared when they are about an operation in common."""
-    if period is not _window or one.operation_window is None or two.operation_window is None:
-        return True
-    return not set(one.operation_window.operations).isdisjoint(two.operation_window.operations)
+def _is_jump(first: int, second: int) -> bool:
+    return max(first, second) >= FACTOR * min(first, second)
 
 
-def _before(before: Box | None, box: Box, period: Callable[[RuleVersion], int | None]) -> _Rival | None:
-    """The version in force just before, when the period jumps against it."""
-    if before is None or before.until != box.since:
+def _jump_in_time(before: Box | None, box: Box, subject: _Subject) -> _Rival | None:
+    """The version in force just before, if the period jumps against it."""
+    if before is None:
         return None
-    mine, theirs = period(box.version), period(before.version)
+    mine, theirs = subject.period(box.version), subject.period(before.version)
     if not mine or not theirs or not _is_jump(mine, theirs):
         return None
     return _Rival(before, f"v{before.version.number} before it")
 
 
-def _by_service(space: RuleSpace, boxes: Sequence[Box]) -> dict[str | None, list[Box]]:
-    """Service -> boxes about it; None for those about all services."""
-    groups: dict[str | None, list[Box]] = {}
-    for box in boxes:
-        named = box.version.selector.conditions.get("service")
-        for service in (None,) if named is None else sorted(named):
-            groups.setdefault(service, []).append(box)
-    return groups
+class _Siblings:
+    """The last versions of all rules that give a period."""
 
+    def __init__(self, space: RuleSpace, subject: _Subject) -> None:
+        self._subject = subject
+        self._all = [
+            box for box in space.boxes if box.is_current and box.until == FOR_EVER and subject.period(box.version)
+        ]
+        self._by_service: dict[str | None, list[Box]] = {}
+        for box in self._all:
+            named = box.version.selector.conditions.get("service")
+            for service in (None,) if named is None else sorted(named):
+                self._by_service.setdefault(service, []).append(box)
 
-def _siblings(
-    box: Box,
-    groups: dict[str | None, list[Box]],
-    everyone: Sequence[Box],
-    period: Callable[[RuleVersion], int | None],
-) -> _Rival | None:
-    """The nearest of the siblings, when the period jumps against every one of them."""
-    mine = period(box.version) or 0
-    named = box.version.selector.conditions.get("service")
-    near = everyone
-    if named is not None:
-        own = {id(other): other for service in (*sorted(named), None) for other in groups.get(service, ())}
-        alike = [other for other in own.values() if _is_alike(box.version, other.version, period)]
-        if sum(other.rule is not box.rule for other in alike) >= 2:
-            near = alike
-    siblings = 0
-    nearest: tuple[float, str, Box] | None = None
-    for other in near:
-        theirs = period(other.version)
-        if other.rule is box.rule or not theirs or not _is_alike(box.version, other.version, period):
-            continue
-        if not _is_jump(mine, theirs):
+    def jump(self, box: Box) -> _Rival | None:
+        """The nearest sibling, if the period jumps against every one of at least two."""
+        if box.until != FOR_EVER:
             return None
-        siblings += 1
-        distance = (max(mine, theirs) / min(mine, theirs), other.rule.id, other)
-        if nearest is None or distance[:2] < nearest[:2]:
-            nearest = distance
-    if nearest is None or siblings < 2:
-        return None
-    return _Rival(nearest[2], f"{nearest[2].shown}, the nearest of {siblings} siblings")
+        mine = self._period(box)
+        siblings = [other for other in self._near(box) if other.rule is not box.rule and self._is_alike(box, other)]
+        if len(siblings) < 2 or not all(_is_jump(mine, self._period(other)) for other in siblings):
+            return None
+
+        def distance(other: Box) -> tuple[float, str]:
+            theirs = self._period(other)
+            return max(mine, theirs) / min(mine, theirs), other.rule.id
+
+        nearest = min(siblings, key=distance)
+        return _Rival(nearest, f"{nearest.shown}, the closest of {len(siblings)} siblings")
+
+    def _period(self, box: Box) -> int:
+        return self._subject.period(box.version) or 0
+
+    def _near(self, box: Box) -> Sequence[Box]:
+        """Rules about the same services if at least two of them are alike, else all rules."""
+        named = box.version.selector.conditions.get("service")
+        if named is None:
+            return self._all
+        near = {other.key: other for id in (*sorted(named), None) for other in self._by_service.get(id, ())}
+        alike = [other for other in near.values() if self._is_alike(box, other)]
+        return alike if sum(other.rule is not box.rule for other in alike) >= 2 else self._all
+
+    def _is_alike(self, box: Box, other: Box) -> bool:
+        """Windows are comparable if they share an operation."""
+        ours, theirs = box.version.operation_window, other.version.operation_window
+        if self._subject.period is not _window or ours is None or theirs is None:
+            return True
+        return not set(ours.operations).isdisjoint(theirs.operations)
 
 
-def _problem(space: RuleSpace, box: Box, rival: _Rival, key: str) -> Problem:
-    words, period = _SUBJECTS[key]
-    mine, theirs = period(box.version) or 0, period(rival.box.version) or 0
+def _problem(space: RuleSpace, box: Box, rival: _Rival, subject: _Subject) -> Problem:
+    mine, theirs = subject.period(box.version) or 0, subject.period(rival.box.version) or 0
     times = max(mine, theirs) // min(mine, theirs)
-    far = "longer" if mine > theirs else "shorter"
-    profile = space.profile(box.version)
-    instant = some_instant(box.since, box.until, box.version.recorded_on)
-    related = rival.box.version.place(key)
-    file = kind_of_file(profile) if profile is not None else "no file"
+    length = "longer" if mine > theirs else "shorter"
+    profile: Mapping[str, str] = space.profile(box.version) or {}
+    instant = example_instant(box.since, box.until, box.version.recorded_on)
     return Problem(
         "duration-jump",
-        f"`{box.rule.id}` v{box.version.number} {words} for {describe_duration(mine)}, {times} times {far} than "
+        f"{box.shown} {subject.verb} for {describe_duration(mine)}, {times} times {length} than the "
         f"{describe_duration(theirs)} of {rival.words}",
-        box.version.place(key),
+        box.version.place(subject.key),
         severity="warning",
-        help="look whether the unit is right; if the page says so, accept this in a baseline",
-        related=(related,) if related is not None else (),
-        witness=f"{file}, created {format_instant(instant)}: {describe_duration(mine)}, "
+        help="check the unit; if the page really says this, accept it in a baseline",
+        related=related(rival.box.version.place(subject.key)),
+        witness=f"{kind_of_file(profile) or 'no file'}, created {format_instant(instant)}: {describe_duration(mine)}, "
         f"until {format_instant(instant + mine)}",
-        about=(box.name, key),
+        about=(box.name, subject.key),
     )

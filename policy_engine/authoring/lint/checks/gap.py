@@ -1,27 +1,44 @@
 """
-`gap`: a service of the catalog, or an interval of time, that no rule on storage governs and nobody has declared.
+`gap`: a service, or an interval of time, with no rule on storage, which the pack does not declare to have none.
 
-An asset that falls into a gap is `ungoverned`, and nobody has said whether that is the provider's silence or an
-oversight. Two things are gaps: a service that no rule is about and that `no_published_rule` does not name, and a
-stretch of creation instants at which a kind of file has no rule although it has one at others. A kind of file that
-never has a rule, beside others of the service that do, is none: the pack chose what to speak about. What is asked is
-what holds with everything known that is recorded. This is a warning.
+A file in a gap is `ungoverned`, and nobody has stated whether the provider is silent or a rule is missing. Two things
+are gaps: a service that no rule covers and that `no_published_rule` does not name, and an interval of creation in which
+a kind of file has no rule although it has one at other instants. A kind of file that never has a rule, while others of
+its service do, is not a gap: the pack chose what to cover. The check uses everything that is recorded. This is a
+warning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
-from policy_engine.authoring.lint.wording import kind_of_file, some_instant, when
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, related
+from policy_engine.authoring.lint.witness import example_instant, kind_of_file, when
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.rule_model import Service
-from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER, Box, RuleSpace, leaves, version_name
+from policy_engine.core.text.wording import count_of
+from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER, Box, RuleSpace, leaves
+
+
+class _Hole(NamedTuple):
+    """An interval of creation without a rule."""
+
+    start: int
+    end: int
+    before: Box | None
+    """What is in force up to its start."""
+    after: Box | None
+    """What is in force from its end on."""
+
+    @property
+    def borders(self) -> tuple[Box, ...]:
+        return tuple(box for box in (self.before, self.after) if box is not None)
 
 
 def check(question: LintQuestion) -> CheckResult:
-    """Find each service, and each interval of time, that is neither governed nor declared."""
+    """Find each service, and each interval of time, that has no rule and is not declared."""
     space = question.space
     declared = {service for entry in space.pack.no_published_rule for service in entry.services}
     problems: list[Problem] = []
@@ -32,16 +49,16 @@ def check(question: LintQuestion) -> CheckResult:
         elif service.id not in declared:
             problems.append(_never(service))
     services = len(space.domains)
-    covered = f"{count(services, 'service')} ({len(declared & space.domains.keys())} declared to have no rule), "
-    covered += f"{count(len(space.pack.rules), 'rule')}, {count(space.dates, 'date')} of effect"
+    covered = f"{count_of(services, 'service')} ({len(declared & space.domains.keys())} declared to have no rule), "
+    covered += f"{count_of(len(space.pack.rules), 'rule')}, {count_of(space.dates, 'date')} of effect"
     return CheckResult(tuple(sorted(problems, key=Problem.sort_key)), covered)
 
 
 def _never(service: Service) -> Problem:
-    """A service that no rule governs at any instant."""
+    """The problem of a service that never has a rule."""
     return Problem(
         "gap",
-        f"no rule says where files of `{service.id}` are kept, and nothing says that there is none",
+        f"no rule states where files of `{service.id}` are kept, and `no_published_rule` does not name it",
         service.span,
         severity="warning",
         help="write a rule for it, or name it in `no_published_rule` of pack.yaml",
@@ -51,72 +68,59 @@ def _never(service: Service) -> Problem:
 
 
 def _in_time(space: RuleSpace, service: Service, boxes: Sequence[Box]) -> list[Problem]:
-    """Intervals without a rule for a kind of file that has one at other instants; one for each border they share."""
+    """Intervals without a rule for a kind of file that has one at other instants; kinds with one border are one gap."""
     found: dict[tuple[int, int, str], Problem] = {}
-    for path, group in leaves(boxes, space.domains[service.id], _cover):
-        for start, end, before, after in _holes(group):
-            border = before or after
-            assert border is not None
-            key = (start, end, border.rule.id)
+    for path, group in leaves(boxes, space.domains[service.id], _has_no_hole):
+        for hole in _holes(group):
+            key = hole.start, hole.end, hole.borders[0].rule.id
             if key not in found:
-                found[key] = _between(service, path, start, end, (before, after))
+                found[key] = _between({"service": service.id, **path}, hole)
     return list(found.values())
 
 
-def _cover(group: Sequence[Box]) -> bool:
-    """True when the boxes leave no instant out, whatever others there may be."""
+def _has_no_hole(group: Sequence[Box]) -> bool:
     return bool(group) and not _holes(group)
 
 
-def _holes(group: Sequence[Box]) -> list[tuple[int, int, Box | None, Box | None]]:
-    """Stretches of time that none of the boxes covers, each with the box before and the box after it."""
-    holes: list[tuple[int, int, Box | None, Box | None]] = []
+def _holes(group: Sequence[Box]) -> list[_Hole]:
+    """The intervals that none of the boxes covers."""
+    holes: list[_Hole] = []
     reached, last = SINCE_EVER, None
-    for box in sorted(group, key=lambda each: (each.since, each.until, each.key)):
+    for box in sorted(group, key=lambda box: (box.since, box.until, box.key)):
         if box.since > reached:
-            holes.append((reached, box.since, last, box))
+            holes.append(_Hole(reached, box.since, last, box))
         if box.until > reached or last is None:
             reached, last = max(reached, box.until), box
     if last is not None and reached < FOR_EVER:
-        holes.append((reached, FOR_EVER, last, None))
+        holes.append(_Hole(reached, FOR_EVER, last, None))
     return holes
 
 
-def _between(
-    service: Service, path: dict[str, str], start: int, end: int, border: tuple[Box | None, Box | None]
-) -> Problem:
-    before, after = border
-    ending = _ending(before)
-    spans: list[SourceSpan] = [span for span in (ending, after.version.span if after else None) if span is not None]
-    names = [version_name(box.rule, box.version) for box in border if box is not None]
-    profile = {"service": service.id, **path}
-    day = max(box.version.recorded_on for box in border if box is not None)
-    parts = []
-    if before is not None:
-        parts.append(f"`{before.rule.id}` v{before.version.number} ends")
-    if after is not None:
-        parts.append(f"`{after.rule.id}` v{after.version.number} begins")
+def _between(profile: dict[str, str], hole: _Hole) -> Problem:
+    service, (start, end, before, after) = profile["service"], hole
+    spans = related(_ending(before) if before else None, after.version.span if after else None)
+    parts = [f"{before.shown} ends"] if before else []
+    parts += [f"{after.shown} begins"] if after else []
     help_text = "add a version that is in force then"
     if before is None:
-        help_text += ", or leave out `effective_from` when the source does not say since when the rule holds"
+        help_text += ", or omit `effective_from` if the source does not say when the rule begins"
     else:
-        help_text += "; when the provider really says nothing, accept this in a baseline"
+        help_text += "; if the provider really publishes no rule, accept this in a baseline"
+    day = max(box.version.recorded_on for box in hole.borders)
     return Problem(
         "gap",
-        f"no rule says where files of `{service.id}` are kept {when(start, end)}: {', '.join(parts)}",
+        f"no rule states where files of `{service}` are kept {when(start, end)}: {', '.join(parts)}",
         spans[0] if spans else None,
         severity="warning",
         help=help_text,
-        related=tuple(spans[1:]),
-        witness=f"{kind_of_file(profile)}, created {format_instant(some_instant(start, end, day))}",
-        about=(service.id, *names),
+        related=spans[1:],
+        witness=f"{kind_of_file(profile)}, created {format_instant(example_instant(start, end, day))}",
+        about=(service, *(box.name for box in hole.borders)),
     )
 
 
-def _ending(box: Box | None) -> SourceSpan | None:
-    """Where the file says that a box ends: the version that withdraws it, else the version itself."""
-    if box is None:
-        return None
+def _ending(box: Box) -> SourceSpan | None:
+    """Where a file states that a box ends: in the version that withdraws it, else in the version itself."""
     for version in reversed(box.rule.versions):
         if version.effective_from == box.until:
             return version.place("effective_from")

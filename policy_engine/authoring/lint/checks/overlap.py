@@ -1,12 +1,12 @@
 """
-`overlap`: two rules are in force for one and the same asset at one instant.
+`overlap`: two rules are in force for the same file at the same instant.
 
-There are no priorities between rules: two answers for one asset are a contradiction, and the pack cannot be
-used. Both rules must say something of storage, or both must give a window for the same operation. Narrow one of
-the selectors, or let one rule begin where the other ends. A contradiction that stood only in what was known on a
-past day is a warning, since versions are append-only; a replay of that day still meets it.
+Rules have no priorities: two answers for one file are a contradiction, and the pack cannot be used. Both rules must
+cover storage, or both must give a window for the same operation. Narrow one of the selectors, or let one rule begin
+where the other ends. A contradiction that existed only in what was known on a past day is a warning, since versions are
+append-only; a replay of that day still finds it.
 
-The check is exact: selectors are looked up by the values they name, and only those that can agree are compared in time.
+The check is exact: selectors are indexed by the values they name, and only those that can agree are compared in time.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
-from policy_engine.authoring.lint.wording import kind_of_file, says, some_instant, when
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, related
+from policy_engine.authoring.lint.witness import example_instant, kind_of_file, says, when
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem, Severity
 from policy_engine.core.rule_model import RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.rule_space import Box, Key, RuleSpace
 
 
 class _Meeting(NamedTuple):
-    """Two boxes that share a profile and a point of both times."""
+    """Two boxes that share a profile, an instant of creation and a day of knowledge."""
 
     first: Box
     second: Box
@@ -46,7 +47,7 @@ class _Meeting(NamedTuple):
         return max(self.first.known_from, self.second.known_from)
 
     def rank(self) -> tuple[bool, int, int]:
-        """The least is the one to show: what holds today, else what was known first; then what begins first."""
+        """The least is shown: what holds today, else what was known first; then what begins first."""
         return not self.is_current, 0 if self.is_current else self.known_from, self.since
 
 
@@ -61,14 +62,13 @@ def check(question: LintQuestion) -> CheckResult:
             found[pair] = meeting
     problems = sorted((_problem(space, meeting) for meeting in found.values()), key=Problem.sort_key)
     rules = len(space.pack.rules)
-    covered = (
-        f"{count(rules, 'rule')}, {count(len(space.domains), 'service')}, {count(rules * (rules - 1) // 2, 'pair')}"
-    )
+    pairs = count_of(rules * (rules - 1) // 2, "pair")
+    covered = f"{count_of(rules, 'rule')}, {count_of(len(space.domains), 'service')}, {pairs}"
     return CheckResult(tuple(problems), covered)
 
 
 def _meetings(space: RuleSpace) -> Iterator[tuple[Box, Box]]:
-    """Pairs that both speak of storage, then pairs that both give a window for one operation."""
+    """Pairs that both cover storage, then pairs that both give a window for one operation."""
     yield from space.meetings(_stores, _stores)
     operations = {name for box in space.boxes for name in _operations(box.version)}
     for name in sorted(operations):
@@ -88,32 +88,41 @@ def _operations(version: RuleVersion) -> tuple[str, ...]:
 
 
 def _problem(space: RuleSpace, meeting: _Meeting) -> Problem:
-    """Say which two versions meet, when, and for which asset."""
+    """State which two versions contradict each other, when, and for which file."""
     first, second = meeting.first, meeting.second
-    one, two = first.version, second.version
-    subject, words = "storage", "storage"
-    if one.storage is None or two.storage is None:
-        subject = next(name for name in _operations(one) if name in _operations(two))
-        words = f"the operation `{subject}`"
-    message = f"{first.shown} and {second.shown} both speak about {words} {when(meeting.since, meeting.until)}"
-    profile = space.profile(one, two)
-    assert profile is not None
-    instant = some_instant(meeting.since, meeting.until, max(one.recorded_on, two.recorded_on))
-    witness = f"{kind_of_file(profile)}, created {format_instant(instant)}"
-    answers = says(one, subject), says(two, subject)
-    if answers[0] == answers[1]:
-        witness += f": {answers[0]} by both"
-    else:
-        witness += f": {answers[0]} by {first.shown}, {answers[1]} by {second.shown}"
+    versions = first.version, second.version
+    subject = "storage"
+    if any(version.storage is None for version in versions):
+        subject = next(name for name in _operations(versions[0]) if name in _operations(versions[1]))
+    words = subject if subject == "storage" else f"the operation `{subject}`"
+    message = f"{first.shown} and {second.shown} both cover {words} {when(meeting.since, meeting.until)}"
     help_text = "narrow one of the selectors, or end one rule where the other begins"
     severity: Severity = "error"
     if not meeting.is_current:
         severity = "warning"
-        day = date.fromordinal(meeting.known_from)
-        message = f"as known on {day}, {message}"
-        help_text = "only a replay of what was known then meets it; later versions have settled it"
-    related = (two.span,) if two.span is not None else ()
+        message = f"as known on {date.fromordinal(meeting.known_from)}, {message}"
+        help_text = "nothing to do: later versions have settled it, and only a replay of that day finds it"
     return Problem(
-        "overlap", message, one.span, severity=severity, help=help_text, related=related, witness=witness,
+        "overlap",
+        message,
+        versions[0].span,
+        severity=severity,
+        help=help_text,
+        related=related(versions[1].span),
+        witness=_witness(space, meeting, subject),
         about=(first.name, second.name),
-    )  # fmt: skip
+    )
+
+
+def _witness(space: RuleSpace, meeting: _Meeting, subject: str) -> str:
+    """A file that both versions match, and what each of them states."""
+    first, second = meeting.first, meeting.second
+    profile = space.profile(first.version, second.version)
+    assert profile is not None
+    day = max(first.version.recorded_on, second.version.recorded_on)
+    instant = format_instant(example_instant(meeting.since, meeting.until, day))
+    answers = says(first.version, subject), says(second.version, subject)
+    stated = f"{answers[0]} by {first.shown}, {answers[1]} by {second.shown}"
+    if answers[0] == answers[1]:
+        stated = f"{answers[0]} by both"
+    return f"{kind_of_file(profile)}, created {instant}: {stated}"

@@ -1,100 +1,96 @@
 """
-`rewritten`: a version that was merged is no longer what it was.
+`rewritten`: a merged version that was edited or removed.
 
-Versions are append-only: what was answered on a past day can be replayed only if nothing that stood then is edited or
-removed. The pack is compared with a revision of it, value by value, so that comments, titles, summaries and the form
-of the file may change. This is an error; undo the edit and add a version.
+Versions are append-only: the answers of a past day can be replayed only if no version of that day is edited or removed.
+The pack is compared with a git revision of it, value by value, so comments, titles, summaries and layout may change.
+This is an error; undo the edit and add a version.
 """
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from collections.abc import Iterator
+
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, related
 from policy_engine.core.periods import format_duration, format_instant
-from policy_engine.core.problems import Problem, SourceSpan
+from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.catalog import fold
 from policy_engine.packs.rule_space import version_name
 
-_MEND = "put v{number} back as it was, and write what is new as a version at the end of the file"
+_HELP = "restore v{number}, and add the change as a new version at the end of the file"
 
 
 def check(question: LintQuestion) -> CheckResult:
-    """Find each version of the earlier pack that is edited or missing; says so when there is no earlier pack."""
-    earlier = question.earlier
+    """Find each version of the earlier pack that is edited or missing."""
+    earlier = question.options.earlier
     if earlier is None:
-        return CheckResult((), "not looked at: give a revision to compare with (--against)")
-    where = question.revision or "the earlier pack"
+        return CheckResult((), "not checked: give a revision to compare with (--against)")
+    where = question.options.revision or "the earlier pack"
     rules = {rule.id: rule for rule in question.pack.rules}
     problems: list[Problem] = []
-    total = 0
+    merged = 0
     for old in earlier.rules:
-        total += len(old.versions)
+        merged += len(old.versions)
         rule = rules.get(old.id)
-        if rule is None:
-            problems.append(_rule_removed(old, where))
-            continue
-        versions = {version.number: version for version in rule.versions}
-        for before in old.versions:
-            version = versions.get(before.number)
-            if version is None:
-                problems.append(_removed(rule, before, where))
-            else:
-                problems += _edited(rule, before, version, where)
-    added = question.space.versions - total + sum(len(old.versions) for old in earlier.rules if old.id not in rules)
-    covered = f"{count(total, 'version')} of {count(len(earlier.rules), 'rule')} merged in {where}"
-    return CheckResult(tuple(sorted(problems, key=Problem.sort_key)), f"{covered}; {max(added, 0):,} added since")
+        problems += [_removed_rule(old, where)] if rule is None else _changes(old, rule, where)
+    kept = sum(len(old.versions) for old in earlier.rules if old.id in rules)
+    covered = f"{count_of(merged, 'version')} of {count_of(len(earlier.rules), 'rule')} merged in {where}"
+    covered += f"; {max(question.space.versions - kept, 0):,} added since"
+    return CheckResult(tuple(sorted(problems, key=Problem.sort_key)), covered)
 
 
-def _rule_removed(old: Rule, where: str) -> Problem:
+def _removed_rule(old: Rule, where: str) -> Problem:
+    first = old.versions[0]
     return Problem(
         "rewritten",
-        f"the rule `{old.id}` with {count(len(old.versions), 'version')} stands in {where} and is no longer there",
+        f"the rule `{old.id}` with {count_of(len(old.versions), 'version')} is in {where}, but was removed",
         old.span,
-        help="bring its file back, and end the rule with a version marked `withdrawn: true`",
-        witness=f"as known on {old.versions[0].recorded_on}, `{old.id}` v{old.versions[0].number} answered",
+        help="restore its file, and end the rule with a version marked `withdrawn: true`",
+        witness=f"as known on {first.recorded_on}, `{old.id}` v{first.number} applied",
         about=(old.id,),
     )
 
 
-def _removed(rule: Rule, before: RuleVersion, where: str) -> Problem:
-    return Problem(
-        "rewritten",
-        f"`{rule.id}` v{before.number} stands in {where} and is no longer there",
-        rule.span,
-        help=_MEND.format(number=before.number),
-        related=(before.span,) if before.span is not None else (),
-        witness=f"as known on {before.recorded_on}, `{rule.id}` v{before.number} answered",
-        about=(version_name(rule, before),),
-    )
-
-
-def _edited(rule: Rule, before: RuleVersion, version: RuleVersion, where: str) -> list[Problem]:
-    """One problem for each value of a version that is another than before."""
-    problems = []
-    old, new = (
-        {key: f"`{value}`" if value else "absent" for key, value in _values(one).items()} for one in (before, version)
-    )
-    for key in old:
-        if old[key] == new[key]:
+def _changes(old: Rule, rule: Rule, where: str) -> Iterator[Problem]:
+    """The versions of a rule that were removed, and each value that was edited."""
+    versions = {version.number: version for version in rule.versions}
+    for before in old.versions:
+        version = versions.get(before.number)
+        if version is not None:
+            yield from _edits(rule, before, version, where)
             continue
-        place, was_at = version.place(key), before.place(key)
-        spans: tuple[SourceSpan, ...] = (was_at,) if was_at is not None else ()
-        problems.append(
-            Problem(
-                "rewritten",
-                f"`{key}` of `{rule.id}` v{version.number} is {new[key]}, and in {where} it is {old[key]}",
-                place,
-                help=_MEND.format(number=version.number),
-                related=spans,
-                witness=f"as known on {before.recorded_on}, `{rule.id}` v{version.number} had {key} {old[key]}",
-                about=(version_name(rule, version), key),
-            )
+        yield Problem(
+            "rewritten",
+            f"`{rule.id}` v{before.number} is in {where}, but was removed",
+            rule.span,
+            help=_HELP.format(number=before.number),
+            related=related(before.span),
+            witness=f"as known on {before.recorded_on}, `{rule.id}` v{before.number} applied",
+            about=(version_name(rule, before),),
         )
-    return problems
+
+
+def _edits(rule: Rule, before: RuleVersion, version: RuleVersion, where: str) -> Iterator[Problem]:
+    """One problem for each value of a version that has changed."""
+    new = _values(version)
+    for key, old in _values(before).items():
+        if new[key] == old:
+            continue
+        was, becomes = (f"`{value}`" if value else "absent" for value in (old, new[key]))
+        yield Problem(
+            "rewritten",
+            f"`{key}` of `{rule.id}` v{version.number} is {becomes}, but in {where} it is {was}",
+            version.place(key),
+            help=_HELP.format(number=version.number),
+            related=related(before.place(key)),
+            witness=f"as known on {before.recorded_on}, `{rule.id}` v{version.number} had {key} {was}",
+            about=(version_name(rule, version), key),
+        )
 
 
 def _values(version: RuleVersion) -> dict[str, str]:
-    """Every value of a version as text, empty where there is none; spellings that mean one thing are one."""
+    """Every value of a version as text, empty if absent; different spellings of one value give one text."""
     window, cited = version.operation_window, version.citation
     selector = "; ".join(
         f"{fact} {', '.join(sorted({fold(value) if fact == 'task_type' else value for value in values}))}"
@@ -103,6 +99,8 @@ def _values(version: RuleVersion) -> dict[str, str]:
     kept = ""
     if version.storage is not None:
         kept = "vendor_terms" if version.retention is None else format_duration(version.retention)
+    accepted = f"{', '.join(sorted(window.operations))} for {format_duration(window.period)}" if window else ""
+    source = f"{cited.source}, {cited.section}, read on {cited.retrieved_on}, {cited.basis}" if cited else ""
     return {
         "effective_from": "" if version.effective_from is None else format_instant(version.effective_from),
         "recorded_on": str(version.recorded_on),
@@ -110,10 +108,6 @@ def _values(version: RuleVersion) -> dict[str, str]:
         "selector": selector or "{}",
         "storage": str(version.storage or ""),
         "retention": kept,
-        "operation_window": ""
-        if window is None
-        else f"{', '.join(sorted(window.operations))} for {format_duration(window.period)}",
-        "citation": ""
-        if cited is None
-        else f"{cited.source}, {cited.section}, read on {cited.retrieved_on}, {cited.basis}",
+        "operation_window": accepted,
+        "citation": source,
     }

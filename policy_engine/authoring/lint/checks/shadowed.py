@@ -1,54 +1,54 @@
 """
-`shadowed`: a version that is in force at no instant, whatever the day on which one asks.
+`shadowed`: a version that is never in force, on whatever day the question is asked.
 
-A later version of the same rule, recorded on the same day, takes over from the same instant or an earlier one, so
-that not even a replay of that day meets the version. A correction recorded later shadows nothing: what it replaces
-was known for a while. This is a warning.
+A later version of the same rule, recorded on the same day, takes effect at the same instant or earlier, so not even a
+replay of that day finds the version. A correction recorded on a later day shadows nothing: what it replaces was known
+for a while. This is a warning.
 """
 
 from __future__ import annotations
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
-from policy_engine.authoring.lint.wording import some_instant
-from policy_engine.core.periods import format_instant
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion, related
+from policy_engine.authoring.lint.witness import first_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.rule_space import SINCE_EVER, version_name
 
 
 def check(question: LintQuestion) -> CheckResult:
-    """Find each version that never stands."""
+    """Find each version that is never in force."""
     space = question.space
     problems = []
     for rule in space.pack.rules:
-        standing = {box.version.number for box in space.histories[rule.id].boxes}
-        problems += [_problem(rule, version) for version in rule.versions if version.number not in standing]
-    covered = f"{count(space.versions, 'version')} on {count(space.days, 'day')} of recording"
+        in_force = {box.version.number for box in space.histories[rule.id].boxes}
+        problems += [_problem(rule, version) for version in rule.versions if version.number not in in_force]
+    covered = f"{count_of(space.versions, 'version')} on {count_of(space.days, 'day')} of recording"
     return CheckResult(tuple(problems), covered)
 
 
 def _problem(rule: Rule, version: RuleVersion) -> Problem:
-    """Say which version stands in its place."""
-    start = SINCE_EVER if version.effective_from is None else version.effective_from
-    taking_over = max(
+    """Name the version that is in force instead."""
+    instead = max(
         (
-            later
-            for later in rule.versions
-            if later.recorded_on <= version.recorded_on
-            and (later.effective_from is None or later.effective_from <= start)
+            other
+            for other in rule.versions
+            if other.recorded_on <= version.recorded_on and _start(other) <= _start(version)
         ),
-        key=lambda later: later.number,
+        key=lambda other: other.number,
     )
-    instant = format_instant(some_instant(start, start + 1, version.recorded_on))
-    number = taking_over.number
+    number = instead.number
     return Problem(
         "shadowed",
-        f"`{rule.id}` v{version.number} is in force at no instant: v{number} was recorded by the same day and "
-        "begins no later",
+        f"`{rule.id}` v{version.number} is never in force: v{number} was recorded no later and takes effect no later",
         version.span,
         severity="warning",
-        help=f"take v{version.number} out before it is merged, or let v{number} begin later",
-        related=(taking_over.span,) if taking_over.span is not None else (),
-        witness=f"created {instant}, as known on {version.recorded_on}: v{number} answers",
+        help=f"remove v{version.number} before it is merged, or let v{number} take effect later",
+        related=related(instead.span),
+        witness=f"created {first_instant(version)}, as known on {version.recorded_on}: v{number} applies",
         about=(version_name(rule, version),),
     )
+
+
+def _start(version: RuleVersion) -> int:
+    return SINCE_EVER if version.effective_from is None else version.effective_from

@@ -1,26 +1,27 @@
 """
 `unknown-name`: a selector or a window names a fact, a value or an operation that does not exist.
 
-In files, validate finds these before anything else, at the place of the word, as `unknown-key`, `not-allowed`,
-`unknown-service`, `unknown-role`, `unknown-task-type` and `unknown-operation`. This check asks the same of packs that
-are built in Python. This is an error: such a condition never holds.
+In files, validate reports these first, at the word itself, as `unknown-key`, `not-allowed`, `unknown-service`,
+`unknown-role`, `unknown-task-type` and `unknown-operation`. This check does the same for packs built in Python. This is
+an error: such a condition never holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.safe_text import plain
+from policy_engine.core.text.wording import count_of
 from policy_engine.core.vocabulary import FACTS
 from policy_engine.packs.catalog import did_you_mean
 from policy_engine.packs.rule_space import RuleSpace, version_name
 
 
 def check(question: LintQuestion) -> CheckResult:
-    """Find each word of a version that names nothing."""
+    """Find each word of a version that does not exist."""
     space = question.space
     problems: list[Problem] = []
     known = _Known(space)
@@ -31,21 +32,18 @@ def check(question: LintQuestion) -> CheckResult:
             for fact, values in conditions.items():
                 words += len(values)
                 if fact not in FACTS:
-                    problems.append(_problem(rule, version, "fact", fact, FACTS, "selector"))
+                    problems.append(_problem(rule, version, "fact", fact, FACTS))
                     continue
                 allowed = known.values(fact, conditions.get("service"))
-                problems += [
-                    _problem(rule, version, fact, value, allowed, "selector") for value in sorted(values - set(allowed))
-                ]
+                problems += [_problem(rule, version, fact, value, allowed) for value in sorted(values - set(allowed))]
             if version.operation_window is not None:
-                words += len(version.operation_window.operations)
+                operations = version.operation_window.operations
+                words += len(operations)
                 offered = known.operations(conditions.get("service"))
                 problems += [
-                    _problem(rule, version, "operation", name, offered, "operation_window")
-                    for name in version.operation_window.operations
-                    if name not in offered
+                    _problem(rule, version, "operation", name, offered) for name in operations if name not in offered
                 ]
-    covered = f"{count(words, 'word')} of {count(space.versions, 'version')} against the catalog"
+    covered = f"{count_of(words, 'word')} of {count_of(space.versions, 'version')} against the catalog"
     return CheckResult(tuple(problems), covered)
 
 
@@ -85,13 +83,13 @@ class _Known:
         return self._values[key]
 
 
-def _problem(rule: Rule, version: RuleVersion, what: str, word: str, known: Iterable[str], key: str) -> Problem:
+def _problem(rule: Rule, version: RuleVersion, what: str, word: str, known: Iterable[str]) -> Problem:
     shown = plain(word, 60)
     a_fact = "a fact" if what == "fact" else what
     return Problem(
         "unknown-name",
         f"`{rule.id}` v{version.number} names the {what} `{shown}`, which does not exist",
-        version.place(key),
+        version.place("operation_window" if what == "operation" else "selector"),
         help=did_you_mean(word, known, f"{what}s" if what in ("fact", "operation") else f"values of {what}"),
         witness=f"no service offers `{shown}`" if what == "operation" else f"no file has {a_fact} `{shown}`",
         about=(version_name(rule, version), word),

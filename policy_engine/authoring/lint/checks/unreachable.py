@@ -1,18 +1,20 @@
 """
-`unreachable`: a version, or a value of its selector, that no file can ever match.
+`unreachable`: a version, or a value of its selector, that no file can match.
 
 Each fact of the selector has values that some service knows, but no service knows values for all of them: a role of
-one service beside a task type of another. Nothing is said then, or a value is named in vain. This is a warning.
+one service beside a task type of another. The version then covers nothing, or the value has no effect. This is a
+warning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
-from policy_engine.authoring.lint.wording import kind_of_file
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
+from policy_engine.authoring.lint.witness import kind_of_file
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.core.vocabulary import FACTS
 from policy_engine.packs.rule_space import RuleSpace, matches_some, version_name
 
@@ -35,8 +37,8 @@ def check(question: LintQuestion) -> CheckResult:
             for fact in FACTS:
                 known = {value for facts in matching for value in facts[fact]}
                 for value in sorted(conditions.get(fact, frozenset()) - known):
-                    problems.append(_in_vain(rule, version, fact, value, matching[0]))
-    covered = f"{count(space.versions, 'version')}, {count(values, 'value')} of selectors"
+                    problems.append(_idle_value(rule, version, fact, value, matching[0]))
+    covered = f"{count_of(space.versions, 'version')}, {count_of(values, 'value')} of selectors"
     return CheckResult(tuple(problems), covered)
 
 
@@ -56,13 +58,15 @@ def _no_file(space: RuleSpace, rule: Rule, version: RuleVersion) -> Problem:
         f"no file can match the selector of `{rule.id}` v{version.number}",
         version.place("selector"),
         severity="warning",
-        help="name values that one service has together, or write a version for each service",
+        help="use values that one service has together, or write a version for each service",
         witness="; ".join(parts) or None,
         about=(version_name(rule, version),),
     )
 
 
-def _in_vain(rule: Rule, version: RuleVersion, fact: str, value: str, facts: Mapping[str, tuple[str, ...]]) -> Problem:
+def _idle_value(
+    rule: Rule, version: RuleVersion, fact: str, value: str, facts: Mapping[str, tuple[str, ...]]
+) -> Problem:
     conditions = version.selector.conditions
     matched = {
         name: next(known for known in facts[name] if known in conditions.get(name, facts[name]))
@@ -71,10 +75,10 @@ def _in_vain(rule: Rule, version: RuleVersion, fact: str, value: str, facts: Map
     }
     return Problem(
         "unreachable",
-        f"`{rule.id}` v{version.number} names {fact} `{value}` in vain: no file has it together with the other facts",
+        f"`{rule.id}` v{version.number} names {fact} `{value}`, but no file has it together with the other facts",
         version.place("selector"),
         severity="warning",
-        help=f"take `{value}` out of the selector, or widen the other facts",
-        witness=f"the selector matches {kind_of_file(matched)}, and nothing with {fact} `{value}`",
+        help=f"remove `{value}` from the selector, or widen the other facts",
+        witness=f"the selector matches {kind_of_file(matched)}, but nothing with {fact} `{value}`",
         about=(version_name(rule, version), value),
     )

@@ -1,42 +1,43 @@
 """
 `untested`: a rule or a version that no case names.
 
-A case names a rule by `rule` or `operation_rule`, and one of several versions by `version`. A version that only gives
-a window cannot be named by its number and counts with its rule, and so does the only version of a rule; a withdrawn
-version leaves nothing to name. Whether cases stand on both sides of each boundary is a matter of `policy-engine test`.
-This is a warning.
+A case names a rule by `rule` or `operation_rule`, and one of several versions by `version`. The only version of a rule
+counts with the rule, and so does a version that gives only a window; a withdrawn version has nothing to name. Whether
+there are cases on both sides of each boundary is reported by `policy-engine test --coverage`. This is a warning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from policy_engine.authoring.lint.question import CheckResult, LintQuestion, count
-from policy_engine.authoring.lint.wording import kind_of_file, some_instant
+from policy_engine.authoring.lint.question import CheckResult, LintQuestion
+from policy_engine.authoring.lint.witness import example_instant, kind_of_file
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
+from policy_engine.core.text.wording import count_of
 from policy_engine.packs.cases import Case
 from policy_engine.packs.rule_space import RuleSpace, version_name
 
 
 def check(question: LintQuestion) -> CheckResult:
-    """Find each rule and version without a case; says so when the cases are not given."""
-    if question.cases is None:
-        return CheckResult((), "not looked at: no cases are given, or their files are invalid")
-    space = question.space
-    rules, versions = _named(question.cases)
+    """Find each rule and version without a case."""
+    cases, space = question.options.cases, question.space
+    if cases is None:
+        return CheckResult((), "not checked: no cases are given, or their files are invalid")
+    rules, versions = _named(cases)
     problems: list[Problem] = []
     for rule in space.pack.rules:
         if rule.id not in rules:
             problems.append(_rule(space, rule))
-            continue
-        needing = [version for version in rule.versions if version.storage is not None]
-        if sum(not version.withdrawn for version in rule.versions) > 1:
-            problems += [_version(space, rule, each) for each in needing if (rule.id, each.number) not in versions]
-    covered = f"{count(len(space.pack.rules), 'rule')}, {count(space.versions, 'version')}, "
-    covered += count(len(question.cases), "case")
-    return CheckResult(tuple(problems), covered)
+        elif sum(not version.withdrawn for version in rule.versions) > 1:
+            problems += [
+                _version(space, rule, version)
+                for version in rule.versions
+                if version.storage is not None and (rule.id, version.number) not in versions
+            ]
+    counts = [(len(space.pack.rules), "rule"), (space.versions, "version"), (len(cases), "case")]
+    return CheckResult(tuple(problems), ", ".join(count_of(*count) for count in counts))
 
 
 def _named(cases: Iterable[Case]) -> tuple[set[str], set[tuple[str, int]]]:
@@ -58,7 +59,7 @@ def _rule(space: RuleSpace, rule: Rule) -> Problem:
         f"no case names the rule `{rule.id}`",
         rule.span,
         severity="warning",
-        help="add a case on each side of its deadline to cases/; say `rule` or `operation_rule` there",
+        help="add a case on each side of its deadline to cases/, with `rule` or `operation_rule`",
         witness=_witness(space, rule, rule.versions[0]),
         about=(rule.id,),
     )
@@ -77,12 +78,12 @@ def _version(space: RuleSpace, rule: Rule, version: RuleVersion) -> Problem:
 
 
 def _witness(space: RuleSpace, rule: Rule, version: RuleVersion) -> str | None:
-    """A file that the version is about, asked about on a day when it stands."""
+    """A file to which the version applies, and a day on which it is in force."""
     profile = space.profile(version)
     boxes = [box for box in space.histories[rule.id].boxes if box.version is version]
     if profile is None or not boxes:
         return None
-    box = next((each for each in boxes if each.is_current), boxes[-1])
-    instant = format_instant(some_instant(box.since, box.until, version.recorded_on))
+    box = next((box for box in boxes if box.is_current), boxes[-1])
+    instant = format_instant(example_instant(box.since, box.until, version.recorded_on))
     known = "" if box.is_current else f", as known on {version.recorded_on}"
     return f"{kind_of_file(profile)}, created {instant}{known}"
