@@ -21,10 +21,9 @@ from policy_engine.core.problems import InputUnusable, PackInvalid
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.vocabulary import FINDING_COLUMNS, REASONS, VERDICTS
 from policy_engine.report.model import ReportModel
-from tests.support.commands import AS_OF, EXAMPLE, ROOT, environment, policy_engine
+from tests.support.commands import AS_OF, EXAMPLE, JOBS, environment, policy_engine
 from tests.support.exports import kling, task, write, write_csv, write_lines
-
-PACKS = ROOT / "tests" / "packs"
+from tests.support.paths import PACKS, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +61,7 @@ def test_public_names_are_there() -> None:
         _ = public.evaluat
 
 
+@pytest.mark.slow
 def test_import_is_light() -> None:
     """
     Importing the package, and loading a pack, does not import pandas.
@@ -219,7 +219,7 @@ def test_broken_reading_gives_no_totals(tmp_path: Path, pack: RulePack) -> None:
         build_report(history)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", JOBS)
 def test_processes_change_nothing(jobs: int, tmp_path: Path, pack: RulePack) -> None:
     """
     Several processes give the findings and totals of one.

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import policy_engine
-from tests.support.commands import ROOT, environment
+from tests.support.commands import environment
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from typing import assert_type
@@ -38,6 +39,7 @@ def types_for_checkers(
     policy_engine.evaluat  # type: ignore[attr-defined]  # noqa: B018 # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 
+@pytest.mark.slow
 def test_names_are_offered() -> None:
     """
     Completion offers the public names, and only those, before anything else has been imported.
@@ -114,6 +116,7 @@ def test_errors_say_where_and_what_to_do(tmp_path: Path) -> None:
         policy_engine.load_history(path, pack=policy_engine.load_pack())
 
 
+@pytest.mark.slow
 def test_sample_program_runs(tmp_path: Path) -> None:
     """
     The sample program prints the totals of the example and writes its page.

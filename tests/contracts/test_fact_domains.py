@@ -42,7 +42,7 @@ from policy_engine.explain import explain_task
 from policy_engine.history import find_sources
 from policy_engine.packs import read_pack
 from policy_engine.packs.rule_space import RuleSpace
-from tests.support.agreeing import ask, frame_of
+from tests.support.agreement import ask, frame_of
 from tests.support.oracle import OTHER, domain
 from tests.support.strategies import PACK_BYTES, STRANGERS, World, make_pack, rule, version, worlds
 

@@ -11,9 +11,12 @@ import pytest
 
 from policy_engine.core.problems import PackInvalid, UsageProblem
 from policy_engine.packs import read_pack, read_pack_at, resolve_pack
-from tests.support.commands import ROOT, policy_engine
+from tests.support.commands import policy_engine
+from tests.support.paths import PACKS
 
-MINIMAL = ROOT / "tests" / "packs" / "valid" / "minimal"
+pytestmark = pytest.mark.slow
+
+MINIMAL = PACKS / "valid" / "minimal"
 
 
 def git(folder: Path, *arguments: str) -> None:

@@ -180,6 +180,7 @@ def test_folder_holds_what_was_asked_for(made: tuple[Path, Done, set[str]], tmp_
         assert set(content(tmp_path / "r")) == names
 
 
+@pytest.mark.slow
 def test_marks_do_not_depend_on_processes(made: tuple[Path, Done, set[str]], summary: dict[str, Any]) -> None:
     """
     Two processes give the same bytes in every file.

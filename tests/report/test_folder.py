@@ -25,7 +25,7 @@ from policy_engine.report import folder as report_folder
 from policy_engine.report.files import CSV_OF, REPORT_FILES
 from policy_engine.report.formats import summary_json
 from policy_engine.report.ranking import TopRows
-from tests.support.commands import AS_OF, EXAMPLE, in_own_process, policy_engine
+from tests.support.commands import AS_OF, EXAMPLE, JOBS, in_own_process, policy_engine
 from tests.support.exports import task, write_lines
 from tests.support.folders import content, read_csv, read_json
 
@@ -145,6 +145,7 @@ def test_findings_as_json_lines_fit_their_schema(history: Path, tmp_path: Path, 
 # --- the same everywhere ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("jobs", "changes"),
     [
@@ -297,7 +298,7 @@ def test_file_that_changes_is_refused(change: str, tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "report").exists()
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", JOBS)
 def test_what_is_ordered_is_refused_like_the_rest(jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A disk that is full when the ordered tables are written, by whichever process, is said in one sentence; nothing is

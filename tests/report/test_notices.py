@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from policy_engine.annotations import read_marker
+from policy_engine.annotations import read_annotator
 from policy_engine.core.periods import DAY, HOUR, format_instant, parse_duration, parse_instant
 from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, RunOptions
@@ -34,8 +34,8 @@ def warnings_of(
 ) -> dict[str, str]:
     """The warnings for a history, code -> text, in their order."""
     question = Question(parse_instant(as_of), parse_duration(horizon), HOUR)
-    marker = read_marker(pack().catalog, question.as_of, archived, exemptions, house_rules)
-    options = RunOptions(question, every=parse_duration(every) if every else None, marker=marker)
+    marker = read_annotator(pack().catalog, question.as_of, archived, exemptions, house_rules)
+    options = RunOptions(question, every=parse_duration(every) if every else None, annotator=marker)
     run = EvaluationRun(find_sources([str(path) for path in paths]).sources, pack(), options)
     for _ in run.chunks():
         pass

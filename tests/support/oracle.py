@@ -34,7 +34,7 @@ DETERMINED = (
 
 
 class Retention(NamedTuple):
-    """What one rule version says of the storage of a file."""
+    """What one rule version says about the storage of a file."""
 
     kind: str
     """`dated` or `vendor`."""
@@ -47,7 +47,7 @@ class Retention(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What one rule version says of follow-up operations."""
+    """What one rule version says about follow-up operations."""
 
     period: int
     operations: tuple[str, ...]
@@ -301,7 +301,7 @@ def decide_operations(service: Service, answers: list[Admitted], has_clock: bool
 
 
 def storage_said(answers: list[Admitted]) -> str | None:
-    """Storage is told when all admissible answers name the same one; "no rule" names none."""
+    """Storage is known when all admissible answers name the same one; "no rule" does not name any."""
     said = {None if answer.retention is None else answer.retention.storage for answer in answers}
     return said.pop() if len(said) == 1 else None
 
@@ -433,7 +433,7 @@ def judge(
 
 
 class Conflict(NamedTuple):
-    """Two rules that are in force for one complete profile at one instant, and speak of the same thing."""
+    """Two rules that are in force for one complete profile at one instant, and apply to the same thing."""
 
     about: str
     """`storage`, or `operation:` and the name of the operation."""
@@ -447,7 +447,7 @@ class Conflict(NamedTuple):
 
 
 def subjects(version: RuleVersion) -> set[str]:
-    """A version speaks of storage, and of each operation of its window."""
+    """A version applies to storage, and to each operation of its window."""
     spoken = set() if version.storage is None else {"storage"}
     if version.operation_window is not None:
         spoken |= {f"operation:{name}" for name in version.operation_window.operations}

@@ -13,8 +13,9 @@ import pytest
 
 from policy_engine.authoring.compare.impact import CHANGED_COLUMNS, STATES
 from policy_engine.authoring.compare.impact_formats import LINES
-from tests.support.commands import AS_OF, EXAMPLE, ROOT, policy_engine
+from tests.support.commands import AS_OF, EXAMPLE, policy_engine
 from tests.support.exports import task, write, write_lines
+from tests.support.paths import ROOT
 
 BUNDLED = ROOT / "rules" / "piapi"
 SHORTER = """\
@@ -245,6 +246,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_what_cannot_be_told_is_never_zero(name: str, desk: Path) -> None:
     """

@@ -33,8 +33,8 @@ from policy_engine.core.safe_text import plain
 from policy_engine.core.version import __version__
 from policy_engine.packs.schema_check import load_schema
 from tests.support.commands import policy_engine
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 SNAPSHOTS = Path(__file__).parent / "problems"
 CODES = {code for codes in PROBLEM_CODES.values() for code in codes}
 

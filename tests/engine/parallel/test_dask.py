@@ -32,6 +32,8 @@ from policy_engine.history import partitions as units_module
 from tests.support.commands import AS_OF, environment, in_own_process, policy_engine
 from tests.support.exports import IMAGE, history_row, kling, pack, task, write_csv, write_lines
 
+pytestmark = pytest.mark.slow
+
 WORKER = "from distributed.cli.dask_worker import main; main()"
 """A worker without a nanny, as `dask worker --no-nanny` starts one."""
 

@@ -392,6 +392,7 @@ def test_bars_share_one_line() -> None:
     assert segments([0], 0) == [("0.00", "0.00")]
 
 
+@pytest.mark.slow
 def test_formats_are_imported_when_asked_for() -> None:
     """
     Knowing which formats there are costs no template engine.

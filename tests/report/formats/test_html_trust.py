@@ -112,6 +112,7 @@ def test_endless_text_does_not_make_an_endless_page(shift: int) -> None:
     assert len(html) < 2_500_000
 
 
+@pytest.mark.slow
 @EVERY_MODEL
 def test_rendering_is_deterministic(make: Callable[[], ReportModel]) -> None:
     """

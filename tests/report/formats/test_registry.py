@@ -12,7 +12,7 @@ from policy_engine.core.problems import UsageProblem
 from policy_engine.report import formats
 from policy_engine.report.files import EXTRA_FILES, REPORT_FILES
 from policy_engine.report.formats import DOWNLOADERS, FORMATS, OPTIONS, WORKBOOKS, check_available, downloader, renderer
-from tests.support.commands import ROOT
+from tests.support.paths import ROOT
 from tests.support.sample_model import rich_model
 
 

@@ -1,7 +1,7 @@
 """
 Asks the engine and the oracle the same question and compares every determined column of every asset.
 
-A disagreement is told with the one asset and the rules that it takes.
+A disagreement is shown with one asset and the rules that are needed to see it.
 """
 
 from __future__ import annotations
