@@ -114,7 +114,7 @@ class EvaluatedHistory:
         for _ in self._chunks:
             pass
         if not self._is_complete:
-            raise RuntimeError("the history could not be read to its end, so there is no answer about it")
+            raise RuntimeError("the history could not be read completely, so there is no answer about it")
 
 
 def evaluate_history(
@@ -148,7 +148,7 @@ def evaluate_history(
 
 def build_report(history: EvaluatedHistory, *, show_urls: bool = False) -> ReportModel:
     """
-    Make the report of an evaluated history, which is read to its end first.
+    Make the report of an evaluated history, which is read completely first.
 
     `show_urls` shows full URLs in the HTML; anyone with a URL can open the file. Raises what iterating the history
     raises, and InputUnusable for a file that has changed since it was read.

@@ -1,4 +1,4 @@
-"""Marks beside the verdicts: what the user holds already, lets stand on purpose, and wants saved by when."""
+"""Columns beside the verdicts: what the user has saved already, accepts on purpose, and wants saved by when."""
 
 from __future__ import annotations
 

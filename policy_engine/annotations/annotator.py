@@ -36,7 +36,7 @@ class AnnotationTotals:
     """Verdict -> findings due within the horizon, neither archived nor exempted."""
     save_now_without_url: int = 0
     without_clock: int = 0
-    """Assets that a house rule fits, of which no time of creation is known."""
+    """Assets that a house rule fits and whose time of creation is not known."""
     names: list[Hashes] = field(default_factory=list)
     """Hashes of file names by which alone copies were found, one for each asset."""
 
@@ -145,7 +145,7 @@ class Annotator:
 
 
 def is_archived(findings: pd.DataFrame) -> Bool:
-    """The findings of which a copy is known."""
+    """The findings with a known copy."""
     column = findings["archived"]
     if column.dtype == np.bool_:
         known: Bool = column.to_numpy(bool)
@@ -156,7 +156,7 @@ def is_archived(findings: pd.DataFrame) -> Bool:
 
 
 def is_exempted(findings: pd.DataFrame) -> Bool:
-    """The findings that an exemption lets stand."""
+    """The findings that an exemption accepts."""
     named: Bool = findings["exempted_by"].notna().to_numpy(bool)
     return named
 

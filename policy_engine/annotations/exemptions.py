@@ -1,4 +1,4 @@
-"""Turns a file of exemptions into leave for findings to stand: dated, owned, reasoned."""
+"""Turns a file of exemptions into permissions for findings to remain: dated, owned, reasoned."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COVERED = ("asset_id", "task_id", "service", "verdict")
 
 @dataclass(frozen=True)
 class Exemption:
-    """Leave for some findings to stand."""
+    """Permission for some findings to remain."""
 
     id: str
     owner: str

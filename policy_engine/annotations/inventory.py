@@ -1,5 +1,5 @@
 """
-Turns a list of what the user already holds into hashed names, and says of findings whether a copy of them is in it.
+Turns a list of what the user already holds into hashed names, and finds which findings have a copy in it.
 
 Each name is kept as a 64-bit hash, so an inventory takes some 24 bytes of memory for each entry, whatever its texts.
 Two names share a hash by chance in about one of 10^19 comparisons.
@@ -28,7 +28,7 @@ INVENTORY_COLUMNS: dict[str, str] = {
     "url": "Address of the file, with or without its signature.",
     "file": "Path or name of the copy.",
     "task_id": "Task the file is of; counts where the task has one file, and neither asset_id nor url is given.",
-    "size": "Bytes of the copy; 0 is no copy.",
+    "size": "Bytes of the copy; 0 means that there is not a copy.",
     "archived_at": "When the copy was made, RFC 3339 with a zone; after as_of it does not count.",
 }
 """Columns of an inventory that is a table, with their meaning; at least one of the first four must be there."""
@@ -66,9 +66,9 @@ class Inventory:
 
     def holds(self, findings: pd.DataFrame) -> tuple[Bool, Hashes]:
         """
-        Say of each finding whether a copy is in the inventory; also the names by which alone copies were found.
+        For each finding, whether a copy is in the inventory; also the names by which alone copies were found.
 
-        All files of a task must stand in one frame.
+        All files of a task must be in one frame.
         """
         ids, tasks = _texts(findings["asset_id"]), _texts(findings["task_id"])
         held = _among(ids, self.assets)
@@ -137,7 +137,7 @@ class Collector:
         size, made = row.get("size", ""), row.get("archived_at", "")
         if size:
             if not size.isdigit() or not size.isascii():
-                self._set_aside(f"{where}: the size `{plain(size, 40)}` is no number of bytes")
+                self._set_aside(f"{where}: the size `{plain(size, 40)}` is not a number of bytes")
                 return
             if not int(size[:30]):
                 self.empty += 1

@@ -38,7 +38,7 @@ def read_inventory(path: Path, name: str, as_of: int) -> Inventory:
     """
     Read an inventory: CSV or Parquet with documented columns, or a listing with one path, URL or id in each line.
 
-    Told apart by content; text may be packed with gzip. Raises InputUnusable for a file that cannot be one.
+    Distinguished by content; text may be packed with gzip. Raises InputUnusable for a file that cannot be one.
     """
     collector = Collector(as_of)
     try:
@@ -123,7 +123,7 @@ def _lines(text: IO[str], name: str) -> Iterator[str]:
 
 
 def _columns(header: str) -> tuple[str, dict[str, int]]:
-    """Delimiter and places of the documented columns in a header; no places where it is none."""
+    """Delimiter and positions of the documented columns in a header; no positions if it is not a header."""
     for delimiter in ",;\t":
         titles = next(csv.reader([header.strip("\r\n")], delimiter=delimiter), [])
         places = {title.strip().lower(): place for place, title in reversed(list(enumerate(titles)))}
@@ -136,7 +136,7 @@ def _columns(header: str) -> tuple[str, dict[str, int]]:
 def _read_csv(
     text: Iterator[str], name: str, collector: Collector, delimiter: str, places: dict[str, int], above: int
 ) -> None:
-    """Rows below the header, which stands on line `above`."""
+    """Rows below the header, which is line `above`."""
     _refuse_findings(places, name)
     # The limit is one for the whole process, and a history that is being read has set its own.
     others = csv.field_size_limit(_LONGEST_FIELD)

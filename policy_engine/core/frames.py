@@ -53,7 +53,7 @@ def coded(values: Sequence[Any]) -> tuple[Int64, list[Any]]:
 
 
 def category_of(values: Sequence[str | None], index: npt.NDArray[Any] | None = None) -> Any:
-    """A categorical column of texts of which few are distinct, taken at `index` if given; None and "" are missing."""
+    """A categorical column of texts, few of them distinct, taken at `index` if given; None and "" are missing."""
     codes, words = coded(values)
     return categorical(codes if index is None else codes[index], words)
 

@@ -88,7 +88,7 @@ class RuleVersion:
     storage: StorageLocation | None
     """Who holds the file; None when this rule says nothing of storage."""
     retention: int | None
-    """Retention period in nanoseconds; None for the vendor's terms, or when nothing is said of storage."""
+    """Retention period in nanoseconds; None for the vendor's terms, or when the version does not state storage."""
     operation_window: OperationWindow | None
     """Follow-up operations, or None."""
     citation: Citation | None
@@ -96,7 +96,7 @@ class RuleVersion:
     span: SourceSpan | None = None
     """Where the version starts in its file."""
     expected_impact: ExpectedImpact | None = field(default=None, compare=False)
-    """What whoever wrote the version expects it to do; no part of what it says."""
+    """What the author of the version expects it to do; not a part of the rule."""
     places: Mapping[str, SourceSpan] = field(default_factory=dict, repr=False, compare=False)
     """Key of the version (`retention`, `recorded_on`, ...) -> where it stands, for those that the file gives."""
 
@@ -118,7 +118,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One place in a task's output where a URL may stand."""
+    """One place in a task's output where a URL can be."""
 
     path: str
     """Dotted path below the output; `[]` is any list element, `{}` any key of a map; `` is the output itself."""
@@ -131,7 +131,7 @@ class OutputSpec:
     role: str | None
     """Role of the file, for instance `main`; None when the path does not tell."""
     watermarked: bool | None
-    """True or False when the path tells, None when it does not."""
+    """True or False when the path determines it, None when it does not."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class Source:
 
 @dataclass(frozen=True)
 class NoPublishedRule:
-    """Services for which the provider publishes no rule, said aloud."""
+    """Services for which the provider publishes no rule, as the pack declares."""
 
     services: tuple[str, ...]
     reason: str

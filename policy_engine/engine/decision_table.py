@@ -72,7 +72,7 @@ class DecisionTable:
     """
     The answers of a pack over time, per profile; grows as profiles are met.
 
-    Rules are looked at once per distinct profile, so the cost of a row does not depend on the number of rules.
+    Rules are matched once per distinct profile, so the cost of a row does not depend on the number of rules.
     """
 
     def __init__(self, pack: RulePack, known_on: date | None = None) -> None:
@@ -168,7 +168,7 @@ class DecisionTable:
         return line
 
     def _candidates(self, facts: dict[str, str | None]) -> list[int]:
-        """Rules of which some version in force at some time may match the facts; None is any value."""
+        """Rules with some version in force at some time that may match the facts; None is any value."""
         rules = sorted({*self._by_service.get(None, ()), *self._by_service.get(facts["service"], ())})
         return [rule for rule in rules if any(self._may_match(at, facts) for _, at in self._timelines[rule])]
 

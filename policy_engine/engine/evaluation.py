@@ -69,7 +69,7 @@ _WINDOW_UNDETERMINED = OPERATION_VERDICTS.index(OperationVerdict.UNDETERMINED)
 
 
 class Evaluator:
-    """Judges chunks of assets by one pack; holds the decision table and nothing of the data."""
+    """Judges chunks of assets by one pack; holds the decision table and no data."""
 
     def __init__(self, pack: RulePack, question: Question, known_on: date | None = None) -> None:
         """Prepare the pack's decision table once for all chunks."""

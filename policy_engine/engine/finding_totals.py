@@ -97,7 +97,7 @@ class FindingTotals:
         return total
 
     def answered_by(self, rule: tuple[str, int]) -> int:
-        """Assets of which the verdict or the operation verdict rests on a rule version."""
+        """Assets whose verdict or operation verdict rests on a rule version."""
         return self.rules.get(rule, 0) + self.window_rules.get(rule, 0) - self.both_rules.get(rule, 0)
 
 
@@ -195,7 +195,7 @@ def _rule_counts(rules: pd.Series[Any], versions: pd.Series[Any]) -> dict[tuple[
 
 def _is_same_rule(findings: pd.DataFrame) -> Bool:
     rules, windows = _words(findings["rule_id"]), _words(findings["operation_rule_id"])
-    # One numbering for both; -1 is no rule, and no window is told apart from no rule.
+    # One numbering for both; -1 means that there is not a rule; a missing window and a missing rule are not distinguished.
     numbering = {name: place for place, name in enumerate(rules.names)}
     lookup = np.array([*(numbering.get(name, -2) for name in windows.names), -2])
     is_same_version = findings["rule_version"] == findings["operation_rule_version"]

@@ -41,7 +41,7 @@ class BitemporalBox(NamedTuple):
         return self.known_until == FOR_EVER
 
     def meet(self, other: BitemporalBox) -> BitemporalBox | None:
-        """What lies in both."""
+        """What both contain."""
         created_from, known_from = max(self.created_from, other.created_from), max(self.known_from, other.known_from)
         created_until = min(self.created_until, other.created_until)
         known_until = min(self.known_until, other.known_until)

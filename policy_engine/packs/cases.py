@@ -25,7 +25,7 @@ _INSTANTS = ("expires_earliest", "expires_latest", "operation_closes_earliest", 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a case says of one asset."""
+    """What a case expects for one asset."""
 
     name: str
     """Name of the output in the catalog, or `unlisted`."""
@@ -110,7 +110,7 @@ def read_cases(pack: RulePack, location: str | Path) -> CaseFiles:
 
 
 def _unread_files(folder: PackFolder) -> Iterator[Problem]:
-    """Case files that would be left out without a word."""
+    """Case files that would be left out silently."""
     cases = folder.path / "cases"
     for path in [*sorted(cases.rglob("*.yml")), *sorted(cases.glob("*/**/*.yaml"))]:
         if path.is_file() and not path.name.startswith("."):

@@ -32,7 +32,7 @@ _TYPES: Mapping[str, Check] = {
 
 
 def compile_schema(schema: Mapping[str, Any], formats: Mapping[str, Callable[[str], object]]) -> Check:
-    """Compile a schema whose references lie in its own `$defs`; raises ValueError for a keyword it does not know."""
+    """Compile a schema whose references are to its own `$defs`; raises ValueError for a keyword it does not know."""
     return _Compiler(schema, formats).compile(schema)
 
 
@@ -105,7 +105,7 @@ def _additional(compiler: _Compiler, rest: bool | Mapping[str, Any], schema: Map
 
 
 def _one_of(_: _Compiler, values: list[Any], schema: Mapping[str, Any]) -> Check:
-    # Only a value of the very same type: 1, 1.0 and true are for the validator to tell apart.
+    # Only a value of the very same type: 1, 1.0 and true are distinguished by the validator.
     allowed = {(type(value), value) for value in values}
     return lambda value: not isinstance(value, (dict, list)) and (type(value), value) in allowed
 
@@ -147,7 +147,7 @@ def _condition(compiler: _Compiler, premise: Mapping[str, Any], schema: Mapping[
 
 
 def _demand_exact(schema: Mapping[str, Any]) -> None:
-    """Under `if` and `not` a refusal counts as much as an acceptance, so only what is exact both ways may stand."""
+    """Under `if` and `not` a refusal counts as much as an acceptance, so only what is exact both ways is used."""
     for keyword, value in schema.items():
         if keyword == "properties":
             for member in value.values():

@@ -167,7 +167,7 @@ def read_checked(path: Path, file: str, schema: str) -> tuple[YamlDocument | Non
 
 
 def _unread_files(folder: PackFolder) -> Iterator[Problem]:
-    """Rule files that would be left out without a word."""
+    """Rule files that would be left out silently."""
     strays = [folder.path / "pack.yml", folder.path / "catalog.yml"]
     strays += sorted((folder.path / "rules").rglob("*.yml"))
     strays += sorted((folder.path / "rules").glob("*/**/*.yaml"))
@@ -196,7 +196,7 @@ def _check_rule_ids(rules: list[tuple[YamlDocument, Rule]], problems: ProblemLis
 
 
 def _check_pack(pack: YamlDocument, catalog: Catalog | None, rules: list[Rule], problems: ProblemList) -> None:
-    """What pack.yaml says of sources, owners and services fits together and fits the rules."""
+    """What pack.yaml states about sources, owners and services fits together and fits the rules."""
     value = pack.value
     seen: dict[str, int] = {}
     for index, source in enumerate(value["sources"]):

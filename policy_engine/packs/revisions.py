@@ -229,7 +229,7 @@ class _Repository:
 
 def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run git to read something; it asks nobody, locks nothing and fetches nothing."""
-    # A hook runs with these set for itself; here the folder decides which repository is meant.
+    # A hook runs with these set; here the folder decides which repository is meant.
     inherited = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
     environment = {
         **inherited,

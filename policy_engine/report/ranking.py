@@ -51,7 +51,7 @@ class UrgentRows:
     """
 
     def __init__(self, limit: int = EMBEDDED_ROWS) -> None:
-        """Choose so that so many rows can be kept."""
+        """Choose a limited number of rows."""
         self.limit = limit
         self.reserved = min(_RESERVED_ROWS, limit // (2 * len(VERDICTS)))
         # List -> keys of the first rows of all chunks so far, in order: what comes after the last one cannot enter.
@@ -109,7 +109,7 @@ class TopRows:
     """Keeps the most urgent findings of those that `UrgentRows` chose, chunk by chunk."""
 
     def __init__(self, limit: int = EMBEDDED_ROWS) -> None:
-        """Keep so many rows."""
+        """Keep at most this number of rows."""
         self.limit = limit
         self._urgent = UrgentRows(limit)
         self._reserved = self._urgent.reserved
@@ -122,7 +122,7 @@ class TopRows:
         self.add(self._urgent.choose(findings, as_of), len(findings))
 
     def add(self, chosen: pd.DataFrame, rows: int) -> None:
-        """Take what was chosen from a chunk of so many rows."""
+        """Take what was chosen from a chunk of `rows` rows."""
         if len(chosen):
             # Plain columns, so that chunks with other categories can be put together.
             plain = {name: "object" for name, kind in chosen.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}

@@ -60,7 +60,7 @@ STORAGE = ""
 
 @dataclass(frozen=True)
 class Domain:
-    """The values of each fact that are told apart for one service."""
+    """The values of each fact that are distinguished for one service."""
 
     listed: tuple[tuple[str, ...], ...]
     """Values that rules name, per fact in the order of OTHER_FACTS; the bits of a mask."""
@@ -117,7 +117,7 @@ class PackSide:
 
 
 def domain_of(service: str, sides: Iterable[PackSide]) -> Domain:
-    """The values told apart for a service: those that a rule of either pack names and either catalog lists."""
+    """The values distinguished for a service: those that a rule of either pack names and either catalog lists."""
     present = [side for side in sides if service in side.services]
     named: dict[str, set[str]] = {}
     for side in present:
@@ -133,14 +133,14 @@ def domain_of(service: str, sides: Iterable[PackSide]) -> Domain:
 
 
 def _masks(version: RuleVersion, service: Service, domain: Domain) -> tuple[int, ...] | None:
-    """The selector of a version as masks, or None when nothing of the service can match."""
+    """The selector of a version as masks, or None when no file of the service can match."""
     masks = []
     for fact, values, full in zip(OTHER_FACTS, domain.listed, domain.full, strict=True):
         allowed = version.selector.conditions.get(fact)
         if allowed is None:
             masks.append(full)
             continue
-        # No file has on this side what it does not list for the service, so its rules say nothing of that value.
+        # No file has on this side what it does not list for the service, so its rules do not apply to that value.
         allowed = allowed & set(listed_values(service, fact))
         mask = sum(1 << place for place, value in enumerate(values) if value in allowed)
         if not mask:
@@ -246,7 +246,7 @@ def differences(
     """
     The regions in which two partitions answer differently, by (answer before, answer after).
 
-    `full` and `absent` say of a service that only one catalog lists that the other side answers so everywhere.
+    `full` and `absent` are the answers of the other side, everywhere, for a service that only one catalog lists.
     """
     if full is not None and True in absent:
         side = before if absent[0] else after

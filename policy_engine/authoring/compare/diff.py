@@ -138,7 +138,7 @@ class PackDiff:
 
 
 def compare_packs(old: RulePack, new: RulePack) -> PackDiff:
-    """Compare two packs, neither of which contradicts itself."""
+    """Compare two packs that do not contradict themselves."""
     sides = PackSide(old), PackSide(new)
     services = sorted({*sides[0].services, *sides[1].services})
     profiles = 0

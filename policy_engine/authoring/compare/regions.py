@@ -22,7 +22,7 @@ class Region(NamedTuple):
 
 
 def meet(one: Region, two: Region) -> Region | None:
-    """What lies in both."""
+    """What both contain."""
     times = one.times.meet(two.times)
     if times is None:
         return None
@@ -77,7 +77,7 @@ def merged(pieces: Mapping[Region, Labels]) -> dict[Region, Labels]:
 
 
 def _joined_values(regions: Mapping[Region, Labels], position: int) -> dict[Region, Labels]:
-    """Regions alike but for one fact become one that allows the values of all."""
+    """Regions that differ in one fact only become one that allows the values of all."""
     groups: dict[Region, tuple[int, Labels]] = {}
     for region, labels in regions.items():
         key = _with_mask(region, position, 0)
@@ -91,7 +91,7 @@ def _with_mask(region: Region, position: int, mask: int) -> Region:
 
 
 def _joined_times(regions: Mapping[Region, Labels], first: str, last: str) -> dict[Region, Labels]:
-    """Regions alike but for one range become one where the ranges touch; `first` and `last` are the fields of it."""
+    """Regions that differ in one range only become one where the ranges touch; `first` and `last` are the fields of it."""
     groups: dict[Region, list[tuple[int, int, Labels]]] = {}
     for region, labels in regions.items():
         start, end = getattr(region.times, first), getattr(region.times, last)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LONGEST = 2_000
 """Most characters of one text of a problem."""
 MOST_OF_A_CODE = 1_000
-"""Problems of one code that are shown; the rest are counted. So many problems have one cause."""
+"""Problems of one code that are shown; the rest are counted. That number of problems has one cause."""
 _NAMED = re.compile(r"`([^`]*)`")
 _LINE_NUMBER = re.compile(r"\b(line|row|column) [0-9]+")
 

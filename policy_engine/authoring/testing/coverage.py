@@ -70,7 +70,7 @@ class Fraction:
         return 100 if self.of == 0 else self.done * 100 // self.of
 
     def reaches(self, percent: float) -> bool:
-        """True if the exact fraction is at least so many per cent."""
+        """True if the exact fraction is at least `percent`."""
         return self.done * 100 >= percent * self.of
 
 

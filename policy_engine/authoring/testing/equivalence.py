@@ -116,7 +116,7 @@ def _lines(table: DecisionTable, profiles: Sequence[Profile]) -> list[_Line | No
             rows.append(int(table.bind([profile])[0]))
         except PackInvalid:
             rows.append(None)
-    # Only when all are bound: every new profile makes the arrays anew.
+    # Only when all are bound: every new profile makes the arrays again.
     bound = table.arrays()
     starts = (None, *bound.cuts.tolist())
     columns = [getattr(bound.cells, name).tolist() for name in _FIELDS]

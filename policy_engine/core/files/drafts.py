@@ -180,7 +180,7 @@ def held(path: Path) -> Iterator[bool]:
 
 def _hold(path: Path) -> int | None:
     """
-    Tell other runs that this one needs a file or folder; None where that cannot be told.
+    Tell other runs that this one needs a file or folder; None if that is not possible.
 
     The system forgets it with the process, however that ends. What cannot be held is never taken for abandoned:
     Windows and some network file systems know no such thing. Raises BlockingIOError when another run needs it, or has

@@ -28,7 +28,7 @@ def joined(starts: Int64, ends: Int64) -> list[tuple[int, int]]:
 
 
 class SortedLines:
-    """Where lines stand in a file and by what they are ordered: too many to be held, they are read again."""
+    """Where lines are in a file and what orders them. There are too many to keep, so they are read again."""
 
     def __init__(self) -> None:
         """Nothing is known yet."""
@@ -49,7 +49,7 @@ class SortedLines:
         keys, starts, sizes = (np.concatenate(column) for column in zip(*self._parts, strict=True))
         order = np.argsort(keys, kind="stable")
         pieces = np.cumsum(sizes[order]) // _PIECE
-        # A buffer would be filled anew for every line.
+        # A buffer would be filled again for every line.
         with source.open("rb", buffering=0) as lines:
             for rows in np.split(order, np.flatnonzero(np.diff(pieces)) + 1):
                 found = []

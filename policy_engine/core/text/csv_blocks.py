@@ -102,7 +102,7 @@ class _Together:
         self.take(first)
 
     def take(self, column: _Coded) -> bool:
-        """Take the next column; False where no number would tell so many combinations apart."""
+        """Take the next column; False if there are more combinations than a number can distinguish."""
         count = len(column.words)
         if self._combinations * count > _MOST_COMBINED:
             return False

@@ -14,7 +14,7 @@ _LONGEST = 1_000
 
 
 def labelled(label: str, text: str, most: int = 1) -> list[str]:
-    """A labelled text on at most so many lines; what does not fit is cut, visibly."""
+    """A labelled text on a limited number of lines; what does not fit is cut, visibly."""
     lines = textwrap.wrap(plain(text, _LONGEST), WIDTH - LABEL, max_lines=most, placeholder=" \u2026")
     return [f"{'' if index else label:<{LABEL}}{line}" for index, line in enumerate(lines)]
 

@@ -48,7 +48,7 @@ def is_url(text: str) -> bool:
 
 def urls_in(text: str, is_address: bool = False) -> list[str]:
     """
-    The addresses of which a text consists: one as a rule, several when white space divides them, none in prose.
+    The addresses that a text consists of: one as a rule, several when white space divides them, none in prose.
 
     One with spaces inside is taken as it stands where it ends like a file, or where `is_address` says that the place
     is known to hold an address.
@@ -177,10 +177,10 @@ def _sum(dated: str, lasts: str) -> int | None:
 
 
 class HostOwners:
-    """Tells whose a host is, by the rule pack's list (`host`, `*.suffix`, either with `/path*`)."""
+    """Finds the owner of a host, by the rule pack's list (`host`, `*.suffix`, either with `/path*`)."""
 
     def __init__(self, owners: Mapping[str, str]) -> None:
-        """Sort the patterns; paths are looked at before whole hosts, exact hosts before suffixes, long before short."""
+        """Sort the patterns; paths are tried before whole hosts, exact hosts before suffixes, long before short."""
         self._hosts = _by_length((name.lower(), owner) for name, owner in owners.items() if "/" not in name)
         self._paths = _by_length((name, owner) for name, owner in owners.items() if "/" in name)
         self._known: dict[str, tuple[tuple[tuple[str, str], ...], str | None]] = {}

@@ -151,7 +151,7 @@ def _by_type(values: Sequence[Any], rows: Int64) -> Iterator[tuple[type, Sequenc
 
 
 def _shape(node: Node) -> Any:
-    """The msgspec type of what may stand at a node; anything else is left to the general way."""
+    """The msgspec type of what a node can hold; anything else is left to the general way."""
     shape: Any = None if node.leaf is None else str | None
     if node.element is not None:
         shape = list[_shape(node.element)] | shape  # type: ignore[misc]

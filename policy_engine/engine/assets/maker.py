@@ -46,7 +46,7 @@ _STATE_REASONS = tuple(
     for state in STATES
 )
 _FEW = 24
-"""Outputs of one service that are not worth looking at together."""
+"""Outputs of one service that are not worth reading together."""
 
 
 @dataclass

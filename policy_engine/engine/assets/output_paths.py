@@ -19,7 +19,7 @@ UNLISTED = 0
 
 @dataclass(frozen=True)
 class FileKind:
-    """The facts that a path (or a table's row) tells of a file."""
+    """The facts of a file that a path (or a table's row) determines."""
 
     name: str
     media: str | None
@@ -27,7 +27,7 @@ class FileKind:
     watermarked: str | None
     """`true`, `false` or None."""
     disputed: frozenset[str] = frozenset()
-    """Facts of which its addresses, or a table's row and the catalog, say different things; they count as unknown."""
+    """Facts on which its addresses, or a table's row and the catalog, disagree; they count as unknown."""
     rank: int = 1 << 30
     """Order among the files of a task."""
 
@@ -218,12 +218,12 @@ class FileKinds:
         return known
 
     def _merge(self, first: int, second: int) -> int:
-        """The kind of a file with two addresses: what either tells, and unknown what they disagree on."""
+        """The kind of a file with two addresses: what either determines; what they disagree on is unknown."""
         one, other = sorted((self.kinds[first], self.kinds[second]), key=lambda kind: (kind.rank, kind.name))
         return self._kind(_unite(one, other))
 
     def leaf_of(self, service: str | None, file: FlatFile) -> OutputRole | None:
-        """What a table's row says of its file: the catalog's facts by path or name, else the row's own."""
+        """What a table's row states about its file: the catalog's facts by path or name, else the row's own."""
         key = (service, file.output, file.media, file.role, file.watermarked)
         if key in self._flat:
             return self._flat[key]
@@ -258,16 +258,16 @@ class FileKinds:
 
 def _unite(one: FileKind, other: FileKind) -> FileKind:
     """
-    One file told of twice, named and ordered like the first.
+    One file reported twice, named and ordered like the first.
 
-    A fact that only one of them tells is that; one that was ever disputed stays so, whatever is heard later.
+    A fact that only one of them states is taken; one that was ever disputed stays so, whatever comes later.
     """
     disputed = set(one.disputed | other.disputed)
     facts: dict[str, str | None] = {}
     for fact in ("media", "role", "watermarked"):
         told = {value for value in (getattr(one, fact), getattr(other, fact)) if value is not None}
         if fact == "role" and len(told) > 1:
-            # That a path is not listed tells nothing that a listed one could contradict.
+            # A path that is not listed states nothing that a listed one could contradict.
             told.discard(UNLISTED_ROLE)
         if len(told) > 1:
             disputed.add(fact)

@@ -21,7 +21,7 @@ from policy_engine.history import FlatFile, Outputs
 
 _FACTS = attrgetter("output", "media", "role", "watermarked")
 MAYBE_FLAT = frozenset((FlatFile, Outputs))
-"""Types of which `is_flat` may be true."""
+"""Types for which `is_flat` may be true."""
 
 
 def is_flat(output: Any) -> bool:
@@ -36,7 +36,7 @@ def find_flat(kinds: FileKinds, services: Sequence[str | None], outputs: Sequenc
     sizes = np.fromiter(map(len, parts), np.int64, len(parts))
     rows = np.repeat(np.arange(len(parts)), sizes)
     files = list(chain.from_iterable(parts))
-    # Asked once for all that say the same; anew each time, since every row of a table may state facts of its own.
+    # Asked once for all rows that state the same; asked each time where every row of a table may state facts of its own.
     stated = list(zip(taken(services, rows), map(_FACTS, files), strict=True))
     leaves = OutputRoles(kinds)
     unlisted = leaves.add((FILE, UNLISTED, ""))

@@ -139,7 +139,7 @@ def _serve(state: Any, folder: Path, tasks: Any, pipe: Connection, has_main_pare
             number, function, item = tasks.get()
             pipe.send((number, _work(function, state, item, _results_file(folder, number))))
     finally:
-        # Whoever waits for an answer hears of it; a process without memory cannot say more.
+        # The process that waits for an answer gets it; a process without memory cannot say more.
         os._exit(1)
 
 
@@ -162,14 +162,14 @@ def _results_file(folder: Path, number: int) -> Path:
 
 
 def write_results(results: Iterable[Any], stream: IO[bytes]) -> None:
-    """Write results, none of which is None, one by one."""
+    """Write results one by one; all of them must be values, not None."""
     for result in results:
         pickle.dump(result, stream, pickle.HIGHEST_PROTOCOL)
     pickle.dump(None, stream)
 
 
 def read_results(stream: IO[bytes]) -> Generator[Any, None, None]:
-    """Read what `write_results` wrote, one at a time; whoever wrote it is trusted."""
+    """Read what `write_results` wrote, one at a time; the writer is trusted."""
     while (result := pickle.load(stream)) is not None:  # noqa: S301
         yield result
 
@@ -180,7 +180,7 @@ def read_results_of(path: Path) -> Generator[Any, None, None]:
         with path.open("rb") as stream:
             yield from read_results(stream)
     finally:
-        # An interrupted run may let go of results only when their folder has gone.
+        # An interrupted run may release results only when their folder has gone.
         path.unlink(missing_ok=True)
 
 
@@ -193,7 +193,7 @@ def end_with_parent(has_main_parent: bool = False) -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    # The system looks at the thread that has started this process, and other threads may end before the process does.
+    # The system watches the thread that started this process, and other threads may end before the process does.
     if sys.platform == "linux" and has_main_parent:
         with suppress(AttributeError, OSError):
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -110,7 +110,7 @@ def _row(title: str, amount: Amount, decimals: int) -> str:
 
 
 def _usd(text: str, decimals: int = 2) -> str:
-    """Dollars with thousands separators and at least so many decimals; nothing is rounded, so that sums tie."""
+    """Dollars with thousands separators and at least `decimals` decimals; nothing is rounded, so that sums tie."""
     whole, _, fraction = text.partition(".")
     return f"{int(whole):,}.{fraction.ljust(decimals, '0')}"
 

@@ -1,4 +1,4 @@
-"""Opens a cluster for one run: an own one on this machine, or one that exists."""
+"""Opens a cluster for one run: a new one on this machine, or one that exists."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOCAL = "local"
 """Name of the scheduler that is started for one run, on this machine."""
 
 _CLOSE = 10.0
-"""Seconds in which an own scheduler must have closed its connections."""
+"""Seconds in which a new scheduler must have closed its connections."""
 
 
 @contextmanager
@@ -34,9 +34,9 @@ def open_cluster(
     scheduler: str, sources: Sequence[Source], *, jobs: int = 1, folder: Path | None = None
 ) -> Iterator[DaskMapper]:
     """
-    Workers that have been looked at: the same program, the same packages, the same files.
+    Workers that have been checked: the same program, the same packages, the same files.
 
-    `scheduler` is `local` (then `jobs` processes are started, and what they write lies in `folder`) or the address of
+    `scheduler` is `local` (then `jobs` processes are started, and what they write is in `folder`) or the address of
     one that runs. Raises UsageProblem for a cluster that cannot do the work, InputUnusable for a worker that does
     not see the files; nothing has been read then.
     """
@@ -84,7 +84,7 @@ def _own_scheduler(workers: OwnWorkers) -> Iterator[tuple[str, dict[str, Any]]]:
     A scheduler in this process for processes of this machine, and what a client needs to reach it.
 
     Nobody else can talk to them: they listen on the loopback address, and have keys of their own. The keys matter
-    where several people share a machine: whoever reaches an open scheduler can run code as its owner.
+    where several people share a machine: anyone who reaches an open scheduler can run code as its owner.
     """
     import dask.config
     from distributed.security import Security

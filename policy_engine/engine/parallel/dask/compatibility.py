@@ -35,7 +35,7 @@ Versions = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells that a worker sees the very file that this machine sees."""
+    """What shows that a worker sees the same file as this machine."""
 
     name: str
     path: str

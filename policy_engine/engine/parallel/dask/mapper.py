@@ -43,7 +43,7 @@ _ANSWER = 60.0
 _PATIENCE = 60.0
 """Seconds without any worker after which a run gives up; a worker that ended is mostly there again after a few."""
 _LOOK = 2.0
-"""Seconds between two looks at a cluster that has not answered yet."""
+"""Seconds between two checks of a cluster that has not answered yet."""
 _AHEAD = 2
 """Results per thread of the cluster that may be under way or wait for their turn."""
 _FEWEST = 4
@@ -55,7 +55,7 @@ class DaskMapper:
     Hands units to the workers of a cluster and gives their results back in the order of the units.
 
     Results travel as pickled bytes, so Dask sees no frame and converts no text; those of processes of this machine as
-    files, so Dask sees nothing of them. What is needed to compute a unit stays with the scheduler: a worker that ends
+    files, so Dask does not see them. What is needed to compute a unit stays with the scheduler: a worker that ends
     in the middle costs the time to do its units again.
     """
 
@@ -140,7 +140,7 @@ class DaskMapper:
                     # The next result comes in while this one is written.
                     unit, future = waiting.popleft()
                     fetching = unit, future, self._fetch(future)
-                # Whoever runs a Dask cluster trusts its workers.
+                # Anyone who runs a Dask cluster trusts its workers.
                 with closing(
                     read_results_of(found) if isinstance(found, Path) else read_results(io.BytesIO(found))
                 ) as results:
@@ -193,7 +193,7 @@ class DaskMapper:
 
     def _fetch(self, future: Any) -> concurrent.futures.Future[bytes | Path]:
         async def fetch() -> bytes | Path:
-            # Told to raise, it would leave tasks behind whose end nobody hears of, and Python prints that.
+            # If it raised, it would leave tasks behind whose end nobody hears of, and Python prints that.
             result: bytes | Path | None = await self._client.gather(future, errors="skip")
             if result is None:
                 raise await future.exception() or ConnectionError("the connection is closed")
@@ -274,7 +274,7 @@ def _perform(
     """
     Do one unit, and give its results or the file that they are in.
 
-    A worker that joined after all others had been looked at is told apart here.
+    A worker that joined after all others were checked is noticed here.
     """
     key = (digest, threading.get_ident())
     work = _WORKS.get(key)

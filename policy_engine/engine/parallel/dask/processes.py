@@ -84,7 +84,7 @@ class OwnWorkers:
         """Start a new process for each that has ended."""
         for process in [one for one in self._processes if not one.is_alive()]:
             self._processes.remove(process)
-            # There are threads by now, so this one loads everything anew.
+            # There are threads by now, so this one loads everything again.
             self._start_one("spawn")
         if self._invitation is not None:
             self.invite(*self._invitation)
