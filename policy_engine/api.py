@@ -7,24 +7,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from policy_engine.authoring.lint import run_checks
-from policy_engine.core.problems import PackInvalid
+import pandas as pd
+
+from policy_engine.annotations import read_annotator
+from policy_engine.authoring.loading import load_pack
+from policy_engine.core.periods import MAX_INSTANT
 from policy_engine.core.rule_model import RulePack
-from policy_engine.packs import read_pack
-
-if TYPE_CHECKING:
-    # pandas takes a second to import, and a caller may only want to load a pack.
-    import pandas as pd
-
-    from policy_engine.engine.control_totals import Totals
-    from policy_engine.engine.run import EvaluationRun
-    from policy_engine.report.model import ReportModel
-    from policy_engine.report.ranking import TopRows
+from policy_engine.core.version import __version__
+from policy_engine.engine.control_totals import Totals
+from policy_engine.engine.evaluation import evaluate
+from policy_engine.engine.question import Question, make_question
+from policy_engine.engine.run import EvaluationRun, RunOptions
+from policy_engine.history import find_sources
+from policy_engine.report.build import Provenance, describe_parameters
+from policy_engine.report.build import build_report as build
+from policy_engine.report.folder import input_lines
+from policy_engine.report.formats import FORMATS, renderer
+from policy_engine.report.model import ReportModel
+from policy_engine.report.ranking import TopRows
 
 __all__ = [
     "EvaluatedHistory",
+    "ReportModel",
+    "RulePack",
     "TaskHistory",
     "build_report",
     "evaluate",
@@ -35,28 +41,15 @@ __all__ = [
 ]
 
 
-def load_pack(location: str | Path = "piapi") -> RulePack:
-    """
-    Load a rule pack: the name of a bundled one, or a folder.
-
-    Raises PackInvalid with every problem found, also when two rules are in force for one asset at one instant.
-    """
-    pack = read_pack(location)
-    problems = run_checks(pack)
-    if any(problem.severity == "error" for problem in problems):
-        raise PackInvalid(problems, pack.texts)
-    return pack
-
-
 @dataclass(frozen=True)
 class TaskHistory:
     """A history in memory."""
 
     assets: pd.DataFrame
     """One row per file, ready for `evaluate`; records merged, addresses of one file united. Holds files of all times:
-    those created after the `as_of` of a question are for the caller to leave out."""
+    leave out those created after the `as_of` that you ask about."""
     quarantine: pd.DataFrame
-    """Records that were set aside: source, reason, found, expected."""
+    """Records that were quarantined: source, reason, found, expected."""
     digest: str
     """sha256 over the digests of the files read, in the order of their names."""
 
@@ -65,24 +58,16 @@ def load_history(*paths: str | Path, pack: RulePack, columns: Mapping[str, str] 
     """
     Read exports (files, folders, globs) into one row per asset, whole in memory.
 
-    `columns` maps documented column names to those of the caller's tables. Raises InputUnusable for files that
-    cannot be read; records that cannot be used are in `quarantine`.
+    `columns` maps documented column names to those of the caller's tables. Records that cannot be used are in
+    `quarantine`. Raises InputUnusable for files that cannot be read, and UsageProblem where a package is missing that
+    is needed to read them.
     """
-    import pandas as pd
-
-    from policy_engine.core.periods import MAX_INSTANT
-    from policy_engine.engine.question import Question
-    from policy_engine.engine.run import EvaluationRun, RunOptions
-    from policy_engine.history import find_sources
-    from policy_engine.history.sources import refuse_changed
-
     found = find_sources([str(path) for path in paths])
     # Whether a task exists yet is a question of `as_of`, so nothing is left out here.
     options = RunOptions(Question(MAX_INSTANT, pack.horizon, pack.operation_horizon), columns=columns or {})
     run = EvaluationRun(found.sources, pack, options)
     chunks = list(run.asset_chunks())
-    digests = [_digest(source.path) for source in found.sources]
-    refuse_changed(found.sources)
+    digests = [line.sha256 for line in input_lines(run)]
     return TaskHistory(
         assets=pd.concat(chunks, ignore_index=True) if chunks else pd.DataFrame({"service": []}),
         quarantine=run.quarantine(),
@@ -90,30 +75,11 @@ def load_history(*paths: str | Path, pack: RulePack, columns: Mapping[str, str] 
     )
 
 
-def evaluate(
-    frame: pd.DataFrame,
-    pack: RulePack,
-    *,
-    as_of: datetime | str | int,
-    horizon: str | int | None = None,
-    operation_horizon: str | int | None = None,
-    known_on: date | None = None,
-) -> pd.DataFrame:
-    """
-    Judge a frame of assets at one instant; see policy_engine.engine.evaluation.evaluate for columns, units and errors.
-    """
-    from policy_engine.engine import evaluation
-
-    return evaluation.evaluate(
-        frame, pack, as_of=as_of, horizon=horizon, operation_horizon=operation_horizon, known_on=known_on
-    )
-
-
 class EvaluatedHistory:
     """
     A history that is judged while it is read: iterate it once for chunks of findings, then use the rest.
 
-    Whoever asks for the rest first, or stops iterating early, lets it read on to the end; nothing is read twice.
+    Asking for the rest first, or stopping early, makes it read on to the end; nothing is read twice.
     """
 
     def __init__(self, run: EvaluationRun, top: TopRows) -> None:
@@ -140,7 +106,7 @@ class EvaluatedHistory:
 
     @property
     def quarantine(self) -> pd.DataFrame:
-        """Records that were set aside."""
+        """Records that were quarantined: source, reason, found, expected."""
         self._finish()
         return self._run.quarantine()
 
@@ -167,15 +133,12 @@ def evaluate_history(
     """
     Judge exports of any size: bounded memory, chunks of findings and totals that add up.
 
-    `archived`, `exemptions` and `house_rules` name files that put marks beside the verdicts. Raises InputUnusable for
-    files that cannot be read, PackInvalid for house rules, and while iterating TotalsMismatch if totals do not tie.
+    `as_of`, the horizons and `known_on` are as in `evaluate`, `columns` as in `load_history`. `archived`, `exemptions`
+    and `house_rules` are files that fill the columns beside the verdict. `jobs` is the number of processes.
+    Raises ValueError for an instant or a horizon that cannot be used, InputUnusable for files that cannot be read,
+    PackInvalid for house rules and UsageProblem where a package is missing; while iterating, also TotalsMismatch where
+    the totals do not tie, and WorkerEnded where a process was ended from outside.
     """
-    from policy_engine.annotations import read_annotator
-    from policy_engine.engine.question import make_question
-    from policy_engine.engine.run import EvaluationRun, RunOptions
-    from policy_engine.history import find_sources
-    from policy_engine.report.ranking import TopRows
-
     question = make_question(pack, as_of, horizon, operation_horizon)
     found = find_sources([str(path) for path in paths])
     annotator = read_annotator(pack.catalog, question.as_of, archived, exemptions, house_rules)
@@ -184,12 +147,12 @@ def evaluate_history(
 
 
 def build_report(history: EvaluatedHistory, *, show_urls: bool = False) -> ReportModel:
-    """Make the report model of an evaluated history; reads it to the end first if need be."""
-    from policy_engine import __version__
-    from policy_engine.report.build import Provenance, describe_parameters
-    from policy_engine.report.build import build_report as build
-    from policy_engine.report.folder import input_lines
+    """
+    Make the report of an evaluated history, which is read to its end first.
 
+    `show_urls` shows full URLs in the HTML; anyone with a URL can open the file. Raises what iterating the history
+    raises, and InputUnusable for a file that has changed since it was read.
+    """
     history._finish()
     run = history._run
     parameters = describe_parameters(run.options)
@@ -197,18 +160,12 @@ def build_report(history: EvaluatedHistory, *, show_urls: bool = False) -> Repor
 
 
 def render(model: ReportModel, format: str = "html") -> str:
-    """Render a report model as `html`, `json`, `markdown` or `text`."""
-    if format == "text":
-        from policy_engine.report.formats.text import render_text
+    """
+    Render a report as `html`, `json`, `markdown` or `text`; the same report gives the same text.
 
-        return render_text(model)
-    from policy_engine.report.formats import FORMATS
-
+    Raises ValueError for a format that does not exist.
+    """
     if format not in FORMATS:
-        raise ValueError(f"there is no format `{format}`; there are html, json, markdown and text")
-    return FORMATS[format](model)
-
-
-def _digest(path: str) -> str:
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        *names, last = FORMATS
+        raise ValueError(f"there is no format `{format}`; there are {', '.join(names)} and {last}")
+    return renderer(format)(model)

@@ -1,6 +1,6 @@
 "use strict";
 // Makes the table of files one that can be searched, ordered and opened. Without it the page shows its first rows.
-// Every text is set as text, never as markup; nothing is fetched; the state stands after the # of the address.
+// Every text is set as text, never as markup; nothing is fetched; the state is kept after the # of the address.
 (() => {
   const block = document.getElementById("files-data");
   const table = document.querySelector("#files table");
@@ -25,7 +25,7 @@
     return one.texts ? one.texts[i] : one.words[one.codes[i]];
   };
   const number = (name, i) => (column(name) ? column(name).numbers[i] : null);
-  // Seconds since 1970; they are written as so many from as_of.
+  // Seconds since 1970; the data holds them relative to as_of.
   const seconds = (name, i) => {
     const one = column(name);
     return one === undefined || one.seconds[i] === null ? null : one.seconds[i] + data.asOf;
@@ -116,13 +116,13 @@
     text("media", i) || "media not known", text("role", i), WATERMARK[text("watermarked", i)], text("account", i).replaceAll("_", "-"),
   ].filter(Boolean).join(", ");
 
-  // --- the columns of the table: text for the eye and the search, a key for the order, and the dress of a cell ---
+  // --- the columns of the table: text to show and to search, a key to sort by, and a function that fills a cell ---
 
   const instantKey = (name) => (i) => (seconds(name, i) === null ? Infinity : seconds(name, i) + fraction(name, i) / 1e9);
   const COLUMNS = {
     file: {
       text: (i) => text("asset_id", i),
-      dress: (cell, i) => {
+      fill: (cell, i) => {
         cell.setAttribute("scope", "row");
         const open = make("a", { class: "open", href: address({ file: text("asset_id", i) }) }, ...idParts(text("asset_id", i)));
         cell.replaceChildren(open, small(describe(i)));
@@ -130,11 +130,11 @@
     },
     service: {
       text: (i) => [serviceOf(i), text("task_type", i)].join(" "),
-      dress: (cell, i) => cell.replaceChildren(text("service", i) || muted("not known"), small(text("task_type", i))),
+      fill: (cell, i) => cell.replaceChildren(text("service", i) || muted("not known"), small(text("task_type", i))),
     },
     verdict: {
       text: (i) => verdictTitle(text("verdict", i)) + (isPast(i) ? " possibly past" : ""),
-      dress: (cell, i) => {
+      fill: (cell, i) => {
         const code = text("verdict", i);
         const words = make("span", { class: "nowrap" }, sign(code), " ", sentence(verdictTitle(code)));
         cell.replaceChildren(words, isPast(i) ? make("strong", { class: "badge" }, "possibly past") : "");
@@ -143,7 +143,7 @@
     deadline: {
       text: (i) => clock("expires_earliest", i),
       key: instantKey("expires_earliest"),
-      dress: (cell, i) => {
+      fill: (cell, i) => {
         if (seconds("expires_earliest", i) === null) return cell.replaceChildren(muted("none"));
         cell.replaceChildren(timeElement("expires_earliest", i));
         if (!isSame("expires_earliest", "expires_latest", i) && seconds("expires_latest", i) !== null)
@@ -159,15 +159,15 @@
     },
     reasons: {
       text: (i) => reasonsOf(i).map(spaced).join("; "),
-      dress: (cell, i) => { if (!reasonsOf(i).length) cell.replaceChildren(muted("nothing")); },
+      fill: (cell, i) => { if (!reasonsOf(i).length) cell.replaceChildren(muted("nothing")); },
     },
     rule: {
       text: (i) => [text("rule", i), text("basis", i)].join(" "),
-      dress: (cell, i) => cell.replaceChildren(text("rule", i) || muted("none"), small(text("basis", i))),
+      fill: (cell, i) => cell.replaceChildren(text("rule", i) || muted("none"), small(text("basis", i))),
     },
     host: {
       text: (i) => text("url", i) || text("url_host", i),
-      dress: (cell, i) => {
+      fill: (cell, i) => {
         const url = text("url", i);
         const host = url ? link(url, url, "url") : text("url_host", i) ? make("span", { class: "host" }, text("url_host", i)) : muted("no URL");
         const evidence = text("evidence", i);
@@ -179,7 +179,7 @@
     points: {
       text: (i) => (number("points", i) === null ? "" : thousands(number("points", i))),
       key: (i) => (number("points", i) === null ? -1 : number("points", i)),
-      dress: (cell, i) => { if (number("points", i) === null) cell.replaceChildren(muted("no dollar value")); },
+      fill: (cell, i) => { if (number("points", i) === null) cell.replaceChildren(muted("no dollar value")); },
     },
   };
 
@@ -239,7 +239,7 @@
 
   // --- the controls ---
 
-  const tools = make("div", { class: "tools", role: "search", "aria-label": "Narrow the list of files" });
+  const tools = make("div", { class: "tools", role: "search", "aria-label": "Filter the list of files" });
   const field = (label, control) => {
     const id = `choose-${tools.childElementCount}`;
     control.setAttribute("id", id);
@@ -287,7 +287,7 @@
       data: (row, kind) => (kind === "sort" && COLUMNS[name].key ? COLUMNS[name].key(row.i) : COLUMNS[name].text(row.i)),
       render: DataTable.render.text(),
       searchable: false,
-      createdCell: (cell, _value, row) => { if (COLUMNS[name].dress) COLUMNS[name].dress(cell, row.i); },
+      createdCell: (cell, _value, row) => { if (COLUMNS[name].fill) COLUMNS[name].fill(cell, row.i); },
     })),
     autoWidth: false,
     typeDetect: false,
@@ -297,11 +297,11 @@
     lengthMenu: [25, 50, 100, 500],
     layout: { topStart: null, topEnd: null, bottomStart: "pageLength", bottomEnd: { paging: { buttons: 5 } } },
     language: {
-      emptyTable: "There is no file.",
+      emptyTable: "There are no files.",
       zeroRecords: "No file on this page matches.",
       lengthMenu: "_MENU_ rows a page",
       thousands: ",",
-      aria: { orderable: ": press to order by it", orderableReverse: ": press to turn the order round", orderableRemove: ": press for the order of urgency" },
+      aria: { orderable: ": press to sort", orderableReverse: ": press to reverse the order", orderableRemove: ": press to sort by urgency" },
     },
   });
   // The pages are turned below the table, not within the part of the page that scrolls sideways.
@@ -315,7 +315,7 @@
     for (const word of words) if (!textOf(i).includes(word)) return false;
     return true;
   };
-  // What the search looks at, made when it is first needed: a page opens faster without.
+  // The text that is searched, made when it is first needed: the page opens faster.
   const texts = [];
   const textOf = (i) => (texts[i] ??= names.map((name) => COLUMNS[name].text(i)).join("\n").toLowerCase());
 
@@ -324,17 +324,17 @@
     const isNarrow = found !== data.count || isChosen().length > 0 || state.q !== "";
     const isWhole = data.count >= data.total;
     const all = `findings.csv holds all ${thousands(data.total)}`;
-    const told = [];
-    if (isNarrow) told.push(`${thousands(found)} of the ${many(data.count, "file")} on this page match${found === 1 ? "es" : ""}.`);
-    else told.push(isWhole ? `All ${many(data.count, "file")}, the most urgent first; findings.csv holds them with their full URLs.`
+    const sentences = [];
+    if (isNarrow) sentences.push(`${thousands(found)} of the ${many(data.count, "file")} on this page match${found === 1 ? "es" : ""}.`);
+    else sentences.push(isWhole ? `All ${many(data.count, "file")}, the most urgent first; findings.csv holds them with their full URLs.`
       : `${thousands(data.count)} of ${many(data.total, "file")} are on this page, the most urgent first; ${all}.`);
     const verdict = verdictOf[state.verdict === "possibly_past" ? "at_risk" : state.verdict];
     if (isNarrow && !isWhole) {
-      if (verdict && verdict.count === verdict.total) told.push(`All ${many(verdict.total, "file")} of this verdict are on this page; ${verdict.csv} holds them too.`);
-      else if (verdict) told.push(`Of this verdict only ${thousands(verdict.count)} of ${many(verdict.total, "file")} are on this page, and no others were searched; ${verdict.csv} holds all.`);
-      else told.push(`Files that are not on this page were not searched; ${all}.`);
+      if (verdict && verdict.count === verdict.total) sentences.push(`All ${many(verdict.total, "file")} of this verdict are on this page; ${verdict.csv} holds them too.`);
+      else if (verdict) sentences.push(`Only ${thousands(verdict.count)} of ${many(verdict.total, "file")} of this verdict are on this page, and no others were searched; ${verdict.csv} has all of them.`);
+      else sentences.push(`Files that are not on this page were not searched; ${all}.`);
     }
-    if (status.textContent !== told.join(" ")) status.textContent = told.join(" ");
+    if (status.textContent !== sentences.join(" ")) status.textContent = sentences.join(" ");
     status.classList.toggle("partial", isNarrow && !isWhole && !(verdict && verdict.count === verdict.total));
     clear.hidden = !isNarrow && !state.order;
   };
@@ -410,13 +410,13 @@
       part("Deadlines, in UTC", facts([
         ["Earliest deadline", hasDeadline ? instant("expires_earliest", i) : muted("none")],
         ["Latest deadline", hasDeadline ? instant("expires_latest", i) : ""],
-        ["Link of the vendor ends", instant("link_expires_at", i)],
+        ["Vendor's link expires", instant("link_expires_at", i)],
         ["Save by", saveBy],
       ])),
       part("Readings of creation", facts([
         ["Submitted", instant("created_at", i, muted("not recorded"))],
         ["Finished", instant("completed_at", i, muted("not recorded"))],
-      ]), hasDeadline ? make("p", { class: "note" }, "The clock may run from either, so both are counted: the earliest deadline is the one to meet, and only after the latest one is the file past its deadline.") : ""),
+      ]), hasDeadline ? make("p", { class: "note" }, "The clock may start at either, so both are counted: meet the earliest deadline; the file is past its deadline only after the latest.") : ""),
       part("What is not known", reasonsOf(i).length
         ? make("ul", {}, ...reasonsOf(i).map((reason) => make("li", {}, data.reasons[reason] || reason, " ", make("code", {}, reason))))
         : make("p", {}, "Nothing that the answer depends on.")),
@@ -443,7 +443,7 @@
         ["In the CSV", make("code", {}, "findings.csv"), `, row ${thousands(number("row", i))} (the heading is row 1)`,
           verdict.csv === "findings.csv" ? "" : small(`also in ${verdict.csv}`)],
         ["Read from", make("span", { class: "path" }, text("source", i))],
-        ["More", make("code", {}, "policy-engine explain TASK_ID HISTORY"), small("counts both readings before your eyes")],
+        ["More", make("code", {}, "policy-engine explain TASK_ID HISTORY"), small("shows how both readings are counted")],
       ])),
     ];
   };
@@ -457,13 +457,13 @@
     const close = make("button", { type: "button", autofocus: "" }, "Close");
     close.addEventListener("click", () => card.close());
     const copy = make("button", { type: "button" }, "Copy link");
-    const told = make("span", { role: "status" });
+    const copied = make("span", { role: "status" });
     copy.addEventListener("click", async () => {
-      try { await navigator.clipboard.writeText(location.href); told.textContent = "Copied."; }
-      catch { told.textContent = "Copy the address of this page: it leads here."; }
+      try { await navigator.clipboard.writeText(location.href); copied.textContent = "Copied."; }
+      catch { copied.textContent = "Copy the address of this page; it links to this file."; }
     });
     const head = make("header", {}, make("h2", { id: "card-title" }, make("span", { class: "id" }, id)),
-      make("div", { class: "actions" }, told, copy, close));
+      make("div", { class: "actions" }, copied, copy, close));
     card.replaceChildren(head, ...(i === undefined
       ? [make("p", {}, `This file is not among the ${many(data.count, "row")} on this page. Look for its asset_id in findings.csv, which holds all ${thousands(data.total)}.`)]
       : cardOf(i)));
@@ -480,7 +480,7 @@
     if (!one || (!opener && String(getSelection()) !== "")) return;
     event.preventDefault();
     const place = address({ ...state, file: text("asset_id", one.i) });
-    // At once and not on `hashchange`, which comes later: a key pressed in between would be meant for the open card.
+    // At once and not on `hashchange`, which comes later: a key pressed in between would reach the open card.
     try { history.pushState(null, "", place); } catch { location.hash = place; }
     follow();
   });

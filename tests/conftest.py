@@ -1,10 +1,13 @@
-"""What all tests share: how hard Hypothesis tries, and where a browser is found."""
+"""What all tests share: how hard Hypothesis tries, where a browser is found, and who may start processes."""
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +20,8 @@ SHARED = {
     "suppress_health_check": [HealthCheck.too_slow],
 }
 
+# For `make quick`, which is run after every change.
+settings.register_profile("quick", max_examples=5, **SHARED)
 settings.register_profile("dev", max_examples=25, **SHARED)
 # The same examples on every run, so that a red build means a changed program.
 settings.register_profile("ci", max_examples=400, derandomize=True, **SHARED)
@@ -60,6 +65,67 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test marked `browser` needs no fixture to be skipped where there is no browser."""
     if item.get_closest_marker("browser") is not None:
         require_chromium()
+
+
+PROCESS_EVENTS = frozenset(
+    ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "os.startfile")
+)
+"""Audit events of the interpreter that announce a new process."""
+
+
+class ProcessGuard:
+    """Fails a test that starts a process and is not marked `slow`, so that `make quick` stays quick."""
+
+    def __init__(self) -> None:
+        self.is_active = False
+        self.started: list[str] = []
+
+    def notice(self, event: str, arguments: tuple[object, ...]) -> None:
+        """Raise in the call that starts the process; a program that catches it is reported after the test."""
+        if self.is_active and event in PROCESS_EVENTS:
+            self.started.append(event)
+            raise RuntimeError(self.sentence())
+
+    def sentence(self) -> str:
+        """What is wrong, and what to do about it."""
+        events = ", ".join(dict.fromkeys(self.started))
+        return f"this test starts a process ({events}): mark it `slow`, which `make quick` leaves out"
+
+
+GUARD = ProcessGuard()
+
+
+def pytest_configure() -> None:
+    """Watch for new processes from here on; an audit hook cannot be removed, so it is added once."""
+    sys.addaudithook(GUARD.notice)
+    spawn = multiprocessing.util.spawnv_passfds
+
+    def announced_spawn(*arguments: Any) -> Any:
+        # The one way to a process that the interpreter does not announce.
+        GUARD.notice("os.posix_spawn", arguments)
+        return spawn(*arguments)
+
+    multiprocessing.util.spawnv_passfds = announced_spawn
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Guard one test, with the fixtures that are made for it."""
+    GUARD.started.clear()
+    GUARD.is_active = not any(item.iter_markers("slow")) and not any(item.iter_markers("browser"))
+    try:
+        return (yield)
+    finally:
+        GUARD.is_active = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A program under test may have caught what the guard raised."""
+    result = yield
+    if GUARD.started:
+        pytest.fail(GUARD.sentence(), pytrace=False)
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 
 import click
 
-from policy_engine import __version__
 from policy_engine.cli import checking, comparing, evaluating, linting, showing
 from policy_engine.cli.output import silence, tell
 from policy_engine.core.files.signals import SignalGate
@@ -31,6 +30,7 @@ from policy_engine.core.problems import (
     format_problem,
 )
 from policy_engine.core.safe_text import plain
+from policy_engine.core.version import __version__
 
 EXIT_CODES: dict[int, str] = {
     0: "done",

@@ -87,7 +87,8 @@ def impact(
     from policy_engine.authoring.compare.diff import compare_packs
     from policy_engine.authoring.compare.expected_impact import asked_instant, expectations, outcomes, refuse_unmet
     from policy_engine.authoring.compare.impact import ImpactRun, union_pack
-    from policy_engine.authoring.compare.impact_formats import FORMATS, Impact
+    from policy_engine.authoring.compare.impact_formats import FORMATS
+    from policy_engine.authoring.compare.impact_model import make_impact
 
     _check_table(output)
     packs = _load_both(old, new, path)
@@ -104,16 +105,11 @@ def impact(
             refuse_unusable(run, request.max_age)
             _refuse_untouched(found, judged)
         met = outcomes(expected, judged.totals)
-        show(FORMATS[shape](Impact(
-            names=(old, new),
-            diff=found,
-            as_of=run.options.question.as_of,
-            read=run.totals,
-            totals=judged.totals,
-            expected=met,
-            notes=_notes(found),
-            written=output,
-        )), shape)  # fmt: skip
+        as_of = run.options.question.as_of
+        model = make_impact(
+            (old, new), found, as_of, run.totals, judged.totals, expected=met, notes=_notes(found), written=output
+        )
+        show(FORMATS[shape](model), shape)
         refuse_unmet(met, expected, packs[1].texts)
         too_many = quarantine_failure(run, request.max_quarantine)
         if too_many is not None:

@@ -25,11 +25,21 @@ from policy_engine.cli.values import ZONE
 from policy_engine.core.safe_text import plain
 from policy_engine.core.text.wording import count_of
 from policy_engine.core.vocabulary import VERDICTS
+from policy_engine.report.formats import DOWNLOADERS, OPTIONS, check_available
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
     from zoneinfo import ZoneInfo
 
     from policy_engine.engine.run import EvaluationRun
+
+
+def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One option per format that a report folder has only when asked for it."""
+    for name, text in reversed(OPTIONS.items()):
+        command = output_option(f"--{name}", "formats", flag_value=name, multiple=True, help=text)(command)
+    return command
 
 
 @click.command(cls=GroupedCommand)
@@ -40,9 +50,8 @@ if TYPE_CHECKING:
 @reading_options
 @output_option("-o", "--output", default="report", show_default=True, metavar="DIR", help="Folder to write.")
 @output_option("--show-urls", is_flag=True, help="Show full URLs in the HTML. Anyone with a URL can open the file.")
-@output_option("--xlsx", is_flag=True, help="Also write report.xlsx (needs the extra `xlsx`).")
-@output_option("--markdown", is_flag=True, help="Also write report.md, for chats, tickets and CI pages.")
-@output_option("--rescue", type=click.Choice(["aria2"]), help="Also write save_now for this downloader.")
+@_format_options
+@output_option("--rescue", type=click.Choice(list(DOWNLOADERS)), help="Also write save_now for this downloader.")
 @output_option("--tz", type=ZONE, metavar="ZONE", help="Also show times in this time zone (Europe/Berlin).")
 @output_option(
     "--embed",
@@ -59,8 +68,7 @@ def report(
     output: str,
     embed: int,
     show_urls: bool,
-    xlsx: bool,
-    markdown: bool,
+    formats: tuple[str, ...],
     rescue: str | None,
     tz: ZoneInfo | None,
 ) -> int:
@@ -69,25 +77,24 @@ def report(
 
     HISTORY: files, folders or globs of exports (JSON, JSON Lines, CSV, Parquet; .gz and .zst), or - for standard input.
     """
-    from policy_engine import __version__
+    from policy_engine.core.version import __version__
     from policy_engine.report.folder import ReportOptions, write_report
-    from policy_engine.report.formats.text import render_text
-    from policy_engine.report.formats.workbook import check_workbook
+    from policy_engine.report.formats.text import render
     from policy_engine.report.publishing import check_folder
 
     check_folder(Path(output))
-    if xlsx:
-        check_workbook()
+    for name in formats:
+        check_available(name)
     with make_run(request) as run:
         with progress_of(run):
             written = write_report(
                 run,
                 Path(output),
                 __version__,
-                wanted=ReportOptions(show_urls, xlsx, markdown, rescue, tz, embed),
+                wanted=ReportOptions(show_urls, formats, rescue, tz, embed),
                 before_publishing=lambda done: refuse_unusable(done, request.max_age),
             )
-        show(render_text(written.model, str(written.folder / "report.html")))
+        show(render(written.model, str(written.folder / "report.html")))
         return _conclude(run, request)
 
 

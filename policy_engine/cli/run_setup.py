@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def make_run(request: RunRequest, pack: RulePack | None = None) -> Iterator[EvaluationRun]:
     """Find the sources, load the pack unless it is given, and prepare a run; nothing is read yet."""
     from policy_engine.annotations import read_annotator
-    from policy_engine.api import load_pack
+    from policy_engine.authoring.loading import load_pack
     from policy_engine.engine.assets.maker import Period
     from policy_engine.engine.parallel.memory import Sizes, sizes_within
     from policy_engine.engine.run import EvaluationRun, RunOptions

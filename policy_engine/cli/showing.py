@@ -29,7 +29,7 @@ _LONGEST = 2_000
 )
 def rules(pack: str, as_of: int | None) -> int:
     """Show the rules in force as a table."""
-    from policy_engine.api import load_pack
+    from policy_engine.authoring.loading import load_pack
     from policy_engine.packs.timeline import in_force
 
     loaded = load_pack(pack)

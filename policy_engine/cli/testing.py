@@ -54,7 +54,7 @@ def run_tests(locations: Sequence[str], wanted: CoverageOptions) -> Tested:
 
 
 def _test_one(location: str, wanted: CoverageOptions, tested: Tested) -> int:
-    from policy_engine.api import load_pack
+    from policy_engine.authoring.loading import load_pack
     from policy_engine.authoring.testing.cases import CaseBench, load_cases, report_cases
 
     shown = plain(location)
@@ -171,7 +171,7 @@ def _mutation_json(mutation: MutationReport) -> dict[str, Any]:
 
 def write_cases(locations: Sequence[str], output: str, overwrite: bool) -> None:
     """Write boundary cases of one pack; raises UsageProblem for several packs, or a file that exists."""
-    from policy_engine.api import load_pack
+    from policy_engine.authoring.loading import load_pack
     from policy_engine.authoring.testing.generation import generate_cases
     from policy_engine.packs.yaml_document import MAX_BYTES
 

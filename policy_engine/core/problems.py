@@ -1,4 +1,4 @@
-"""Turns what is wrong with an input into data: problems, their places, and the few exceptions that carry them."""
+"""Turns what is wrong with an input into data: problems, their locations, and the few exceptions that carry them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Severity = Literal["error", "warning"]
 _LONGEST = 2_000
 """Characters of one line of a problem."""
 _WIDEST = 160
-"""Characters of a source line that are shown, and columns that a mark can stand under."""
+"""Characters of a source line that are shown, and columns that can be marked."""
 
 
 @dataclass(frozen=True, order=True)
 class SourceSpan:
-    """A place in a file that a person can go to."""
+    """A location in a file that a person can go to."""
 
     file: str
     """Path as the user gave it, with forward slashes."""
@@ -29,7 +29,7 @@ class SourceSpan:
     column: int = 1
     """Column from 1, in characters."""
     length: int = 1
-    """How many characters the place covers on its line (at least 1)."""
+    """How many characters it covers on its line (at least 1)."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
@@ -42,7 +42,7 @@ class Problem:
     code: str
     """Stable identifier, in kebab case (`unknown-key`)."""
     message: str
-    """One lower-case sentence without a full stop; the user's words stand in backticks."""
+    """One lower-case sentence without a full stop; the user's words are in backticks."""
     span: SourceSpan | None = None
     """Where it is; None when it belongs to no file."""
     severity: Severity = "error"
@@ -50,7 +50,7 @@ class Problem:
     help: str | None = None
     """What to do about it, when that can be said."""
     related: tuple[SourceSpan, ...] = ()
-    """Other places that take part (the first of two equal keys, the other rule in force)."""
+    """Other locations that take part (the first of two equal keys, the other rule in force)."""
     witness: str | None = None
     """The smallest concrete example that shows it (a kind of file and an instant), when there is one."""
     documentation: str | None = None
@@ -59,22 +59,25 @@ class Problem:
     """Names of what it is about (`flux v2`, a service) that stay the same when lines move; a baseline names them."""
 
     def sort_key(self) -> tuple[str, int, int, str, str]:
-        """Order for people: by file, then place, then code."""
+        """Order for people: by file, then location, then code."""
         if self.span is None:
             return ("", 0, 0, self.code, self.message)
         return (self.span.file, self.span.line, self.span.column, self.code, self.message)
 
 
 class PolicyEngineError(Exception):
-    """Base of every error that is the fault of an input; holds problems, never prose of its own."""
+    """Base of every error that is the fault of an input; its text is the problems, each with location and help."""
 
     def __init__(self, problems: Iterable[Problem] | Problem, sources: Mapping[str, str] | None = None) -> None:
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         self.sources: Mapping[str, str] = sources or {}
         super().__init__("; ".join(problem.message for problem in self.problems))
 
+    def __str__(self) -> str:
+        return "\n".join(format_problem(problem, self.sources) for problem in self.problems)
+
     def __reduce__(self) -> tuple[type[PolicyEngineError], tuple[object, ...]]:
-        """Travel whole from a worker process to the one that reports."""
+        """Make a copy in the process that reports."""
         return type(self), (self.problems, dict(self.sources))
 
 
@@ -128,7 +131,7 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
 
 def format_problem(problem: Problem, sources: Mapping[str, str] | None = None) -> str:
     """
-    Write a problem as a person reads it: place, severity and code, sentence, source frames, witness, help, page.
+    Write a problem as a person reads it: location, severity and code, sentence, source frames, witness, help, page.
 
     `sources` maps file names to their text; without it the frame is left out. Names of files and what inputs say are
     made safe to show.

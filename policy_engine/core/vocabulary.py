@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What the rules say of an asset at `as_of`."""
+    """What the rules say about an asset at `as_of`."""
 
     ACTIVE = "active"
     AT_RISK = "at_risk"
@@ -56,6 +56,12 @@ BASES = ("published", "observed", "assumed", "internal")
 UNLISTED_ROLE = "unlisted"
 """Role of an output URL at a path that the catalog does not list."""
 
+
+def fold(word: str) -> str:
+    """The form in which two spellings of a name are equal: case, blanks, `-` and `_` make no difference."""
+    return word.strip().lower().replace("_", "-").replace(" ", "-")
+
+
 FINDING_COLUMNS = (
     "asset_id", "task_id", "service", "model", "task_type", "account", "media", "role", "watermarked",
     "url", "url_host", "host_owner", "evidence", "status", "created_at", "completed_at", "as_of",
@@ -84,14 +90,14 @@ REASONS: dict[str, str] = {
     "no_clock": "A deadline applies, but neither the submission nor the completion of the task is known.",
     "submission_unknown": "The submission is not recorded; it is bounded by the completion and the longest task.",
     "completion_unknown": "The completion is not recorded; it is bounded by what else the records say.",
-    "times_inverted": "The record says that the task ended before it was submitted; the two were put in order.",
+    "times_inverted": "The record says that the task ended before it was submitted; the two times were swapped.",
     "readings_differ": "Counting from submission and from completion gives different answers.",
     "task_type_unknown": "The task type is not known, and an answer depends on it.",
     "account_unknown": "The account (pay-as-you-go or host-your-account) is not known, and an answer depends on it.",
     "media_unknown": "The kind of media is not known, and an answer depends on it.",
     "role_unknown": "The role of the file is not known, and an answer depends on it.",
     "watermarked_unknown": "Whether the file is watermarked is not known, and an answer depends on it.",
-    "facts_conflict": "The records say different things about this file; the fact counts as unknown.",
+    "facts_conflict": "The records disagree about this file; the fact counts as unknown.",
 }
 """Reason codes of findings, in the order in which they are joined, with their meaning."""
 
@@ -114,10 +120,10 @@ WITHOUT_ASSET_REASONS: dict[str, str] = {
 
 VERDICT_WORDS: dict[str, tuple[str, str]] = {
     "active": ("active", "Kept by the platform, and the deadline is further away than the horizon."),
-    "at_risk": ("at risk", "The deadline is nearer than the horizon, or may be past already: save these first."),
+    "at_risk": ("at risk", "The deadline is within the horizon, or may already be past: save these first."),
     "expired": (
         "past its deadline",
-        "Every admissible deadline has passed. The provider may have deleted the file; nobody looked.",
+        "Every possible deadline has passed. The provider may have deleted the file; that was not checked.",
     ),
     "vendor_cdn": ("vendor CDN", "Held by the vendor's CDN on the vendor's own terms; no period is published."),
     "ungoverned": ("ungoverned", "No published rule covers these files; how long they stay is not known."),
@@ -128,9 +134,9 @@ VERDICT_WORDS: dict[str, tuple[str, str]] = {
 
 WINDOW_WORDS: dict[str, str] = {
     "open": "Follow-up operations are still accepted.",
-    "closing": "Accepted still, or on one reading closed already; the window closes within the horizon.",
-    "closed": "Every admissible window has closed.",
-    "ungoverned": "The service has follow-up operations, and no published rule says how long they work.",
+    "closing": "Still accepted, or already closed on one reading; the window closes within the horizon.",
+    "closed": "Every possible window has closed.",
+    "ungoverned": "The service has follow-up operations, and no published rule says how long they are accepted.",
     "undetermined": "A fact is missing, and the answer depends on it.",
     "none": "The service has no follow-up operations.",
 }
@@ -138,8 +144,8 @@ WINDOW_WORDS: dict[str, str] = {
 
 
 EVIDENCE_WORDS: dict[str, str] = {
-    "agrees": "The host of the URL belongs to whom the rule says holds the file.",
-    "conflicts": "The host of the URL belongs to somebody else than the rule says.",
+    "agrees": "The owner of the URL's host is the one that the rule names.",
+    "conflicts": "The owner of the URL's host is not the one that the rule names.",
     "expected": "No URL was seen; the task completed, so the file is expected to exist.",
     "none": "The host's owner is not known, or no rule says who holds the file.",
 }
@@ -149,7 +155,7 @@ EVIDENCE_WORDS: dict[str, str] = {
 BASIS_WORDS: dict[str, str] = {
     "published": "The provider states it.",
     "observed": "Seen in the provider's own data, not stated.",
-    "assumed": "Neither stated nor seen; the rule pack reasons.",
+    "assumed": "Neither stated nor seen; the rule pack gives its reasoning.",
     "internal": "A house rule.",
 }
 """Basis -> meaning."""

@@ -9,10 +9,11 @@ from itertools import product
 
 import numpy as np
 
+from policy_engine.core.fact_domain import distinguished_values
 from policy_engine.core.frames import Int32
 from policy_engine.core.problems import PackInvalid, Problem
 from policy_engine.core.rule_model import RulePack, RuleVersion, Service
-from policy_engine.core.vocabulary import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE, StorageLocation
+from policy_engine.core.vocabulary import FACTS, StorageLocation
 from policy_engine.engine.kernel import (
     DATED,
     FAR,
@@ -29,10 +30,7 @@ from policy_engine.engine.kernel import (
 from policy_engine.packs.timeline import in_force
 
 Profile = tuple[str | None, ...]
-"""One value per fact in the order of columns.FACTS; None = unknown. The service comes first."""
-
-_ANY_OTHER = "\0other"
-"""Stands for all values of a fact's domain that no rule names: to the rules they are all alike."""
+"""One value per fact in the order of FACTS, which its domain holds; None = unknown. The service comes first."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ class DecisionTable:
     def _resolve(self, profile: Profile) -> list[tuple[int | None, int]]:
         """Answers of one profile over time: (start, cell) with None = since ever."""
         service = self.services[str(profile[0])]
-        facts = {fact: _placed(fact, value, service) for fact, value in zip(FACTS, profile, strict=True)}
+        facts = dict(zip(FACTS, profile, strict=True))
         rules = self._candidates(facts)
         named: dict[str, set[str]] = {}
         for rule in rules:
@@ -153,7 +151,7 @@ class DecisionTable:
                     for fact, values in self.versions[at].version.selector.conditions.items():
                         named.setdefault(fact, set()).update(values)
         domains = [
-            [value] if value is not None else _domain(fact, service, named.get(fact, set()))
+            (value,) if value is not None else distinguished_values(service, fact, named.get(fact, ()))
             for fact, value in facts.items()
         ]
         completions = [dict(zip(FACTS, values, strict=True)) for values in product(*domains)]
@@ -235,9 +233,7 @@ class DecisionTable:
                             operations |= 1 << service.operations.index(name)
         if not kinds & DATED:
             rule = vendor_rule
-        return _Cell(
-            kinds, least, greatest, rule, window_least, window_greatest, window_rule, matters, operations
-        )  # fmt: skip
+        return _Cell(kinds, least, greatest, rule, window_least, window_greatest, window_rule, matters, operations)
 
     def _cell_id(self, cell: _Cell) -> int:
         known = self._cell_ids.get(cell)
@@ -260,34 +256,6 @@ class DecisionTable:
             matters=np.array([cell.matters for cell in cells], np.int32),
             operations=np.array([cell.operations for cell in cells], np.uint64),
         )
-
-
-def _domain(fact: str, service: Service, named: set[str]) -> list[str]:
-    """
-    The values an unknown fact may have, those that no rule names folded into one.
-
-    The fold is exact: conditions only ask whether a value is among those they name.
-    """
-    full = _listed(fact, service)
-    # The provider may add task types; the other lists are closed: roles are given by the catalog itself.
-    is_open = fact == "task_type"
-    return sorted(full & named) + ([_ANY_OTHER] if is_open or full - named else [])
-
-
-def _listed(fact: str, service: Service) -> set[str]:
-    """The values of a fact that the catalog or the schemas list for a service."""
-    if fact == "task_type":
-        return set(service.task_types)
-    if fact == "role":
-        return {*(spec.role for spec in service.outputs if spec.role), UNLISTED_ROLE}
-    return {"service": {service.id}, "account": set(ACCOUNTS), "media": set(MEDIA), "watermarked": {"true", "false"}}[
-        fact
-    ]
-
-
-def _placed(fact: str, value: str | None, service: Service) -> str | None:
-    """A known value as the rules may see it: one that is not listed for the service is like any other."""
-    return value if value is None or value in _listed(fact, service) else _ANY_OTHER
 
 
 def _at(timeline: Sequence[tuple[int | None, int | None]], instant: int | None) -> int | None:

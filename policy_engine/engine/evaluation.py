@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from policy_engine.core.fact_domain import ANY_OTHER, FactReader
 from policy_engine.core.frames import (
     Bool,
     Int8,
@@ -17,6 +19,7 @@ from policy_engine.core.frames import (
     Int64,
     Positions,
     categorical,
+    category_of,
     codes_of,
     earliest_of,
     instants_of,
@@ -26,6 +29,7 @@ from policy_engine.core.frames import (
 )
 from policy_engine.core.periods import NAT
 from policy_engine.core.rule_model import RulePack
+from policy_engine.core.safe_text import plain
 from policy_engine.core.urls.addresses import HostOwners, is_url, link_expiry
 from policy_engine.core.vocabulary import (
     FACTS,
@@ -38,6 +42,7 @@ from policy_engine.core.vocabulary import (
     OperationVerdict,
     StorageLocation,
     Verdict,
+    fold,
 )
 from policy_engine.engine.decision_table import DecisionTable, Profile
 from policy_engine.engine.kernel import (
@@ -54,6 +59,7 @@ from policy_engine.engine.kernel import (
     read_creation,
 )
 from policy_engine.engine.question import Question, RowQuestions, make_question
+from policy_engine.packs.catalog import did_you_mean
 
 _REASON_BIT = {code: 1 << position for position, code in enumerate(REASONS)}
 _FACT_REASON = {fact: f"{fact}_unknown" for fact in FACTS if fact != "service"}
@@ -72,29 +78,47 @@ class Evaluator:
         self.table = DecisionTable(pack, known_on)
         self._owners = HostOwners(pack.host_owners)
         self._declared = {service for entry in pack.no_published_rule for service in entry.services}
-        # Values that no rule names are alike to the rules; folding them keeps the number of profiles small even
-        # when a field carries free text.
-        self._named: dict[str, set[str]] = {fact: set() for fact in FACTS}
-        for ref in self.table.versions:
-            for fact, values in ref.version.selector.conditions.items():
-                self._named[fact] |= values
+        self._reader = FactReader(pack.catalog)
+        self._profiles: dict[Profile, Profile] = {}
+        # Task types that no rule names are alike to the rules; folding them keeps the number of profiles small even
+        # when the field carries free text.
+        self._named_types = {
+            fold(value) for ref in self.table.versions for value in ref.version.selector.conditions.get("task_type", ())
+        }
         self._rule_ids = [ref.rule_id for ref in self.table.versions]
         self._bases = [ref.basis for ref in self.table.versions]
         self._numbers = np.array([ref.number for ref in self.table.versions] or [0], np.int64)
 
     def judge_chunk(self, frame: pd.DataFrame, questions: RowQuestions | None = None) -> pd.DataFrame:
         """
-        Judge assets, one row each; returns findings with the columns of DESIGN's table, same index and order.
+        Judge assets, one row each; returns findings with the columns FINDING_COLUMNS, same index and order.
 
-        Facts are text (`watermarked`: `true` or `false`), missing = unknown; `created_at`, `completed_at` and
+        Facts are in any spelling; missing, or what a fact cannot be = unknown. `created_at`, `completed_at` and
         `completion_bound` are zone-aware times or RFC 3339 text. Only `service` is required. Pure.
         `questions` asks each row a question of its own instead of the evaluator's.
         """
-        asked: Question | RowQuestions = self.question if questions is None else questions
-        if "service" not in frame.columns:
-            raise ValueError("the frame has no column `service`; it needs one row per asset with at least the service")
+        return self._judge(frame, self._bind(frame), self.question if questions is None else questions)
+
+    def judge_stated(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+        """As `judge_chunk`, and a sentence about each fact for which rows state what it cannot be."""
+        bound = self._bind(frame)
+        problems = tuple(self._outside(frame, fact, rows) for fact, rows in bound.outside.items())
+        return self._judge(frame, bound, self.question), problems
+
+    def _outside(self, frame: pd.DataFrame, fact: str, rows: Bool) -> str:
+        first = int(np.flatnonzero(rows)[0])
+        value, service = frame[fact].iloc[first], self._reader.read("service", frame["service"].iloc[first])
+        about = f" of `{service}`" if service and fact == "role" else ""
+        what = "services" if fact == "service" else f"values of {fact}"
+        help_text = did_you_mean(str(value), self._reader.listed(fact, service or None), what)
+        return (
+            f"`{fact}` is unknown in {int(rows.sum()):,} of {len(frame):,} rows, since it cannot be what they state; "
+            f"the first is row {first}, with `{plain(value, 60)}`{about}; {help_text}"
+        )
+
+    def _judge(self, frame: pd.DataFrame, bound: _BoundRows, asked: Question | RowQuestions) -> pd.DataFrame:
         rows = len(frame)
-        profile, known, per_profile = self._profiles(frame)
+        profile, known, per_profile = bound.profile, bound.known, bound.per_profile
         readings = read_creation(
             instants_of(frame, "created_at"),
             instants_of(frame, "completed_at"),
@@ -110,6 +134,7 @@ class Evaluator:
         rule = np.where(known, judged.rule, NO_RULE)
         window_rule = np.where(known & has_windows, judged.window_rule, NO_RULE)
         out: dict[str, Any] = {name: frame[name] for name in FINDING_COLUMNS if name in frame.columns}
+        out |= bound.facts
         for name in ("created_at", "completed_at"):
             if name in frame.columns:
                 out[name] = utc_times(instants_of(frame, name))
@@ -137,37 +162,34 @@ class Evaluator:
         columns = {name: out[name] if name in out else missing[name] for name in FINDING_COLUMNS}
         return pd.DataFrame(columns, index=frame.index, copy=False)
 
-    def _profiles(self, frame: pd.DataFrame) -> tuple[Positions, Bool, _PerProfile]:
-        """Row of the decision table per asset, whether the service is known, and per-profile facts."""
+    def _bind(self, frame: pd.DataFrame) -> _BoundRows:
+        """Which row of the decision table each asset asks, by its facts as their domains hold them."""
+        if "service" not in frame.columns:
+            raise ValueError("the frame has no column `service`; it needs one row per asset with at least the service")
         rows = len(frame)
         mixed = np.zeros(rows, np.int64)
-        domains: list[list[str | None]] = []
+        choices: list[list[str | None]] = []
+        facts: dict[str, Any] = {}
+        respelt: set[str] = set()
         for fact in FACTS:
-            codes, values = codes_of(frame.get(fact), rows)
-            keep = self.table.services.keys() if fact == "service" else self._named[fact]
-            folded: list[str | None] = [None]
-            positions: dict[str | None, int] = {None: 0}
-            lookup = np.zeros(len(values) + 1, np.int64)
-            for position, value in enumerate(values):
-                # A value that no rule names stands for itself under one common name; "" is unknown.
-                name = None if value == "" else value if value in keep else (None if fact == "service" else "\0unnamed")
-                if name not in positions:
-                    positions[name] = len(folded)
-                    folded.append(name)
-                lookup[position] = positions[name]
-            mixed *= len(folded)
+            codes, words = codes_of(frame.get(fact), rows)
+            values: dict[str | None, int] = {None: 0}
+            lookup = np.zeros(len(words) + 1, np.int64)
+            for code, word in enumerate(words):
+                value = self._value_of(fact, word)
+                if value != (word or None):
+                    respelt.add(fact)
+                lookup[code] = values.setdefault(value, len(values))
+            mixed *= len(values)
             mixed += lookup[codes]
-            domains.append(folded)
-        size = int(np.prod([len(domain) for domain in domains], dtype=object))
-        if size <= 4_000_000:
-            present = np.flatnonzero(np.bincount(mixed, minlength=size))
-            inverse = np.zeros(size, np.intp)
-            inverse[present] = np.arange(len(present))
-            compact = inverse[mixed]
-        else:
-            present, wide = np.unique(mixed, return_inverse=True)
-            compact = wide.astype(np.intp)
-        profiles = [_unmix(int(code), domains) for code in present]
+            choices.append(list(values))
+            if fact == "service" and fact in respelt:
+                # The catalog's spelling where it lists the service; otherwise the reason says that it does not.
+                named = category_of([*(self._value_of(fact, word) or word for word in words), None], codes)
+                facts[fact] = _like(frame[fact], named)
+        present, compact = _distinct(mixed, [len(values) for values in choices])
+        stated = [_unmix(int(code), choices) for code in present]
+        profiles = list(map(self._placed, stated))
         ids = np.zeros(len(profiles), np.intp)
         is_known = np.array([profile[0] is not None for profile in profiles], bool)
         ids[is_known] = self.table.bind([profile for profile in profiles if profile[0] is not None])
@@ -178,7 +200,31 @@ class Evaluator:
             per.has_operations[row] = bool(service.operations)
             per.declared[row] = service.id in self._declared
             per.service[row] = service.id
-        return ids[compact], is_known[compact], per
+        outside: dict[str, Bool] = {}
+        for position, fact in enumerate(FACTS):
+            known = [profile[position] for profile in profiles]
+            given = [profile[position] for profile in stated]
+            dropped = [value is None and one is not None for one, value in zip(given, known, strict=True)]
+            if any(dropped):
+                outside[fact] = np.array(dropped)[compact]
+            if fact not in ("service", "task_type") and (fact in respelt or any(dropped)):
+                facts[fact] = _like(frame[fact], category_of(known, compact))
+        return _BoundRows(ids[compact], is_known[compact], per, facts, outside)
+
+    def _value_of(self, fact: str, word: str) -> str | None:
+        """The value that a word of a frame means for some service; those of task types that no rule names are one."""
+        value = self._reader.read(fact, word)
+        return ANY_OTHER if fact == "task_type" and value and fold(value) not in self._named_types else value
+
+    def _placed(self, stated: Profile) -> Profile:
+        """The facts of a file as those of its service; what they cannot be is unknown."""
+        placed = self._profiles.get(stated)
+        if placed is None:
+            service = stated[0] or None
+            facts = zip(FACTS[1:], stated[1:], strict=True)
+            placed = (service, *(self._reader.read(fact, value, service) or None for fact, value in facts))
+            self._profiles[stated] = placed
+        return placed
 
     def _reasons(
         self,
@@ -274,6 +320,21 @@ class _PerProfile:
     service: list[str]
 
 
+@dataclass(frozen=True)
+class _BoundRows:
+    """The rows of a frame as the decision table knows them."""
+
+    profile: Positions
+    """Row of the decision table; 0 where the service is not known."""
+    known: Bool
+    """Whether the service is known."""
+    per_profile: _PerProfile
+    facts: dict[str, Any]
+    """Columns of facts that the frame spells in another way, or for which it states what they cannot be."""
+    outside: dict[str, Bool]
+    """Fact -> the rows that state what it cannot be; only facts with such rows."""
+
+
 def evaluate(
     frame: pd.DataFrame,
     pack: RulePack,
@@ -286,12 +347,34 @@ def evaluate(
     """
     Judge a frame of assets, one row each, at one instant; returns the findings with the same index and order.
 
-    frame: `service` (catalog id) and any of `task_type account media role watermarked created_at completed_at
-    completion_bound url expected facts_conflict`; further finding columns pass through.
-    as_of: zone-aware time, RFC 3339 text or ns since 1970. Horizons: ISO 8601 text or ns; default the pack's.
+    Columns of `frame`; only `service` is required, and a missing value is an unknown fact:
+
+    - `service`: id of a service of the pack's catalog (`kling`, not the model name of an export).
+    - `task_type`, `account`, `media`, `role`: text in the words of the catalog; case, blanks, `-` and `_` make no
+      difference.
+    - `watermarked`: boolean, 0 or 1, or such words as `true`, `FALSE` and `yes`.
+    - `created_at`, `completed_at`: when the task was submitted and finished, zone-aware times or RFC 3339 text.
+    - `completion_bound`: an instant at which the task was surely finished, for rows without `completed_at`.
+    - `url`: address of the file; gives `url_host`, `host_owner`, `evidence` and `link_expires_at`.
+    - `expected`: boolean; true for a file that was never seen in an export and is expected to exist.
+    - `facts_conflict`: boolean; true where the records disagree about the file.
+
+    Other columns of the findings pass through; any other column is dropped.
+    `as_of`: the instant asked about, as a zone-aware time, RFC 3339 text or nanoseconds since 1970.
+    `horizon`, `operation_horizon`: ISO 8601 text (`P1D`, `PT1H`) or nanoseconds; None means the pack's.
+    `known_on`: use only the rule versions that were recorded on or before this day; None means all.
+
+    A fact that cannot be what a row states, such as a role that no file of the service has, is unknown, and a
+    UserWarning reports it.
+
+    The result has the columns of findings.csv (docs/findings.md), with times in UTC as nanoseconds.
     Raises ValueError for a missing `service` column, naive times, unreadable text and horizons below 0.
     """
-    return Evaluator(pack, make_question(pack, as_of, horizon, operation_horizon), known_on).judge_chunk(frame)
+    question = make_question(pack, as_of, horizon, operation_horizon)
+    findings, problems = Evaluator(pack, question, known_on).judge_stated(frame)
+    for problem in problems:
+        warnings.warn(problem, UserWarning, stacklevel=2)
+    return findings
 
 
 def _save_by(expires_earliest: Int64, link_expires_at: Any) -> Int64:
@@ -299,6 +382,29 @@ def _save_by(expires_earliest: Int64, link_expires_at: Any) -> Int64:
     if link_expires_at is None:
         return earliest_of(expires_earliest)
     return earliest_of(expires_earliest, nanoseconds(pd.Series(link_expires_at)))
+
+
+def _like(column: pd.Series[Any], values: Any) -> Any:
+    """A categorical column of texts in the type of the column that it replaces, where that is a type for texts."""
+    if pd.api.types.is_object_dtype(column.dtype):
+        # Such a column has a missing value of its own kind, which a part of it would keep.
+        texts = [value if isinstance(value, str) else None for value in values]
+        return pd.Series(texts, index=column.index, dtype="object").where(column.notna(), column)
+    if isinstance(column.dtype, pd.CategoricalDtype) or not pd.api.types.is_string_dtype(column.dtype):
+        return values
+    return pd.Series(values, index=column.index).astype(column.dtype)
+
+
+def _distinct(mixed: Int64, sizes: Sequence[int]) -> tuple[Int64, Positions]:
+    """The distinct numbers that occur, in order, and for each row the position of its own."""
+    size = int(np.prod(sizes, dtype=object))
+    if size > 4_000_000:
+        present, positions = np.unique(mixed, return_inverse=True)
+        return present, positions.astype(np.intp)
+    present = np.flatnonzero(np.bincount(mixed, minlength=size))
+    inverse = np.zeros(size, np.intp)
+    inverse[present] = np.arange(len(present))
+    return present, inverse[mixed]
 
 
 def _unmix(code: int, domains: Sequence[Sequence[str | None]]) -> Profile:

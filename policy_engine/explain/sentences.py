@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from policy_engine.core.fact_domain import ANY_OTHER
 from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.problems import suggest
 from policy_engine.core.rule_model import RuleVersion
 from policy_engine.core.safe_text import plain
-from policy_engine.core.vocabulary import OperationVerdict, Verdict
-from policy_engine.explain.tracing import ANY_OTHER, Answer, FileGroup, Supposition, TaskExplanation
-from policy_engine.history.records.names import fold
+from policy_engine.core.vocabulary import OperationVerdict, Verdict, fold
+from policy_engine.explain.tracing import Answer, FileGroup, Supposition, TaskExplanation
 
 _SHORT = {
     Verdict.ACTIVE: "active",

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from policy_engine.core.fact_domain import domain_of
 from policy_engine.core.periods import NAT
 from policy_engine.core.problems import NothingToEvaluate
 from policy_engine.core.rule_model import RulePack, Service
-from policy_engine.core.vocabulary import ACCOUNTS, MEDIA, UNLISTED_ROLE
 from policy_engine.engine.assets.maker import AssetMaker, location
 from policy_engine.engine.evaluation import Evaluator
 from policy_engine.engine.kernel import read_creation
@@ -24,9 +24,6 @@ from policy_engine.history.merging.merge import service_key
 
 RuleKey = tuple[str, int]
 """Rule id and version number."""
-
-ANY_OTHER = "\0other"
-"""Stands for every value of a fact that neither catalog nor rules name."""
 
 
 @dataclass(frozen=True)
@@ -270,7 +267,8 @@ class _Tracer:
             for instant in (clock.first, clock.last)
         )
         suppositions: list[list[tuple[str, tuple[Supposition, ...]]]] = [[] for _ in answers]
-        for fact, values in _domains(service).items():
+        domain = {} if service is None else domain_of(service)
+        for fact, values in domain.items():
             rows = [row for row, answer in enumerate(answers) if f"{fact}_unknown" in answer.reasons]
             if rows:
                 supposed = [self._suppose(assets.iloc[rows], fact, value) for value in values]
@@ -291,20 +289,6 @@ class _Tracer:
 
     def _suppose(self, assets: pd.DataFrame, fact: str, value: str) -> list[Answer]:
         return _answers(self._evaluator.judge_chunk(assets.assign(**{fact: value})))
-
-
-def _domains(service: Service | None) -> dict[str, tuple[str, ...]]:
-    """The values that each unknown fact of an asset of the service may have."""
-    if service is None:
-        return {}
-    roles = dict.fromkeys(spec.role for spec in service.outputs if spec.role)
-    return {
-        "task_type": (*service.task_types, ANY_OTHER),
-        "account": ACCOUNTS,
-        "media": MEDIA,
-        "role": tuple(dict.fromkeys((*roles, UNLISTED_ROLE, ANY_OTHER))),
-        "watermarked": ("true", "false"),
-    }
 
 
 def _created_at(assets: pd.DataFrame, instant: int) -> pd.DataFrame:

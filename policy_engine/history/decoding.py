@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from policy_engine.core.safe_text import without_half_pairs
+from policy_engine.core.safe_text import encodable
 
 BOM = b"\xef\xbb\xbf"
 decode_strictly = msgspec.json.Decoder(Any).decode
@@ -123,7 +123,7 @@ def _integer(digits: str) -> int | str:
 
 def _replace_surrogates(value: Any) -> Any:
     if isinstance(value, str):
-        return without_half_pairs(value)
+        return encodable(value)
     if isinstance(value, dict):
         return {_replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()}
     if isinstance(value, list):

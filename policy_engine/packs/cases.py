@@ -1,4 +1,4 @@
-"""Turns the case files of a rule pack into Cases with the place of every expectation, or into all their problems."""
+"""Turns the case files of a rule pack into Cases with the location of every expectation, or into all their problems."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from policy_engine.core.fact_domain import OUTSIDE, FactReader
 from policy_engine.core.periods import parse_date, parse_duration, parse_instant
 from policy_engine.core.problems import PackInvalid, Problem, ProblemList, SourceSpan
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.safe_text import plain
-from policy_engine.core.vocabulary import UNLISTED_ROLE
+from policy_engine.core.vocabulary import FACTS, UNLISTED_ROLE, fold
 from policy_engine.packs.catalog import did_you_mean
 from policy_engine.packs.loading import PackFolder, find_pack, in_order, read_member
 from policy_engine.packs.yaml_document import ValuePath, YamlDocument
@@ -33,9 +34,9 @@ class Expectation:
     fields: Mapping[str, Any]
     """Field -> expected value, only those that the case states; instants in ns, None for "there must be none"."""
     spans: Mapping[str, SourceSpan]
-    """Field -> place of its value."""
+    """Field -> location of its value."""
     span: SourceSpan
-    """Place of the expectation."""
+    """Location of the expectation."""
 
     @property
     def label(self) -> str:
@@ -69,9 +70,9 @@ class Case:
     no_asset: str | None
     """Why the tasks must have no asset, or None."""
     span: SourceSpan
-    """Place of the name."""
+    """Location of the name."""
     expect_span: SourceSpan
-    """Place of what is expected."""
+    """Location of what is expected."""
 
 
 @dataclass(frozen=True)
@@ -131,16 +132,20 @@ class _CaseReader:
         self._names = list(dict.fromkeys(
             spec.name for service in pack.catalog.services for spec in service.outputs if spec.kind == "file"
         ))  # fmt: skip
+        self._facts = FactReader(pack.catalog)
+        self._models = {fold(name.model) for service in pack.catalog.services for name in service.names}
         self._versions = {rule.id: [version.number for version in rule.versions] for rule in pack.rules}
 
     def cases(self) -> list[Case]:
         """All cases of the file, in order."""
+        for name, record in self._given.items():
+            self._check_facts(record, ("given", name))
         first: dict[str, SourceSpan] = {}
         cases = []
         for index, entry in enumerate(self.document.value["cases"]):
             case = self._case(entry, ("cases", index))
             if case.name in first:
-                message = f"the case `{plain(case.name)}` stands twice"
+                message = f"the case `{plain(case.name)}` appears twice"
                 self.problems.add(Problem("duplicate", message, case.span, related=(first[case.name],)))
             first.setdefault(case.name, case.span)
             cases.append(case)
@@ -148,7 +153,7 @@ class _CaseReader:
 
     def _case(self, entry: Mapping[str, Any], here: ValuePath) -> Case:
         where: list[ValuePath] = (
-            [(*here, "task")] if "task" in entry else [(*here, "tasks", place) for place in range(len(entry["tasks"]))]
+            [(*here, "task")] if "task" in entry else [(*here, "tasks", index) for index in range(len(entry["tasks"]))]
         )
         expect = entry["expect"]
         is_list = isinstance(expect, list)
@@ -160,7 +165,7 @@ class _CaseReader:
             known_on=parse_date(known_on) if known_on is not None else None,
             horizon=parse_duration(horizon) if horizon is not None else self.pack.horizon,
             operation_horizon=parse_duration(window) if window is not None else self.pack.operation_horizon,
-            assets=tuple(self._expectation(one, (*here, "expect", place)) for place, one in enumerate(expect))
+            assets=tuple(self._expectation(asset, (*here, "expect", index)) for index, asset in enumerate(expect))
             if is_list
             else (),
             no_asset=None if is_list else expect["no_asset"],
@@ -171,12 +176,34 @@ class _CaseReader:
     def _record(self, task: str | Mapping[str, Any], path: ValuePath) -> Record:
         span = self.document.span(*path)
         if not isinstance(task, str):
+            self._check_facts(task, path)
             return Record(task, span)
         if task not in self._given:
             help_text = did_you_mean(task, self._given, "given tasks")
             message = f"unknown given task `{plain(task, 60)}`"
             self.problems.add(Problem("unknown-task", message, span, help=help_text))
         return Record(self._given.get(task, {}), span)
+
+    def _check_facts(self, record: Mapping[str, Any], path: ValuePath) -> None:
+        """A row of a table must not state what a fact cannot be: the case would be about an unknown fact."""
+        if not is_table_row(record):
+            return
+        service = self._facts.read("service", record["service"])
+        for fact in FACTS:
+            stated = record.get(fact)
+            if self._facts.read(fact, stated, service) != OUTSIDE:
+                continue
+            if fact == "service" and fold(str(stated)) in self._models:
+                continue
+            word, known = str(stated), list(self._facts.listed(fact, service))
+            if fact == "service":
+                self._refer("service", word, known, (*path, fact))
+            elif fact == "role":
+                self._refer("role", word, known, (*path, fact))
+            else:
+                help_text = did_you_mean(word, known, f"values of {fact}")
+                message = f"`{fact}` cannot be `{plain(word, 60)}`"
+                self.problems.add(Problem("not-allowed", message, self.document.span(*path, fact), help=help_text))
 
     def _expectation(self, entry: Mapping[str, Any], path: ValuePath) -> Expectation:
         name, _, ordinal = entry["name"].partition("/")

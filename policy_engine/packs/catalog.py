@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from policy_engine.core.fact_domain import ANY_OTHER
 from policy_engine.core.problems import Problem, ProblemList, SourceSpan, suggest
 from policy_engine.core.rule_model import Catalog, ExpectedOutputs, ModelName, OutputSpec, Service
 from policy_engine.core.safe_text import plain
-from policy_engine.core.vocabulary import UNLISTED_ROLE
+from policy_engine.core.vocabulary import UNLISTED_ROLE, fold
 from policy_engine.packs.yaml_document import MAX_WORD, ValuePath, YamlDocument
-
-
-def fold(name: str) -> str:
-    """The form in which two spellings of a model name or task type are equal: no case, `_` like `-`."""
-    return name.strip().lower().replace("_", "-")
 
 
 def did_you_mean(word: str, known: Iterable[str], what: str) -> str:
@@ -48,6 +44,11 @@ class _CatalogReader:
         here: ValuePath = ("services", index)
         task_types = tuple(task_type.lower() for task_type in entry["task_types"])
         self._check_once(((fold(t), (*here, "task_types", i)) for i, t in enumerate(task_types)), "task type")
+        for i, task_type in enumerate(task_types):
+            if fold(task_type) == fold(ANY_OTHER):
+                message = f"`{ANY_OTHER}` is the word for task types that the catalog does not list"
+                span = self.document.span(*here, "task_types", i)
+                self.problems.add(Problem("not-allowed", message, span, help="choose another name"))
         names = tuple(
             ModelName(name["model"], self._task_types(name, (*here, "names", i), task_types))
             for i, name in enumerate(entry["names"])
@@ -99,12 +100,12 @@ class _CatalogReader:
         first: tuple[str, frozenset[str] | None, SourceSpan],
         second: tuple[str, frozenset[str] | None, SourceSpan],
     ) -> None:
-        """Two services that claim one model name must share its task types out."""
+        """Two services that claim one model name must divide its task types."""
         (owner, owned, owner_span), (service, types, span) = first, second
         if owned is not None and types is not None and not owned & types:
             return
         if owner == service:
-            message = f"the model name `{plain(model, 60)}` stands twice in `{owner}`"
+            message = f"the model name `{plain(model, 60)}` appears twice in `{owner}`"
             help_text = "name each task type of a model once"
         elif owned is not None and types is not None:
             shared = ", ".join(f"`{word}`" for word in sorted(owned & types))
@@ -154,9 +155,9 @@ class _CatalogReader:
     def _check_file(
         self, output: OutputSpec, files: dict[str, tuple[OutputSpec, SourceSpan]], span: SourceSpan
     ) -> None:
-        """Files of one name are the same kind of file, wherever they stand."""
+        """Files of one name are the same kind of file, wherever they are."""
         if output.name == UNLISTED_ROLE:
-            message = f"the name `{UNLISTED_ROLE}` is kept for URLs that the catalog does not list"
+            message = f"the name `{UNLISTED_ROLE}` is reserved for URLs that the catalog does not list"
             self.problems.add(Problem("not-allowed", message, span, help="choose another name"))
         if output.name not in files:
             files[output.name] = (output, span)
@@ -191,20 +192,20 @@ class _CatalogReader:
         if len(defaults) != 1:
             count = "no entry" if not defaults else f"{len(defaults)} entries"
             message = f"`expected` has {count} without `task_types`"
-            help_text = "exactly one entry stands for the task types that no other entry names"
+            help_text = "exactly one entry leaves out `task_types`; it is about every type that no other entry names"
             span = self.document.span(*here, defaults[1]) if defaults else self.document.key_span(*here)
             self.problems.add(Problem("missing-default", message, span, help=help_text))
         return tuple(expected)
 
     def _check_once(self, placed: Iterable[tuple[str, ValuePath]], what: str) -> None:
-        """No value may stand twice."""
+        """No value may appear twice."""
         first: dict[str, ValuePath] = {}
         for value, path in placed:
             if value not in first:
                 first[value] = path
                 continue
             related = (self.document.span(*first[value]),)
-            message = f"the {what} `{plain(value, 60)}` stands twice"
+            message = f"the {what} `{plain(value, 60)}` appears twice"
             span = self.document.span(*path)
             help_text = "remove one of the two, or correct it"
             self.problems.add(Problem("duplicate", message, span, help=help_text, related=related))

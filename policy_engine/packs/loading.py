@@ -23,7 +23,8 @@ BUNDLED = "bundled"
 """Location of a pack that travels with the program."""
 _MOST_PROBLEMS = 2_000
 """Problems of a pack that are listed."""
-_SHAPE = "a pack is a folder with pack.yaml, catalog.yaml and rules/*.yaml"
+PACK_SHAPE = "a pack is a folder with pack.yaml, catalog.yaml and rules/*.yaml"
+"""Help for a folder that is not a rule pack."""
 
 
 def bundled_pack_names() -> tuple[str, ...]:
@@ -35,13 +36,13 @@ def read_pack(location: str | Path) -> RulePack:
     """
     Read a rule pack: `location` is the name of a bundled pack (`piapi`) or a folder.
 
-    Raises PackInvalid with the problems of all files, each with its place.
+    Raises PackInvalid with the problems of all files, each with its location.
     """
     return read_folder(find_pack(location))
 
 
 def read_folder(folder: PackFolder) -> RulePack:
-    """Read the rule pack in a folder; raises PackInvalid with the problems of all files, each with its place."""
+    """Read the rule pack in a folder; raises PackInvalid with the problems of all files, each with its location."""
     problems = ProblemList()
     files = _read_files(folder, problems)
     pack = files.documents.get("pack.yaml")
@@ -62,7 +63,7 @@ def read_folder(folder: PackFolder) -> RulePack:
 
 
 def in_order(problems: ProblemList) -> list[Problem]:
-    """Problems by their places, each once; of very many the first, and how many there are."""
+    """Problems by their locations, each once; of very many the first, and how many there are."""
     ordered = sorted(dict.fromkeys(problems.items), key=Problem.sort_key)
     if len(ordered) > _MOST_PROBLEMS:
         message = f"only the first {_MOST_PROBLEMS:,} of {len(ordered):,} problems are listed"
@@ -96,7 +97,7 @@ def find_pack(location: str | Path) -> PackFolder:
     if path.is_dir():
         return PackFolder(path, shown_as, shown_as)
     if path.exists():
-        problem = Problem("not-a-pack", f"`{plain(shown_as)}` is a file, not a folder", help=_SHAPE)
+        problem = Problem("not-a-pack", f"`{plain(shown_as)}` is a file, not a folder", help=PACK_SHAPE)
     elif isinstance(location, str) and path.name == location and not location.startswith("."):
         near = suggest(location, names)
         listing = ", ".join(f"`{name}`" for name in names)
@@ -104,7 +105,7 @@ def find_pack(location: str | Path) -> PackFolder:
         message = f"there is no rule pack and no folder called `{plain(location)}`"
         problem = Problem("unknown-pack", message, help=f"{hint}bundled packs: {listing}")
     else:
-        problem = Problem("unknown-pack", f"there is no folder `{plain(shown_as)}`", help=_SHAPE)
+        problem = Problem("unknown-pack", f"there is no folder `{plain(shown_as)}`", help=PACK_SHAPE)
     raise PackInvalid(problem)
 
 
@@ -128,7 +129,7 @@ def _read_files(folder: PackFolder, problems: ProblemList) -> _Files:
     missing = [head.name for head in heads if not head.is_file()] + ([] if rules else ["rules/*.yaml"])
     if missing:
         message = f"`{plain(folder.shown_as)}` holds no {', no '.join(missing)}"
-        problems.add(Problem("not-a-pack", message, help=_SHAPE))
+        problems.add(Problem("not-a-pack", message, help=PACK_SHAPE))
     problems.items.extend(_unread_files(folder))
     for path in (*heads, *rules):
         if path in heads and not path.is_file():
@@ -145,10 +146,10 @@ def _read_files(folder: PackFolder, problems: ProblemList) -> _Files:
 
 
 def read_member(path: Path, file: str, schema: str) -> tuple[YamlDocument | None, bytes, tuple[Problem, ...]]:
-    """Do the same as `read_checked` for a file found in a pack, where a pipe or a device has no place."""
+    """Do the same as `read_checked` for a file found in a pack, where a pipe or a device is not allowed."""
     if path.is_file():
         return read_checked(path, file, schema)
-    message = "it is no regular file, nor a link to one"
+    message = "it is not a regular file or a link to one"
     return None, b"", (Problem("file-unreadable", message, SourceSpan(file, 1)),)
 
 
@@ -160,8 +161,8 @@ def read_checked(path: Path, file: str, schema: str) -> tuple[YamlDocument | Non
     document, found = parse_yaml(data, file)
     if document is None:
         return None, data, found
-    places = {problem.span for problem in found}
-    found = (*found, *(problem for problem in check_document(document, schema) if problem.span not in places))
+    known = {problem.span for problem in found}
+    found = (*found, *(problem for problem in check_document(document, schema) if problem.span not in known))
     return (None if found else document), data, found
 
 
@@ -185,12 +186,12 @@ def _check_rule_ids(rules: list[tuple[YamlDocument, Rule]], problems: ProblemLis
     for document, rule in rules:
         stem = document.file.rsplit("/", 1)[-1].removesuffix(".yaml")
         if stem != rule.id:
-            message = f"the rule `{rule.id}` stands in a file called `{plain(stem, 60)}.yaml`"
+            message = f"the rule `{rule.id}` is in a file called `{plain(stem, 60)}.yaml`"
             help_text = f"call the file `{rule.id}.yaml`, or the rule after its file"
             problems.add(Problem("file-name", message, rule.span, help=help_text))
         other = first.setdefault(rule.id, rule)
         if other is not rule and other.span is not None:
-            message = f"the rule id `{rule.id}` stands twice"
+            message = f"the rule id `{rule.id}` appears twice"
             problems.add(Problem("duplicate", message, rule.span, related=(other.span,)))
 
 
@@ -201,7 +202,7 @@ def _check_pack(pack: YamlDocument, catalog: Catalog | None, rules: list[Rule], 
     for index, source in enumerate(value["sources"]):
         if source["id"] in seen:
             related = (pack.span("sources", seen[source["id"]], "id"),)
-            message = f"the source `{source['id']}` stands twice"
+            message = f"the source `{source['id']}` appears twice"
             problems.add(Problem("duplicate", message, pack.span("sources", index, "id"), related=related))
         seen.setdefault(source["id"], index)
     owners = sorted(set(value["host_owners"].values()))
@@ -229,7 +230,7 @@ def _check_declared(
 ) -> None:
     """A service declared to have no rule exists, is declared once, and has none."""
     if service in declared:
-        message = f"the service `{service}` stands twice"
+        message = f"the service `{service}` appears twice"
         problems.add(Problem("duplicate", message, span, related=(declared[service],)))
         return
     declared[service] = span

@@ -1,5 +1,5 @@
 """
-Reads rule packs as they stood at a git revision, without touching the working copy.
+Reads rule packs as they were at a git revision, without touching the working copy.
 
 Only git's own objects are read (no checkout, no hook, no attribute of the repository, no network), and only the files
 that make a pack: they are laid out in a temporary folder and read from there like any other pack.
@@ -17,21 +17,20 @@ from pathlib import Path, PurePosixPath
 from policy_engine.core.problems import Problem, UsageProblem, suggest
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.safe_text import plain
-from policy_engine.packs.loading import PackFolder, bundled_pack_names, read_folder, read_pack
+from policy_engine.packs.loading import PACK_SHAPE, PackFolder, bundled_pack_names, read_folder, read_pack
 
 _HEADS = ("pack.yaml", "catalog.yaml")
 _MAX_FILES = 20_000
 """Most files of one pack; a folder with more is refused."""
 _FILE_MODES = ("100644", "100755")
 _OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
-_SHAPE = "a pack is a folder with pack.yaml, catalog.yaml and rules/*.yaml"
 
 
 def resolve_pack(text: str, path: str | None = None) -> RulePack:
     """
     Read the pack that a person means: a bundled name, a folder, or a git revision (`main`, `HEAD~1`, `v1:rules/acme`).
 
-    `path` is the folder of the pack inside the repository, for a revision that does not name one; without it the
+    `path` is the folder of the pack inside the repository, for a revision that does not name it; without it the
     revision must hold one pack only. Raises UsageProblem where there is no such pack, PackInvalid for a broken one.
     """
     if text in bundled_pack_names():
@@ -39,10 +38,10 @@ def resolve_pack(text: str, path: str | None = None) -> RulePack:
     folder = Path(text)
     if text and folder.is_dir():
         if not any((folder / head).exists() for head in (*_HEADS, "rules")):
-            raise _usage("not-a-pack", f"the folder `{plain(text)}` holds no rule pack", _SHAPE)
+            raise _usage("not-a-pack", f"the folder `{plain(text)}` holds no rule pack", PACK_SHAPE)
         return read_pack(folder)
     if text and folder.exists():
-        raise _usage("not-a-pack", f"`{plain(text)}` is a file, not a rule pack", _SHAPE)
+        raise _usage("not-a-pack", f"`{plain(text)}` is a file, not a rule pack", PACK_SHAPE)
     revision, colon, inside = text.partition(":")
     repository = _Repository.around(Path.cwd(), text)
     commit = repository.commit(revision, text)
@@ -55,14 +54,14 @@ def resolve_pack(text: str, path: str | None = None) -> RulePack:
 
 def read_pack_at(location: str, revision: str) -> RulePack:
     """
-    Read the pack of a folder as it stood at a git revision of the repository around it; a bundled name means the
+    Read the pack of a folder as it was at a git revision of the repository around it; a bundled name means the
     folder of that name in `rules` of the repository around the present folder.
 
     The folder need not exist any more. Raises UsageProblem without git, repository, revision or pack there,
     PackInvalid when the pack of that day is broken.
     """
     is_bundled = location in bundled_pack_names()
-    # The bundled packs of an installed program lie in no repository; those of the present one are in its `rules`.
+    # The bundled packs of an installed program are not in a repository; those of this repository are in its `rules`.
     folder = Path(location)
     repository = _Repository.around(folder if folder.is_dir() and not is_bundled else Path.cwd(), revision)
     found = repository.find(revision)
@@ -74,14 +73,14 @@ def read_pack_at(location: str, revision: str) -> RulePack:
         )
     if is_bundled:
         return repository.read(found, revision, f"rules/{location}")
-    place = os.path.relpath(folder.resolve(), repository.top)
-    if place.startswith(".."):
+    inside = os.path.relpath(folder.resolve(), repository.top)
+    if inside.startswith(".."):
         raise _usage(
             "no-pack-in-revision",
-            f"`{plain(location)}` does not lie in the git repository `{plain(repository.top)}`",
+            f"`{plain(location)}` is not in the git repository `{plain(repository.top)}`",
             "give a folder inside the repository",
         )
-    return repository.read(found, revision, PurePosixPath(Path(place).as_posix()).as_posix())
+    return repository.read(found, revision, PurePosixPath(Path(inside).as_posix()).as_posix())
 
 
 class _Repository:
@@ -93,11 +92,13 @@ class _Repository:
 
     @classmethod
     def around(cls, folder: Path, wanted: str) -> _Repository:
-        """The repository in which a folder lies."""
+        """The repository around a folder."""
         done = _git(folder, "rev-parse", "--show-toplevel")
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            why = said[0] if said and "not a git repository" not in said[0] else "this folder lies in no git repository"
+            why = (
+                said[0] if said and "not a git repository" not in said[0] else "this folder is not in a git repository"
+            )
             raise _usage(
                 "unknown-pack",
                 f"there is no folder and no bundled rule pack called `{plain(wanted)}`, and no git revision can be "
@@ -115,7 +116,7 @@ class _Repository:
             near = suggest(revision, names)
             raise _usage(
                 "unknown-revision",
-                f"`{plain(wanted)}` is no folder, no bundled rule pack and no git revision",
+                f"`{plain(wanted)}` is not a folder, a bundled rule pack or a git revision",
                 f"did you mean `{plain(near)}`?" if near else "look at `git log`, or check the spelling of the folder",
             )
         return found
@@ -132,7 +133,7 @@ class _Repository:
         parts = PurePosixPath(path.replace("\\", "/")).parts
         if ".." in parts or path.startswith("/"):
             raise _usage(
-                "no-pack-in-revision", f"`{plain(path)}` does not lie in the git repository", "give a path inside it"
+                "no-pack-in-revision", f"`{plain(path)}` is not in the git repository", "give a path inside it"
             )
         return "/".join(parts) or "."
 
@@ -144,7 +145,7 @@ class _Repository:
         if len(chosen) == 1:
             return chosen[0]
         if not chosen:
-            raise _usage("no-pack-in-revision", f"there is no rule pack in `{plain(revision)}`", _SHAPE)
+            raise _usage("no-pack-in-revision", f"there is no rule pack in `{plain(revision)}`", PACK_SHAPE)
         raise _usage(
             "several-packs",
             f"`{plain(revision)}` holds {len(chosen)} rule packs: {_listing(chosen)}",
@@ -160,20 +161,20 @@ class _Repository:
             folder or "." for folder in folders if (f"{folder}/catalog.yaml" if folder else "catalog.yaml") in names
         )
 
-    def read(self, commit: str, revision: str, place: str) -> RulePack:
+    def read(self, commit: str, revision: str, path: str) -> RulePack:
         """Lay out the files of a pack in a temporary folder and read it from there."""
-        entries = self._entries(commit, place)
+        entries = self._entries(commit, path)
         if not any(name in _HEADS for name, _ in entries):
             others = self.packs(commit)
-            near = suggest(place, others)
+            near = suggest(path, others)
             if near:
                 advice = f"did you mean `{plain(near)}`?"
             else:
-                advice = f"it holds packs at {_listing(others)}" if others else _SHAPE
+                advice = f"it holds packs at {_listing(others)}" if others else PACK_SHAPE
             raise _usage(
-                "no-pack-in-revision", f"there is no rule pack `{plain(place)}` in revision `{plain(revision)}`", advice
+                "no-pack-in-revision", f"there is no rule pack `{plain(path)}` in revision `{plain(revision)}`", advice
             )
-        shown_as = f"{revision}:{place}"
+        shown_as = f"{revision}:{path}"
         with tempfile.TemporaryDirectory(prefix="policy-engine-") as spool:
             for (name, _), data in zip(entries, self._blobs([blob for _, blob in entries]), strict=True):
                 target = Path(spool, *name.split("/"))
@@ -182,9 +183,9 @@ class _Repository:
             pack = read_folder(PackFolder(Path(spool), shown_as, shown_as))
         return replace(pack, location=shown_as)
 
-    def _entries(self, commit: str, place: str) -> list[tuple[str, str]]:
-        """(name within the pack, blob) of the files that make a pack; links and submodules are none."""
-        tree = commit if place == "." else f"{commit}:{place}"
+    def _entries(self, commit: str, path: str) -> list[tuple[str, str]]:
+        """(name within the pack, blob) of the files that make a pack; links and submodules do not."""
+        tree = commit if path == "." else f"{commit}:{path}"
         done = self._run("ls-tree", "-r", "-z", "--full-tree", tree)
         if done.returncode:
             return []
@@ -197,7 +198,9 @@ class _Repository:
             if is_part and is_plain and facts.split(" ")[0] in _FILE_MODES and name.endswith((".yaml", ".yml")):
                 entries.append((name, facts.split(" ")[2]))
         if len(entries) > _MAX_FILES:
-            raise _usage("no-pack-in-revision", f"`{plain(place)}` holds more than {_MAX_FILES:,} rule files", _SHAPE)
+            raise _usage(
+                "no-pack-in-revision", f"`{plain(path)}` holds more than {_MAX_FILES:,} rule files", PACK_SHAPE
+            )
         return entries
 
     def _blobs(self, ids: list[str]) -> Iterable[bytes]:
@@ -236,7 +239,7 @@ def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> subprocess.Comple
         "GIT_TERMINAL_PROMPT": "0",
     }
     try:
-        return subprocess.run(  # noqa: S603 (a list of arguments, and revisions stand behind --end-of-options)
+        return subprocess.run(  # noqa: S603 (a list of arguments, and revisions follow --end-of-options)
             ["git", "-C", str(folder), "--no-pager", "-c", "protocol.allow=never", *arguments],  # noqa: S607 (the user's own git)
             input=stdin,
             capture_output=True,

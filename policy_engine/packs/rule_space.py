@@ -11,131 +11,13 @@ of all facts is never made.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations, pairwise
-from typing import NamedTuple
+from itertools import combinations
 
-from policy_engine.core.rule_model import Rule, RulePack, RuleVersion, Service
-from policy_engine.core.vocabulary import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE
-from policy_engine.packs.timeline import in_force
-
-SINCE_EVER = -(2**63)
-"""Beginning of what has none, in both times."""
-FOR_EVER = 2**63
-"""End of what has none, in both times."""
-ANY_OTHER = "(any other)"
-"""Stands for every value that a service's domain does not list; no condition names it."""
-
-Key = tuple[str, int]
-"""Rule id and version number."""
-
-
-class Box(NamedTuple):
-    """Times in which a rule version is in force; both ranges are half-open."""
-
-    rule: Rule
-    version: RuleVersion
-    since: int
-    """First creation instant, in ns, or SINCE_EVER."""
-    until: int
-    """First creation instant no longer inside, or FOR_EVER."""
-    known_from: int
-    """First day on which this is known, as its ordinal."""
-    known_until: int
-    """First day on which something else is known, or FOR_EVER."""
-
-    @property
-    def key(self) -> Key:
-        """Rule and version number."""
-        return self.rule.id, self.version.number
-
-    @property
-    def is_current(self) -> bool:
-        """True for what holds with everything known that is recorded."""
-        return self.known_until == FOR_EVER
-
-    @property
-    def name(self) -> str:
-        """The version as a baseline names it."""
-        return version_name(self.rule, self.version)
-
-    @property
-    def shown(self) -> str:
-        """The version as sentences name it."""
-        return f"`{self.rule.id}` v{self.version.number}"
-
-
-@dataclass(frozen=True)
-class History:
-    """What the versions of one rule come to when they are replayed."""
-
-    boxes: tuple[Box, ...]
-    """Where each version stands, withdrawn ones too; they share no point and cover all that is ever in force."""
-    replaced: Mapping[int, tuple[RuleVersion | None, ...]]
-    """Version number -> what stood before where it stands (None = nothing); empty when it never stands."""
-
-
-def version_name(rule: Rule, version: RuleVersion) -> str:
-    """`flux v2`."""
-    return f"{rule.id} v{version.number}"
-
-
-def replay(rule: Rule) -> History:
-    """Replay the versions of a rule over both times, in a time that grows with their number and no faster."""
-    versions = sorted(rule.versions, key=lambda version: version.number)
-    if any(later.recorded_on < earlier.recorded_on for earlier, later in pairwise(versions)):
-        return _replay_by_day(rule)
-    done: list[Box] = []
-    replaced: dict[int, list[tuple[int, int, RuleVersion | None]]] = {}
-    # What stands: (start, version, known from), each until the next starts.
-    standing: list[tuple[int, RuleVersion | None, int]] = [(SINCE_EVER, None, SINCE_EVER)]
-    for version in versions:
-        day = version.recorded_on.toordinal()
-        start = SINCE_EVER if version.effective_from is None else version.effective_from
-        end = FOR_EVER
-        taken = replaced.setdefault(version.number, [])
-        while standing and end > start:
-            begin, before, known = standing.pop()
-            if before is not None and known < day:
-                done.append(Box(rule, before, begin, end, known, day))
-            taken.append((max(begin, start), end, before))
-            if begin < start:
-                standing.append((begin, before, day if known < day else known))
-            end = begin
-        standing.append((start, version, day))
-    ends = [start for start, _, _ in standing[1:]]
-    for (start, standing_version, known), end in zip(standing, [*ends, FOR_EVER], strict=True):
-        if standing_version is not None:
-            done.append(Box(rule, standing_version, start, end, known, FOR_EVER))
-    reached: dict[int, int] = {}
-    for box in done:
-        number = box.version.number
-        reached[number] = max(reached.get(number, SINCE_EVER), box.until)
-    before_it = {
-        number: tuple(before for begin, _, before in taken if number in reached and begin < reached[number])
-        for number, taken in replaced.items()
-    }
-    return History(tuple(sorted(done, key=_order)), before_it)
-
-
-def _order(box: Box) -> tuple[int, int, int]:
-    return box.version.number, box.known_from, box.since
-
-
-def _replay_by_day(rule: Rule) -> History:
-    """The same for versions whose days are out of order, which no file may hold: day by day, and without `replaced`."""
-    days = sorted({version.recorded_on for version in rule.versions})
-    done = []
-    for at, day in enumerate(days):
-        segments = in_force(rule, day)
-        ends = [start for start, _ in segments[1:]]
-        until = days[at + 1].toordinal() if at + 1 < len(days) else FOR_EVER
-        for (start, version), end in zip(segments, [*ends, None], strict=True):
-            if version is not None:
-                since = SINCE_EVER if start is None else start
-                done.append(Box(rule, version, since, FOR_EVER if end is None else end, day.toordinal(), until))
-    return History(tuple(sorted(done, key=_order)), {})
+from policy_engine.core.fact_domain import domain_of, listed_values
+from policy_engine.core.rule_model import RulePack, RuleVersion
+from policy_engine.core.vocabulary import FACTS
+from policy_engine.packs.bitemporal import RuleHistory, VersionBox, replay
 
 
 def says_the_same(first: RuleVersion | None, second: RuleVersion | None) -> bool:
@@ -154,15 +36,15 @@ class RuleSpace:
 
     def __init__(self, pack: RulePack) -> None:
         self.pack = pack
-        self.histories: Mapping[str, History] = {rule.id: replay(rule) for rule in pack.rules}
-        self.boxes: tuple[Box, ...] = tuple(
+        self.histories: Mapping[str, RuleHistory] = {rule.id: replay(rule) for rule in pack.rules}
+        self.boxes: tuple[VersionBox, ...] = tuple(
             box for history in self.histories.values() for box in history.boxes if not box.version.withdrawn
         )
 
     @cached_property
     def domains(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
         """Service -> fact -> every value that the fact of a file of the service can have."""
-        return {service.id: domain(service) for service in self.pack.catalog.services}
+        return {service.id: domain_of(service) for service in self.pack.catalog.services}
 
     @cached_property
     def versions(self) -> int:
@@ -182,19 +64,21 @@ class RuleSpace:
     @property
     def extent(self) -> str:
         """The space in words: which values each fact can have, and where the two times are cut."""
-        domains = self.domains.values()
-        types = sum(len(each["task_type"]) - 1 for each in domains)
-        roles = len({role for each in domains for role in each["role"]})
+        services = self.pack.catalog.services
+        types = sum(len(listed_values(service, "task_type")) for service in services)
+        account, media, role, watermarked = (
+            len({value for service in services for value in listed_values(service, fact)}) for fact in FACTS[2:]
+        )
         return (
-            f"{len(domains)} services; task_type: {types} listed, and any other; account: {len(ACCOUNTS)}; "
-            f"media: {len(MEDIA)}; role: {roles} listed; watermarked: 2; dates of effect: {self.dates}; "
+            f"{len(services)} services; task_type: {types} listed, and any other; account: {account}; "
+            f"media: {media}; role: {role} listed; watermarked: {watermarked}; dates of effect: {self.dates}; "
             f"days of recording: {self.days}"
         )
 
     @cached_property
-    def by_service(self) -> Mapping[str, tuple[Box, ...]]:
+    def by_service(self) -> Mapping[str, tuple[VersionBox, ...]]:
         """Service -> the boxes that some file of it can fall under."""
-        index: dict[str, list[Box]] = {service: [] for service in self.domains}
+        index: dict[str, list[VersionBox]] = {service: [] for service in self.domains}
         for box in self.boxes:
             conditions = box.version.selector.conditions
             named = conditions.get("service")
@@ -203,20 +87,22 @@ class RuleSpace:
                     index[service].append(box)
         return {service: tuple(held) for service, held in index.items()}
 
-    def meetings(self, first: Callable[[Box], bool], second: Callable[[Box], bool]) -> Iterator[tuple[Box, Box]]:
+    def meetings(
+        self, first: Callable[[VersionBox], bool], second: Callable[[VersionBox], bool]
+    ) -> Iterator[tuple[VersionBox, VersionBox]]:
         """
         Every pair of boxes of different rules, one of each kind, that share a profile and a point of both times.
 
-        A pair may come more than once. Selectors are looked up by the values of the fact that tells most of them apart,
-        and only boxes of selectors that can agree are compared in time.
+        A pair may come more than once. Selectors are looked up by the values of the fact that distinguishes most of
+        them, and only boxes of selectors that can agree are compared in time.
         """
         for service, facts in self.domains.items():
             held = [box for box in self.by_service[service] if first(box) or second(box)]
-            for one, two in _sharing_profiles(held, facts):
-                if first(one) and second(two):
-                    yield one, two
-                elif first(two) and second(one):
-                    yield two, one
+            for box, other in _sharing_profiles(held, facts):
+                if first(box) and second(other):
+                    yield box, other
+                elif first(other) and second(box):
+                    yield other, box
 
     def profile(self, *versions: RuleVersion, services: Collection[str] | None = None) -> dict[str, str] | None:
         """
@@ -244,33 +130,16 @@ class RuleSpace:
         return None
 
 
-def domain(service: Service) -> Mapping[str, tuple[str, ...]]:
-    """
-    The values that each fact of a file of this service can have.
-
-    The provider may add task types; roles are given by the catalog, and the other lists are closed.
-    """
-    roles = dict.fromkeys(output.role for output in service.outputs if output.role is not None)
-    return {
-        "service": (service.id,),
-        "task_type": (*service.task_types, ANY_OTHER),
-        "account": ACCOUNTS,
-        "media": MEDIA,
-        "role": tuple(dict.fromkeys((*roles, UNLISTED_ROLE))),
-        "watermarked": ("true", "false"),
-    }
-
-
 def matches_some(conditions: Mapping[str, frozenset[str]], facts: Mapping[str, tuple[str, ...]]) -> bool:
     """True when every condition accepts some value of its fact."""
     return all(not allowed.isdisjoint(facts.get(fact, ())) for fact, allowed in conditions.items())
 
 
 def leaves(
-    boxes: Sequence[Box],
+    boxes: Sequence[VersionBox],
     facts: Mapping[str, tuple[str, ...]],
-    settles: Callable[[Sequence[Box]], bool],
-) -> Iterator[tuple[dict[str, str], tuple[Box, ...]]]:
+    settles: Callable[[Sequence[VersionBox]], bool],
+) -> Iterator[tuple[dict[str, str], tuple[VersionBox, ...]]]:
     """
     Split the profiles of a service until, within a part, all boxes left are about every profile.
 
@@ -282,11 +151,11 @@ def leaves(
 
 
 def _split(
-    boxes: tuple[Box, ...],
+    boxes: tuple[VersionBox, ...],
     facts: Mapping[str, tuple[str, ...]],
     left: tuple[str, ...],
-    settles: Callable[[Sequence[Box]], bool],
-) -> Iterator[tuple[dict[str, str], tuple[Box, ...]]]:
+    settles: Callable[[Sequence[VersionBox]], bool],
+) -> Iterator[tuple[dict[str, str], tuple[VersionBox, ...]]]:
     if settles([box for box in boxes if all(fact not in box.version.selector.conditions for fact in left)]):
         return
     counts = {fact: sum(fact in box.version.selector.conditions for box in boxes) for fact in left}
@@ -313,9 +182,11 @@ def _split(
                 yield {fact: value, **path}, group
 
 
-def _sharing_profiles(boxes: Sequence[Box], facts: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[Box, Box]]:
+def _sharing_profiles(
+    boxes: Sequence[VersionBox], facts: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[VersionBox, VersionBox]]:
     """Pairs of boxes of different rules whose selectors agree on some profile of a service, and whose times meet."""
-    groups: dict[tuple[tuple[str, frozenset[str]], ...], list[Box]] = {}
+    groups: dict[tuple[tuple[str, frozenset[str]], ...], list[VersionBox]] = {}
     for box in boxes:
         conditions = box.version.selector.conditions
         named = tuple(
@@ -325,37 +196,41 @@ def _sharing_profiles(boxes: Sequence[Box], facts: Mapping[str, tuple[str, ...]]
         )
         groups.setdefault(named, []).append(box)
     parts = [(dict(named), held) for named, held in groups.items()]
-    hulls = [(min(box.since for box in held), max(box.until for box in held)) for _, held in parts]
+    hulls = [
+        (min(box.times.created_from for box in held), max(box.times.created_until for box in held)) for _, held in parts
+    ]
     for _, held in parts:
         yield from _sharing_time(held)
-    for one, two in _candidates([named for named, _ in parts], FACTS):
-        if hulls[one][0] < hulls[two][1] and hulls[two][0] < hulls[one][1]:
-            ours, theirs = parts[one][0], parts[two][0]
+    for first, second in _candidates([named for named, _ in parts], FACTS):
+        if hulls[first][0] < hulls[second][1] and hulls[second][0] < hulls[first][1]:
+            ours, theirs = parts[first][0], parts[second][0]
             if all(fact not in theirs or not values.isdisjoint(theirs[fact]) for fact, values in ours.items()):
-                yield from _sharing_time(parts[one][1], parts[two][1])
+                yield from _sharing_time(parts[first][1], parts[second][1])
 
 
 def _candidates(selectors: Sequence[Mapping[str, frozenset[str]]], left: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of places, each once, of selectors that some one fact does not tell apart."""
-    places = list(range(len(selectors)))
-    while places:
-        fact = max(left, key=lambda each: sum(each in selectors[at] for at in places))
+    """Pairs of positions, each once, of selectors that at least one fact does not distinguish."""
+    positions = list(range(len(selectors)))
+    while positions:
+        fact = max(left, key=lambda each: sum(each in selectors[at] for at in positions))
         holders: dict[str, list[int]] = {}
-        free = [at for at in places if fact not in selectors[at]]
-        if len(free) == len(places):
-            yield from combinations(places, 2)
+        free = [at for at in positions if fact not in selectors[at]]
+        if len(free) == len(positions):
+            yield from combinations(positions, 2)
             return
-        for at in places:
+        for at in positions:
             if fact in selectors[at]:
                 near = {other for value in selectors[at][fact] for other in holders.get(value, ())}
                 yield from ((other, at) for other in sorted(near))
                 yield from ((other, at) for other in free)
                 for value in selectors[at][fact]:
                     holders.setdefault(value, []).append(at)
-        places, left = free, [each for each in left if each != fact]
+        positions, left = free, [each for each in left if each != fact]
 
 
-def _sharing_time(boxes: Sequence[Box], others: Sequence[Box] = ()) -> Iterator[tuple[Box, Box]]:
+def _sharing_time(
+    boxes: Sequence[VersionBox], others: Sequence[VersionBox] = ()
+) -> Iterator[tuple[VersionBox, VersionBox]]:
     """
     Pairs of boxes of different rules that share a point of both times, swept along creation.
 
@@ -363,16 +238,15 @@ def _sharing_time(boxes: Sequence[Box], others: Sequence[Box] = ()) -> Iterator[
     """
     if all(box.rule is boxes[0].rule for box in (*boxes, *others)):
         return
-    open_boxes: tuple[list[Box], list[Box]] = ([], [])
+    open_boxes: tuple[list[VersionBox], list[VersionBox]] = ([], [])
     tagged = [*((box, 0) for box in boxes), *((box, 1) for box in others)]
-    for box, kind in sorted(tagged, key=lambda each: (each[0].since, *each[0].key, each[0].known_from)):
+    for box, kind in sorted(
+        tagged, key=lambda each: (each[0].times.created_from, *each[0].key, each[0].times.known_from)
+    ):
         facing = (1 - kind) if others else 0
-        still = [other for other in open_boxes[facing] if other.until > box.since]
+        still = [other for other in open_boxes[facing] if other.times.created_until > box.times.created_from]
         open_boxes[facing][:] = still
         for other in still:
-            if other.rule is not box.rule and other.known_from < box.known_until and box.known_from < other.known_until:
+            if other.rule is not box.rule and other.times.meet(box.times) is not None:
                 yield other, box
         open_boxes[kind].append(box)
-
-
-# --- in words --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from policy_engine.core.fact_domain import listed_values
 from policy_engine.core.periods import parse_date, parse_duration, parse_instant
 from policy_engine.core.problems import Problem, ProblemList
 from policy_engine.core.rule_model import (
@@ -21,8 +22,8 @@ from policy_engine.core.rule_model import (
     Service,
 )
 from policy_engine.core.safe_text import plain
-from policy_engine.core.vocabulary import UNLISTED_ROLE, StorageLocation
-from policy_engine.packs.catalog import did_you_mean, fold
+from policy_engine.core.vocabulary import StorageLocation, fold
+from policy_engine.packs.catalog import did_you_mean
 from policy_engine.packs.yaml_document import ValuePath, YamlDocument
 
 
@@ -56,7 +57,7 @@ def check_source(
     path: ValuePath,
     problems: ProblemList,
 ) -> None:
-    """A citation must name a source of pack.yaml; `path` is the place of the citation."""
+    """A citation must name a source of pack.yaml; `path` is that of the citation."""
     known = list(sources or ())
     if sources is not None and entry["source"] not in known:
         message = f"unknown source `{plain(entry['source'], 60)}`"
@@ -75,7 +76,7 @@ def read_period(text: str, document: YamlDocument, path: ValuePath, problems: Pr
 def read_selector(
     entry: Mapping[str, Any], catalog: Catalog, document: YamlDocument, path: ValuePath, problems: ProblemList
 ) -> Selector:
-    """Build a selector from a map that fits its schema, in the catalog's spelling; `path` is its place."""
+    """Build a selector from a map that fits its schema, in the catalog's spelling; `path` is that of the selector."""
     return _RuleReader(document, catalog, None, problems)._selector(entry, path)
 
 
@@ -131,7 +132,7 @@ class _RuleReader:
         latest: date | None = None
         for index, version in enumerate(versions):
             if version.number != index + 1:
-                message = f"version {version.number} stands where version {index + 1} belongs"
+                message = f"version {version.number} is where version {index + 1} should be"
                 help_text = "versions count 1, 2, 3 in the order of the file; a new one goes to the end"
                 span = self.document.span("versions", index, "version")
                 self.problems.add(Problem("version-number", message, span, help=help_text))
@@ -181,7 +182,7 @@ class _RuleReader:
         for words, count in value["verdicts"].items():
             before, _, after = words.partition("->")
             if before == after:
-                message = f"`{words}` is no change of a verdict"
+                message = f"`{words}` is not a change of a verdict"
                 span = self.document.key_span(*here, "expected_impact", "verdicts", words)
                 self.problems.add(
                     Problem("expected-impact", message, span, help="name two verdicts: `active->at_risk`")
@@ -209,17 +210,17 @@ class _RuleReader:
         if not self._selects_known_services({"selector": entry}):
             return Selector(conditions)
         selected = self._selected({"selector": entry})
-        roles = _unique([output.role for service in selected for output in service.outputs if output.role])
+        roles = _unique(role for service in selected for role in listed_values(service, "role"))
         for index, role in enumerate(entry.get("role", ())):
-            if role not in (*roles, UNLISTED_ROLE):
-                self._refer(role, [*roles, UNLISTED_ROLE], "role", (*here, "role", index))
+            if role not in roles:
+                self._refer(role, roles, "role", (*here, "role", index))
         if "task_type" in entry:
             conditions["task_type"] = self._task_types(entry["task_type"], selected, (*here, "task_type"))
         return Selector(conditions)
 
     def _task_types(self, words: list[str], selected: list[Service], here: ValuePath) -> frozenset[str]:
         """Task types in every spelling that the selected services have for them."""
-        known = _unique(task_type for service in selected for task_type in service.task_types)
+        known = _unique(task_type for service in selected for task_type in listed_values(service, "task_type"))
         found = set()
         for index, word in enumerate(words):
             spellings = [task_type for task_type in known if fold(task_type) == fold(word)]

@@ -1,4 +1,4 @@
-"""Turns a YAML document and the name of a bundled schema into problems with a place, in words for people."""
+"""Turns a YAML document and the name of a bundled schema into problems with a location, in words for people."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _of_text(check: Callable[[str], object]) -> Callable[[object], bool]:
 
 
 def _check_pattern(validator: Any, pattern: str, value: object, schema: Any) -> Iterator[Any]:
-    """JSON Schema's `pattern`: its `$` is the end of the text, not the place before a last line break."""
+    """JSON Schema's `pattern`: its `$` is the end of the text, not the position before a last line break."""
     from jsonschema import ValidationError
 
     if isinstance(value, str) and re.search(re.sub(r"(?<!\\)\$$", r"\\Z", pattern), value) is None:
@@ -211,9 +211,9 @@ def _explain_size(error: Any, path: ValuePath, document: YamlDocument) -> Iterat
 
 
 def _explain_other(error: Any, path: ValuePath, document: YamlDocument) -> Iterator[Problem]:
-    """A key that has no place beside the others (`not: {}` in the schema), or a value ruled out by `not`."""
+    """A key that is not allowed beside the others (`not: {}` in the schema), or a value ruled out by `not`."""
     if error.validator == "not" and not error.validator_value:
-        message = f"{_subject(path)} has no place{_inside(path[:-1])}"
+        message = f"{_subject(path)} is not allowed{_inside(path[:-1])}"
         hint = error.schema.get("description", "remove it")
         yield Problem("not-allowed", message, document.key_span(*path), help=hint)
     else:
@@ -249,7 +249,7 @@ def _subject(path: ValuePath) -> str:
 
 
 def _inside(path: ValuePath) -> str:
-    """` in <place>`, or nothing at the top of the file."""
+    """` in <subject>`, or nothing at the top of the file."""
     return f" in {_subject(path)}" if path else ""
 
 

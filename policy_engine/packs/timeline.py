@@ -15,7 +15,7 @@ def in_force(rule: Rule, known_on: date | None = None) -> tuple[Segment, ...]:
     Return the rule's timeline in order of time; each segment lasts until the next starts, the last for ever.
 
     The versions recorded on or before `known_on` (default: all) are replayed in number order. Each takes over from
-    its `effective_from` on, whatever stood there before; a withdrawn version leaves the rule silent from there on.
+    its `effective_from` on, whatever was there before; a withdrawn version leaves the rule silent from there on.
     The first segment always starts at None, and neighbours differ.
     """
     segments: list[Segment] = [(None, None)]

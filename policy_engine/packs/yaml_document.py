@@ -1,5 +1,5 @@
 """
-Turns the bytes of a YAML file into plain values and the place of every key and value, or into problems.
+Turns the bytes of a YAML file into plain values and the location of every key and value, or into problems.
 
 The file is untrusted: its size, depth and number of values are bounded, and anchors, aliases, tags and
 further documents are refused. Values are built from the parser's events, so nothing recurses and nothing is
@@ -29,9 +29,9 @@ MAX_DEPTH = 40
 MAX_EVENTS = 400_000
 """Most parser events (about two per value) in one file."""
 MAX_PROBLEMS = 1_000
-"""Most problems of one file; beyond them, nobody reads on."""
+"""Most problems of one file; beyond them, reading stops."""
 MAX_WORD = 80
-"""Most characters of a word that are looked at when a similar one is sought."""
+"""Most characters of a word that are compared when a similar word is sought."""
 
 ValuePath = tuple[str | int, ...]
 
@@ -47,7 +47,7 @@ _MAX_DIGITS = 18
 
 @dataclass(frozen=True)
 class YamlDocument:
-    """A YAML file as plain values that remember where they stood."""
+    """A YAML file as plain values that remember where they were."""
 
     file: str
     """Name of the file in problems."""
@@ -56,9 +56,9 @@ class YamlDocument:
     value: Any
     """Maps, lists, text, numbers, booleans and None."""
     keys: Mapping[ValuePath, SourceSpan] = field(repr=False)
-    """Path of a member of a map -> place of its key."""
+    """Path of a member of a map -> location of its key."""
     values: Mapping[ValuePath, SourceSpan] = field(repr=False)
-    """Path of a value -> place of its first character; `()` is the document."""
+    """Path of a value -> location of its first character; `()` is the document."""
 
     def span(self, *path: str | int) -> SourceSpan:
         """Place of the value at the path, or of the nearest value around it."""
@@ -67,7 +67,7 @@ class YamlDocument:
         return self.values.get(path, SourceSpan(self.file, 1))
 
     def key_span(self, *path: str | int) -> SourceSpan:
-        """Place of the key at the path (for members of lists, the value), or of the nearest one around it."""
+        """Location of the key at the path (for members of lists, the value), or of the nearest around it."""
         while path:
             if path in self.keys:
                 return self.keys[path]
@@ -177,10 +177,10 @@ class _Builder:
                 self._stack.pop()
 
     def problem(self, code: str, message: str, start: Any, end: Any = None, **more: Any) -> Problem:
-        """Make a problem at a place of the file."""
-        return Problem(code, message, self.place(start, end), **more)
+        """Make a problem at a location in the file."""
+        return Problem(code, message, self.span_of(start, end), **more)
 
-    def place(self, start: Any, end: Any = None) -> SourceSpan:
+    def span_of(self, start: Any, end: Any = None) -> SourceSpan:
         """A span from parser marks, never outside of the text."""
         line = min(start.line, max(len(self.lines) - 1, 0))
         text = self.lines[line] if self.lines else ""
@@ -237,7 +237,7 @@ class _Builder:
             first = self.keys[path]
             problem = self.problem(
                 "duplicate-key",
-                f"the key `{plain(key, 60)}` stands twice, first on line {first.line}",
+                f"the key `{plain(key, 60)}` appears twice, first on line {first.line}",
                 event.start_mark,
                 event.end_mark,
                 help="remove one of the two",
@@ -247,7 +247,7 @@ class _Builder:
             return
         holder.key = key
         holder.is_dropped = False
-        self.keys[path] = self.place(event.start_mark, event.end_mark)
+        self.keys[path] = self.span_of(event.start_mark, event.end_mark)
 
     def _add(self, event: Any, holder: _Open | None) -> None:
         """Put a value into the list, map or document it belongs to."""
@@ -268,9 +268,9 @@ class _Builder:
             holder.value[holder.key] = value
             holder.expects_value = False
         if isinstance(event, yaml.ScalarEvent):
-            self.values[path] = self.place(event.start_mark, event.end_mark)
+            self.values[path] = self.span_of(event.start_mark, event.end_mark)
         else:
-            self.values[path] = self.place(event.start_mark)
+            self.values[path] = self.span_of(event.start_mark)
             self._stack.append(_Open(value, path, event.start_mark))
 
     def _scalar(self, event: Any) -> Any:
@@ -300,7 +300,7 @@ class _Builder:
 
 
 def _not_utf8(data: bytes, error: UnicodeDecodeError, file: str) -> Problem:
-    """The problem of a byte that is no UTF-8, placed as well as can be."""
+    """The problem of a byte that is not UTF-8, located as well as possible."""
     before = data[: error.start].decode("utf-8-sig", errors="replace")
     line = before.count("\n") + 1
     column = len(before) - (before.rfind("\n") + 1) + 1
@@ -318,7 +318,7 @@ def _forbidden_character(text: str, found: re.Match[str], file: str) -> Problem:
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, builder: _Builder) -> Problem:
-    """The parser's own complaint, with its place."""
+    """The parser's own complaint, with its location."""
     mark = error.problem_mark or error.context_mark
     message = f"the file is not YAML: {plain(error.problem or error.context or 'syntax error')}"
     if mark is None:

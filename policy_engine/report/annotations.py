@@ -1,4 +1,4 @@
-"""Turns marks and a time zone into the parts of the report model that show them."""
+"""Turns annotations and a time zone into the parts of the report model that show them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from policy_engine.report.model import (
 
 
 def make_marks(
-    marker: Annotator, totals: AnnotationTotals, as_of: int, amount: Callable[[int, int], Amount]
+    annotator: Annotator, totals: AnnotationTotals, as_of: int, amount: Callable[[int, int], Amount]
 ) -> MarksReport:
     """What the user's own files say; `amount` makes (assets, points) an Amount."""
-    inventory, exemptions = marker.inventory, marker.exemptions
+    inventory, exemptions = annotator.inventory, annotator.exemptions
     return MarksReport(
         inventory=None
         if inventory is None
         else InventoryLine(
-            # Where it lay says something of the machine, and nothing of the inventory.
+            # Its folder says something about the machine and nothing about the inventory.
             PurePath(inventory.name).name, inventory.entries, inventory.empty, inventory.later, inventory.unreadable
         ),
         archived=amount(*totals.archived),
@@ -41,13 +41,13 @@ def make_marks(
         standing=amount(*total(totals.standing.values())),
         exemptions=tuple(
             ExemptionLine(
-                one.id, one.owner, one.reason, one.until.isoformat(), one.is_over(as_of),
-                amount(totals.over.get(one.id, 0), 0) if one.is_over(as_of)
-                else amount(*totals.exempted.get(one.id, (0, 0))),
+                item.id, item.owner, item.reason, item.until.isoformat(), item.is_over(as_of),
+                amount(totals.over.get(item.id, 0), 0) if item.is_over(as_of)
+                else amount(*totals.exempted.get(item.id, (0, 0))),
             )
-            for one in (() if exemptions is None else exemptions.items)
+            for item in (() if exemptions is None else exemptions.items)
         ),
-        house_rules=_house_rules(marker),
+        house_rules=_house_rules(annotator),
         save_now=amount(*total(totals.save_now.values())),
         save_now_by_verdict=tuple(
             CountLine(verdict, words, *totals.save_now[verdict])
@@ -58,9 +58,9 @@ def make_marks(
     )  # fmt: skip
 
 
-def _house_rules(marker: Annotator) -> tuple[HouseRuleLine, ...]:
+def _house_rules(annotator: Annotator) -> tuple[HouseRuleLine, ...]:
     lines = []
-    for house in () if marker.house_rules is None else marker.house_rules.rules:
+    for house in () if annotator.house_rules is None else annotator.house_rules.rules:
         for version in house.rule.versions:
             if version.withdrawn:
                 continue
@@ -85,7 +85,7 @@ def _house_rules(marker: Annotator) -> tuple[HouseRuleLine, ...]:
 
 
 def make_local(zone: ZoneInfo, as_of: int, next_deadline: int | None, next_window: int | None) -> LocalTimes:
-    """A second reading of the instants that a person acts on, and the month of as_of as an accountant there has it."""
+    """The instants that a person acts on in another zone, and the month of as_of there."""
     first = _at(as_of, zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0)
     following = (first + timedelta(days=31)).replace(day=1, fold=0)
     return LocalTimes(

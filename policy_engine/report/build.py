@@ -38,7 +38,6 @@ from policy_engine.report.model import (
     DeadlineBucket,
     GlossaryEntry,
     InputLine,
-    PageCompleteness,
     QuarantineLine,
     ReadingTotals,
     ReportModel,
@@ -56,7 +55,7 @@ _COMING_HOURS, _PAST_DAYS = 72, 14
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a run was made from."""
+    """What a report was made from."""
 
     program_version: str
     inputs: tuple[InputLine, ...]
@@ -104,7 +103,7 @@ def build_report(run: EvaluationRun, top: TopRows, provenance: Provenance) -> Re
         ),
         possibly_past=money.amount(*findings.possibly_past),
         next_deadline=_instant_of(findings.next_deadline),
-        next_deadline_words=_next_words(findings.next_deadline, as_of, "No deadline lies ahead."),
+        next_deadline_words=_next_words(findings.next_deadline, as_of, "No deadline is ahead."),
         next_window=_instant_of(findings.next_window),
         next_window_words=_next_words(findings.next_window, as_of, "No operation window is open."),
         windows=tuple(
@@ -118,7 +117,7 @@ def build_report(run: EvaluationRun, top: TopRows, provenance: Provenance) -> Re
         oldest_source=_oldest_source(rules),
         newest_record=instant_text(tasks.newest),
         newest_record_words=_freshness(tasks.newest, as_of),
-        pages=tuple(PageCompleteness(page.where, page.declared, page.read, page.pages) for page in pages),
+        pages=pages,
         warnings=collect_warnings(pack, options, totals, pages),
         services=_service_lines(pack, totals, money),
         deadlines=_stretches(findings.deadlines, as_of, HOUR, range(_COMING_HOURS)),
@@ -192,7 +191,7 @@ def _next_words(nearest: NextUp, as_of: int, none: str) -> str:
 
 def _freshness(newest: int, as_of: int) -> str:
     if newest == NAT:
-        return "No record carries a time."
+        return "No record has a time."
     if newest > as_of:
         return f"The newest record is {describe_duration(newest - as_of)} after as_of."
     return f"The newest record is {describe_duration(as_of - newest)} old."
@@ -216,25 +215,25 @@ def _service_lines(pack: RulePack, totals: Totals, money: _Money) -> tuple[Servi
     lines = []
     for service, verdicts in by_service.items():
         amounts = tuple(money.amount(*verdicts.get(str(verdict), (0, 0))) for verdict in VERDICTS)
-        total = money.amount(sum(one.assets for one in amounts), sum(one.points for one in amounts))
+        total = money.amount(sum(amount.assets for amount in amounts), sum(amount.points for amount in amounts))
         lines.append(ServiceLine(service or "unknown", titles.get(service, "Unknown service"), amounts, total))
     return tuple(sorted(lines, key=lambda line: (-line.total.assets, line.service)))
 
 
 def _stretches(
-    pairs: Mapping[int, tuple[int, int]], as_of: int, step: int, places: Iterable[int]
+    pairs: Mapping[int, tuple[int, int]], as_of: int, step: int, indices: Iterable[int]
 ) -> tuple[DeadlineBucket, ...]:
     """Stretches of one length counted from as_of, forward or (a negative step) back."""
     buckets = []
-    for place in places:
-        start, end = sorted((as_of + place * step, as_of + (place + 1) * step))
-        assets, points = pairs.get(place, (0, 0))
+    for index in indices:
+        start, end = sorted((as_of + index * step, as_of + (index + 1) * step))
+        assets, points = pairs.get(index, (0, 0))
         buckets.append(DeadlineBucket(format_instant(start), format_instant(end), day_label(start), assets, points))
     return tuple(buckets)
 
 
 def _beyond(pairs: Mapping[int, tuple[int, int]], first: int, money: _Money) -> Amount:
-    beyond = [pair for place, pair in pairs.items() if place >= first]
+    beyond = [pair for index, pair in pairs.items() if index >= first]
     return money.amount(sum(assets for assets, _ in beyond), sum(points for _, points in beyond))
 
 

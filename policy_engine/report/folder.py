@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,24 +20,23 @@ from policy_engine.engine.run import EvaluationRun
 from policy_engine.history.read_errors import reading, unreadable
 from policy_engine.history.sources import refuse_changed
 from policy_engine.report.build import Provenance, build_report, describe_parameters
-from policy_engine.report.files import EXTRA_FILES, FINDINGS, REPORT_FILES
-from policy_engine.report.formats import FORMATS
-from policy_engine.report.formats.workbook import WorkbookWriter
+from policy_engine.report.files import ALWAYS, EXTRA_FILES, FINDINGS, MANIFEST, QUARANTINE, REPORT_FILES
+from policy_engine.report.formats import FORMATS, WORKBOOKS, Workbook, open_workbook, renderer
 from policy_engine.report.model import InputLine, ReportModel
-from policy_engine.report.publishing import _MANIFEST, _publish, _staging, check_folder
+from policy_engine.report.publishing import MANIFEST_SCHEMA, check_folder, publish, staging_folder
 from policy_engine.report.ranking import EMBEDDED_ROWS, TopRows
 from policy_engine.report.tables import OrderedFile, PieceMaker, Tables
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report is to hold beside its usual files, and how it is shown."""
+    """What a report holds beside its usual files, and how it is shown."""
 
     show_urls: bool = False
-    xlsx: bool = False
-    markdown: bool = False
+    formats: tuple[str, ...] = ()
+    """Formats beside the usual ones, of formats.OPTIONS."""
     rescue: str | None = None
-    """A downloader, one of report_tables.RESCUE_FILES."""
+    """A downloader, one of formats.DOWNLOADERS."""
     zone: ZoneInfo | None = None
     """Zone of a second reading of times."""
     embed: int = EMBEDDED_ROWS
@@ -63,33 +62,29 @@ def write_report(
     """
     Read and judge everything, and write the report folder.
 
-    `embed` is how many rows the page itself holds. `before_publishing` sees the finished totals and may refuse by
-    raising; then nothing is left behind.
+    `before_publishing` is given the finished totals and may refuse by raising; then nothing is left behind.
     An earlier report in the folder is replaced only when the new one is complete.
     """
     check_folder(folder)
     question = run.options.question
-    with _staging(folder) as staging:
+    with staging_folder(folder) as staging:
         top = TopRows(wanted.embed)
-        make = PieceMaker(
-            question.as_of, question.horizon, embed=wanted.embed, rescue=wanted.rescue is not None, whole=wanted.xlsx
-        )
-        with (
-            Tables(staging, wanted.rescue) as tables,
-            _workbook(staging, wanted.xlsx) as workbook,
-        ):
+        whole = any(name in WORKBOOKS for name in wanted.formats)
+        make = PieceMaker(question.as_of, question.horizon, embed=wanted.embed, rescue=wanted.rescue, whole=whole)
+        with Tables(staging, wanted.rescue) as tables, _workbooks(staging, wanted.formats) as workbooks:
             for piece in reading(run.sources, run.made(make)):
                 top.add(piece.urgent, len(piece.lines.sizes))
                 tables.write(piece)
-                if workbook is not None and piece.findings is not None:
-                    workbook.take(piece.findings)
+                if piece.findings is not None:
+                    for workbook in workbooks:
+                        workbook.take(piece.findings)
             if before_publishing is not None:
                 before_publishing(run)
             with _written_beside(tables.finish(), run) as written:
                 digests = tables.digests()
                 quarantine = run.quarantine()
                 text = header_line(list(quarantine.columns)) + "".join(to_csv_lines(quarantine))
-                (staging / "quarantine.csv").write_bytes(to_bytes(text))
+                (staging / QUARANTINE).write_bytes(to_bytes(text))
                 provenance = Provenance(
                     program_version=program_version,
                     inputs=input_lines(run),
@@ -99,15 +94,15 @@ def write_report(
                     zone=wanted.zone,
                 )
                 model = build_report(run, top, provenance)
-                if workbook is not None:
+                for workbook in workbooks:
                     workbook.finish(model, quarantine)
-                names = {"report.html": "html", "summary.json": "json"}
-                for name, format_name in (names | ({"report.md": "markdown"} if wanted.markdown else {})).items():
-                    (staging / name).write_bytes(to_bytes(FORMATS[format_name](model)))
+                for name, entry in FORMATS.items():
+                    if name in ALWAYS or name in wanted.formats:
+                        (staging / entry.file).write_bytes(to_bytes(renderer(name)(model)))
                 digests.update(written)
-        counts = {**tables.counts, "quarantine.csv": len(quarantine)}
-        (staging / "manifest.json").write_bytes(to_bytes(_manifest(run, model, staging, counts, digests)))
-        _publish(staging, folder)
+        counts = {**tables.counts, QUARANTINE: len(quarantine)}
+        (staging / MANIFEST).write_bytes(to_bytes(_manifest(run, model, staging, counts, digests)))
+        publish(staging, folder)
     return WrittenReport(folder, model)
 
 
@@ -116,32 +111,35 @@ def _written_beside(files: list[OrderedFile], run: EvaluationRun) -> Iterator[It
     """Name and sha256 of each file, which another process writes in the meantime if the run may have several."""
     # Where there is a mapper there are threads, and a process with threads is not to be copied.
     if run.options.jobs == 1 or run.mapper is not None:
-        yield (found for place in range(len(files)) for found in _writing(files, place))
+        yield (written for index in range(len(files)) for written in _writing(files, index))
         return
     with Scratch(run.options.scratch) as scratch, start_workers(1, files, scratch) as workers:
         results = workers.map(_writing, range(len(files)))
-        # To ask for the first one is what lets the work begin.
+        # The work begins when the first result is asked for.
         first = next(results)
-        yield (found for one in chain([first], results) for found in one)
+        yield (written for result in chain([first], results) for written in result)
 
 
-def _writing(files: list[OrderedFile], place: int) -> Iterator[tuple[str, str]]:
-    yield files[place].path.name, files[place].write()
+def _writing(files: list[OrderedFile], index: int) -> Iterator[tuple[str, str]]:
+    yield files[index].path.name, files[index].write()
 
 
 @contextmanager
-def _workbook(staging: Path, is_wanted: bool) -> Iterator[WorkbookWriter | None]:
-    """A workbook in the making, with a folder for its parts that is gone afterwards."""
-    if not is_wanted:
-        yield None
-        return
-    scratch = staging / "workbook"
+def _workbooks(staging: Path, formats: tuple[str, ...]) -> Iterator[list[Workbook]]:
+    """The workbooks among the formats, in the making; folders for their parts are gone afterwards."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(_workbook(name, staging)) for name in formats if name in WORKBOOKS]
+
+
+@contextmanager
+def _workbook(name: str, staging: Path) -> Iterator[Workbook]:
+    scratch = staging / f"{name}.parts"
     scratch.mkdir()
-    writer = WorkbookWriter(staging / "report.xlsx", scratch)
+    workbook = open_workbook(name, staging / WORKBOOKS[name].file, scratch)
     try:
-        yield writer
+        yield workbook
     finally:
-        writer.abandon()
+        workbook.abandon()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -149,14 +147,14 @@ def input_lines(run: EvaluationRun) -> tuple[InputLine, ...]:
     """The files that a run has read; raises InputUnusable for one that has changed since."""
     records = run.totals.seen.records_by_file
     lines = []
-    for place, source in enumerate(run.sources):
+    for index, source in enumerate(run.sources):
         try:
             digest = _digest(Path(source.path))
         except OSError as error:
             refuse_changed([source])
             raise unreadable(source.name, error) from None
         refuse_changed([source])
-        lines.append(InputLine(source.name, digest, source.size, records.get(place, 0)))
+        lines.append(InputLine(source.name, digest, source.size, records.get(index, 0)))
     return tuple(lines)
 
 
@@ -168,11 +166,11 @@ def _digest(path: Path) -> str:
 def _manifest(
     run: EvaluationRun, model: ReportModel, staging: Path, counts: dict[str, int], digests: dict[str, str]
 ) -> str:
-    """What the run was made from and what it made, for whoever has to defend a number later."""
+    """What the run read and wrote, as evidence for its numbers."""
     pack = run.pack
     outputs: dict[str, Any] = {}
     for name in (*REPORT_FILES, *EXTRA_FILES):
-        if name != "manifest.json" and (staging / name).exists():
+        if name != MANIFEST and (staging / name).exists():
             outputs[name] = {
                 "sha256": digests.get(name) or _digest(staging / name),
                 "size": (staging / name).stat().st_size,
@@ -180,12 +178,13 @@ def _manifest(
             if name in counts:
                 outputs[name]["rows"] = counts[name]
     manifest = {
-        "schema": _MANIFEST,
+        "schema": MANIFEST_SCHEMA,
         "program": {"name": "policy-engine", "version": model.program_version},
         "pack": {"id": pack.id, "title": pack.title, "schema_version": pack.schema_version, "sha256": pack.digest},
         "parameters": dict(model.parameters),
         "inputs": [
-            {"name": one.name, "sha256": one.sha256, "size": one.size, "records": one.records} for one in model.inputs
+            {"name": line.name, "sha256": line.sha256, "size": line.size, "records": line.records}
+            for line in model.inputs
         ],
         "control_totals": {
             "records": model.reading.records,

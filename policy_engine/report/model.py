@@ -91,7 +91,7 @@ class ReadingTotals:
 
 @dataclass(frozen=True)
 class PageCompleteness:
-    """Pages of a task history that declare how many rows there are."""
+    """Pages of a task history that belong together and declare how many rows there are."""
 
     where: str
     """Folder or file the pages came from."""
@@ -100,6 +100,11 @@ class PageCompleteness:
     pages: int
     """Distinct pages read."""
 
+    @property
+    def missing(self) -> int:
+        """Rows that the pages declare and that were not read."""
+        return max(0, self.declared - self.read)
+
 
 @dataclass(frozen=True)
 class InputLine:
@@ -107,7 +112,7 @@ class InputLine:
 
     name: str
     sha256: str
-    """Hexadecimal digest of the bytes as they lie on disk."""
+    """Hexadecimal digest of the bytes on disk."""
     size: int
     """Bytes on disk."""
     records: int
@@ -181,7 +186,7 @@ class Row:
     cost_usd: str
     source: str
     watermarked: str = ""
-    """`true`, `false`, or empty when the path of the output does not tell."""
+    """`true`, `false`, or empty when the path of the output does not say."""
     operation_rule: str = ""
     """`rule_id vN` of the operation window, or empty."""
     archived: str = ""
@@ -256,12 +261,12 @@ class InventoryLine:
     later: int
     """Entries of copies made after as_of, which do not count."""
     unreadable: int
-    """Entries of which the size or the time cannot be read, which do not count."""
+    """Entries whose size or time cannot be read, which do not count."""
 
 
 @dataclass(frozen=True)
 class ExemptionLine:
-    """Leave for some findings to stand."""
+    """Permission for some findings to stay as they are."""
 
     id: str
     owner: str
@@ -269,9 +274,9 @@ class ExemptionLine:
     until: str
     """Last day (`2026-06-30`)."""
     is_over: bool
-    """True when as_of lies after its last day; it then lets nothing stand."""
+    """True when as_of is after its last day; it then has no effect."""
     amount: Amount
-    """Findings that name it; of one that is over, the assets that it would cover (points are not counted)."""
+    """Findings that name it; after its end, the assets that it would cover (points are not counted)."""
 
 
 @dataclass(frozen=True)
@@ -298,9 +303,9 @@ class MarksReport:
 
     inventory: InventoryLine | None = None
     archived: Amount = Amount(0, 0, "0.00")
-    """Files of which the inventory has a copy."""
+    """Files that the inventory has a copy of."""
     exempted: Amount = Amount(0, 0, "0.00")
-    """Files that an exemption in force lets stand."""
+    """Files that an exemption in force covers."""
     archived_and_exempted: Amount = Amount(0, 0, "0.00")
     standing: Amount = Amount(0, 0, "0.00")
     """The rest: neither archived nor exempted."""
@@ -312,7 +317,7 @@ class MarksReport:
     save_now_by_verdict: tuple[CountLine, ...] = ()
     """The same by verdict: code = verdict."""
     save_now_without_url: int = 0
-    """Those of them of which no address is known."""
+    """Those of them whose address is not known."""
 
 
 @dataclass(frozen=True)
@@ -374,11 +379,11 @@ class ReportModel:
     deadlines: tuple[DeadlineBucket, ...]
     """Coming earliest deadlines of at_risk and active assets, hour by hour from as_of."""
     deadlines_later: Amount
-    """Assets whose earliest deadline lies after the last bucket."""
+    """Assets whose earliest deadline is after the last bucket."""
     past_deadlines: tuple[DeadlineBucket, ...]
     """Earliest deadlines of at_risk and expired assets that have passed, day by day up to as_of."""
     past_earlier: Amount
-    """Assets whose earliest deadline lies before the first of these days."""
+    """Assets whose earliest deadline is before the first of these days."""
     closing: Amount
     """Assets whose operation window is closing."""
     files: FileRows
@@ -415,7 +420,7 @@ class LocalTimes:
     """The same of the next deadline, or empty."""
     next_window: str
     month: str
-    """The month in which as_of lies there (`January 2026`)."""
+    """The month of as_of there (`January 2026`)."""
     month_start: str
     """RFC 3339 in UTC: the first instant of that month there."""
     month_end: str

@@ -1,10 +1,9 @@
-"""Turns totals into warnings: what a reader should do something about before trusting or using the answers."""
+"""Turns totals into warnings: what a reader should act on before using the answers."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from policy_engine.core.periods import DAY, NAT, describe_duration, format_instant
@@ -15,26 +14,11 @@ from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.run import RunOptions
 from policy_engine.history import Source
 from policy_engine.history.records.record_reader import HistoryPage
-from policy_engine.report.model import Notice
+from policy_engine.report.files import QUARANTINE
+from policy_engine.report.model import Notice, PageCompleteness
 
 
-@dataclass(frozen=True)
-class PageTotals:
-    """History pages that belong together, and whether all their rows are there."""
-
-    where: str
-    declared: int
-    read: int
-    pages: int
-    """Distinct page numbers read."""
-
-    @property
-    def is_complete(self) -> bool:
-        """True when at least as many rows were read as the pages declare."""
-        return self.read >= self.declared
-
-
-def page_totals(pages: Sequence[HistoryPage], sources: Sequence[Source]) -> tuple[PageTotals, ...]:
+def page_totals(pages: Sequence[HistoryPage], sources: Sequence[Source]) -> tuple[PageCompleteness, ...]:
     """
     Group pages by folder (or file of pages) and declared total, and count their rows.
 
@@ -42,20 +26,20 @@ def page_totals(pages: Sequence[HistoryPage], sources: Sequence[Source]) -> tupl
     """
     groups: dict[tuple[str, int], dict[tuple[int | None, int], int]] = {}
     in_file = Counter(page.file for page in pages)
-    for place, page in enumerate(pages):
+    for index, page in enumerate(pages):
         name = sources[page.file].name
         folder = str(PurePosixPath(name).parent)
         where = folder if folder != "." else name if in_file[page.file] > 1 else "the given files"
         rows = groups.setdefault((where, page.total), {})
-        key = (page.page, 0 if page.page is not None else place)
+        key = (page.page, 0 if page.page is not None else index)
         rows[key] = max(rows.get(key, 0), page.rows)
     return tuple(
-        PageTotals(where, total, sum(rows.values()), len(rows)) for (where, total), rows in sorted(groups.items())
+        PageCompleteness(where, total, sum(rows.values()), len(rows)) for (where, total), rows in sorted(groups.items())
     )
 
 
 def collect_warnings(
-    pack: RulePack, options: RunOptions, totals: Totals, pages: Sequence[PageTotals]
+    pack: RulePack, options: RunOptions, totals: Totals, pages: Sequence[PageCompleteness]
 ) -> tuple[Notice, ...]:
     """Everything that should change what the reader does, the gravest first."""
     notices = [
@@ -84,21 +68,20 @@ def _quarantine(totals: Totals) -> list[Notice]:
         Notice(
             "quarantine",
             f"{count_of(set_aside, 'record')} of {records:,} ({share}) could not be used and "
-            f"{'is' if set_aside == 1 else 'are'} in no figure; "
-            "the report's quarantine.csv says where and why.",
+            f"{'is' if set_aside == 1 else 'are'} left out; the report's {QUARANTINE} says where and why.",
         )
     ]
 
 
-def _incomplete_pages(pages: Sequence[PageTotals]) -> list[Notice]:
+def _incomplete_pages(pages: Sequence[PageCompleteness]) -> list[Notice]:
     return [
         Notice(
             "incomplete_history",
-            f"The history pages in {plain(page.where)} declare {page.declared:,} rows, and {page.read:,} were read "
-            f"({count_of(page.pages, 'page')}): the answers are about a part only. Fetch the other pages.",
+            f"The history pages in {plain(page.where)} declare {page.declared:,} rows, but {page.read:,} were read "
+            f"({count_of(page.pages, 'page')}): the answers cover only a part. Fetch the other pages.",
         )
         for page in pages
-        if not page.is_complete
+        if page.missing
     ]
 
 
@@ -109,8 +92,8 @@ def _stale(totals: Totals, as_of: int) -> list[Notice]:
     return [
         Notice(
             "stale_history",
-            f"The newest record is of {format_instant(newest)}, {describe_duration(as_of - newest)} before as_of: "
-            "anything created since is missing.",
+            f"The newest record is from {format_instant(newest)}, {describe_duration(as_of - newest)} before as_of. "
+            "Newer tasks are not included.",
         )
     ]
 
@@ -125,8 +108,8 @@ def _conflicts(totals: Totals) -> list[Notice]:
     return [
         Notice(
             "host_conflicts",
-            f"{count_of(files, 'file lies', 'files lie')} on a host that contradicts the rule: {named}. "
-            f"The rule may not hold for {'it' if files == 1 else 'them'}.",
+            f"{count_of(files, 'file is', 'files are')} on a host that contradicts the rule: {named}. "
+            f"The rule may not apply to {'it' if files == 1 else 'them'}.",
         )
     ]
 
@@ -140,8 +123,8 @@ def _unknown_models(totals: Totals) -> list[Notice]:
     return [
         Notice(
             "unknown_models",
-            f"{count_of(sum(unknown.values()), 'task names', 'tasks name')} no service of the catalog: {named}. "
-            "Add the name to catalog.yaml, or the answers stay open.",
+            f"{count_of(sum(unknown.values()), 'task')} with a model that is not in the catalog: {named}. "
+            "Add it to catalog.yaml; until then these files stay undetermined.",
         )
     ]
 
@@ -153,14 +136,15 @@ def _accounts(totals: Totals) -> list[Notice]:
     return [
         Notice(
             "accounts_unknown",
-            f"For {count_of(count, 'file')} the account (pay-as-you-go or host-your-account) is not known, and an "
-            "answer depends on it. The task objects tell: meta.is_using_private_pool or config.service_mode.",
+            f"The account (pay-as-you-go or host-your-account) of {count_of(count, 'file')} is not known, and an "
+            "answer depends on it. Export the task objects, which have meta.is_using_private_pool or "
+            "config.service_mode.",
         )
     ]
 
 
 def _short_lived(pack: RulePack, options: RunOptions, totals: Totals) -> list[Notice]:
-    """Services kept no longer than the horizon looks: a file may be created and due between two runs."""
+    """Services kept no longer than the horizon: a file may be created and due between two runs."""
     unseen: list[str] = []
     short: list[str] = []
     horizon, every = options.question.horizon, options.every
@@ -176,21 +160,21 @@ def _short_lived(pack: RulePack, options: RunOptions, totals: Totals) -> list[No
             Notice(
                 "kept_shorter_than_cadence",
                 f"Kept no longer than the {describe_duration(every or 0)} between two runs: "
-                f"{', '.join(sorted(set(unseen)))}. Such a file can be made and pass its deadline between two runs, "
-                "unseen by both. Run more often.",
+                f"{', '.join(sorted(set(unseen)))}. Such a file can be created and pass its deadline without any run "
+                "seeing it. Run more often.",
             )
         )
     if short:
         ending = (
-            "Run more often than that, or a deadline passes unseen."
+            "Run more often than that; otherwise a deadline can pass unnoticed."
             if every is None
-            else f"Between the run that sees such a file and its deadline may lie less than the lead time of "
-            f"{describe_duration(horizon - every)}."
+            else f"A file may be due less than {describe_duration(horizon - every)} (the lead time) after the run that "
+            "first sees it."
         )
         notices.append(
             Notice(
                 "kept_shorter_than_horizon",
-                f"Kept no longer than the horizon of {describe_duration(horizon)} looks ahead: "
+                f"Kept no longer than the horizon of {describe_duration(horizon)}: "
                 f"{', '.join(sorted(set(short)))}. {ending}",
             )
         )
@@ -219,26 +203,26 @@ def _not_yet(totals: Totals) -> list[Notice]:
     if not tasks:
         return []
     words = "task was created after as_of and is", "tasks were created after as_of and are"
-    return [Notice("not_yet_created", f"{count_of(tasks, *words)} not judged.")]
+    return [Notice("not_yet_created", f"{count_of(tasks, *words)} not evaluated.")]
 
 
 def exemptions_over(options: RunOptions, totals: Totals) -> list[Notice]:
-    """Exemptions that let nothing stand any more."""
+    """Exemptions that have ended."""
     exemptions, as_of = options.annotator.exemptions, options.question.as_of
-    over = [one for one in (exemptions.items if exemptions else ()) if one.is_over(as_of)]
+    over = [item for item in (exemptions.items if exemptions else ()) if item.is_over(as_of)]
     if not over:
         return []
     named = "; ".join(
-        f"{one.id} of {plain(one.owner, 60)}, until {one.until.isoformat()}"
-        f" ({count_of(totals.marks.over.get(one.id, 0), 'file')})"
-        for one in over[:5]
+        f"{item.id} of {plain(item.owner, 60)}, until {item.until.isoformat()}"
+        f" ({count_of(totals.marks.over.get(item.id, 0), 'file')})"
+        for item in over[:5]
     )
     more = "" if len(over) <= 5 else f"; and {len(over) - 5:,} more"
     return [
         Notice(
             "exemptions_over",
-            f"{count_of(len(over), 'exemption is', 'exemptions are')} over and let nothing stand any more: "
-            f"{named}{more}. Renew them or take them out.",
+            f"{count_of(len(over), 'exemption has', 'exemptions have')} ended: "
+            f"{named}{more}. Renew or remove {'it' if len(over) == 1 else 'them'}.",
         )
     ]
 
@@ -268,22 +252,22 @@ def inventory_notices(options: RunOptions, totals: Totals) -> list[Notice]:
         notices.append(
             Notice(
                 "inventory_names_shared",
-                f"{count_of(shared, 'file is', 'files are')} marked as archived by a file name that fits another file "
-                "of the history as well. List URLs or asset ids to be sure.",
+                f"{count_of(shared, 'file is', 'files are')} marked as archived because of a file name that also "
+                "fits another file of the history. List URLs or asset ids to be sure.",
             )
         )
     return notices
 
 
 def house_rules_without_clock(totals: Totals) -> list[Notice]:
-    """Files that a house rule fits and gives no date."""
+    """Files to which a house rule applies without giving a date."""
     count = totals.marks.without_clock
     if not count:
         return []
     return [
         Notice(
             "house_rule_without_clock",
-            f"For {count_of(count, 'file')} a house rule has no date, since no time of creation is recorded: "
-            "`save_by` leaves that rule out.",
+            f"A house rule gives no date for {count_of(count, 'file')}, since no time of creation is recorded; "
+            "`save_by` ignores that rule.",
         )
     ]

@@ -14,20 +14,20 @@ from policy_engine.core.files.signals import refuse_if_interrupted, uninterrupte
 from policy_engine.core.files.system_errors import is_out_of_room
 from policy_engine.core.problems import Problem, UsageProblem
 from policy_engine.core.safe_text import plain
-from policy_engine.report.files import EXTRA_FILES, REPORT_FILES
+from policy_engine.report.files import EXTRA_FILES, MANIFEST, REPORT_FILES
 
-_MANIFEST = "policy-engine/manifest/v1"
+MANIFEST_SCHEMA = "policy-engine/manifest/v1"
 
 
 _PATIENCE, _ATTEMPTS, _PAUSE = 200, 5, 0.05
-"""How often a run waits for another one to put its report in place, how often it tries to, and seconds in between."""
+"""How often a run waits for another run to publish, how often it tries to publish, and the seconds in between."""
 
 
 def is_report(folder: Path) -> bool:
     """True for a folder that `write_report` has made: its manifest says so."""
     try:
-        with (folder / "manifest.json").open("rb") as stream:
-            return _MANIFEST.encode() in stream.read(200)
+        with (folder / MANIFEST).open("rb") as stream:
+            return MANIFEST_SCHEMA.encode() in stream.read(200)
     except OSError:
         return False
 
@@ -46,8 +46,8 @@ def check_folder(folder: Path) -> None:
                 Problem("output-is-a-file", f"`{plain(folder)}` is a file", help="name a folder with -o")
             )
         name = _real(folder).name
-        entries = sorted(one.name for one in folder.iterdir())
-        present = [one for one in entries if not is_draft(one, name)]
+        entries = sorted(path.name for path in folder.iterdir())
+        present = [entry for entry in entries if not is_draft(entry, name)]
         foreign = [name for name in present if name not in (*REPORT_FILES, *EXTRA_FILES) or (folder / name).is_dir()]
     except OSError as error:
         raise _unwritable(folder, error) from None
@@ -56,7 +56,7 @@ def check_folder(folder: Path) -> None:
             "foreign-files", f"the folder `{plain(folder)}` holds other files, for instance `{plain(foreign[0])}`",
             help="nothing was written; name a new folder with -o, or move those files away",
         ))  # fmt: skip
-    # A run that was killed while it put its report in place may have left a part of it there; the next one ends that.
+    # A run that was killed while it published may have left a part of its report; the next run completes it.
     if present and claim_name(name) not in entries and not is_report(folder):
         raise UsageProblem(Problem(
             "foreign-files",
@@ -66,28 +66,28 @@ def check_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
+def staging_folder(folder: Path) -> Iterator[Path]:
     """A folder beside the target (so that renaming is possible), removed unless it became the target."""
     target = _real(folder)
-    place = target if _stays(target) else target.parent
+    parent = target if _stays(target) else target.parent
     with ExitStack() as stack:
         try:
-            place.mkdir(parents=True, exist_ok=True)
-            if place == target:
+            parent.mkdir(parents=True, exist_ok=True)
+            if parent == target:
                 _end_publishing(target)
-            staging = stack.enter_context(draft_folder(place, target.name))
+            staging = stack.enter_context(draft_folder(parent, target.name))
         except OSError as error:
             raise _unwritable(folder, error) from None
         yield staging
 
 
 def _real(folder: Path) -> Path:
-    """A link is followed, so that the report lies where it points to."""
+    """A link is followed, so that the report is where it points to."""
     return Path(os.path.realpath(folder))
 
 
 def _stays(folder: Path) -> bool:
-    """True for a folder that must keep its place: a mounted one, somebody's working directory, a guest elsewhere."""
+    """True for a folder that must not be renamed: a mount point, a working directory, one in a read-only folder."""
     if not folder.is_dir():
         return False
     here = _real(Path.cwd())
@@ -99,8 +99,8 @@ def _stays(folder: Path) -> bool:
     )
 
 
-def _publish(staging: Path, folder: Path) -> None:
-    """Put the finished folder in place; an earlier report stands until the new one is complete."""
+def publish(staging: Path, folder: Path) -> None:
+    """Put the finished folder in place; an earlier report stays until the new one is complete."""
     target = _real(folder)
     with uninterrupted():
         refuse_if_interrupted()
@@ -113,10 +113,10 @@ def _publish(staging: Path, folder: Path) -> None:
 
 def _publish_within(staging: Path, folder: Path) -> None:
     """
-    Move the files of a report into the folder around it, which must keep its place.
+    Move the files of a report into the folder around it, which must not be renamed.
 
     INVARIANT: as long as a folder of the claimed name is there, it and the folder around it make a complete report,
-    which the next run puts together if this one is killed.
+    which the next run completes if this one is killed.
     """
     claim = folder / claim_name(folder.name)
     for _ in range(_PATIENCE):
@@ -131,13 +131,13 @@ def _publish_within(staging: Path, folder: Path) -> None:
         _move_patiently(claim, folder)
         return
     raise UsageProblem(Problem(
-        "folder-in-use", f"another run is putting its report in place in `{plain(folder)}`, or was ended while it did",
-        help=f"if no other run is at work there, remove `{plain(claim)}` and run again",
+        "folder-in-use", f"another run is publishing its report in `{plain(folder)}`, or was killed while it did",
+        help=f"if no other run is working there, remove `{plain(claim)}` and run again",
     ))  # fmt: skip
 
 
 def _move_patiently(claim: Path, folder: Path) -> None:
-    """Move the files; what the system refuses once it may allow the next time, and half a report helps nobody."""
+    """Move the files; what the system refuses once it may allow the next time."""
     for attempt in range(_ATTEMPTS):
         try:
             _move_files(claim, folder)
@@ -147,14 +147,14 @@ def _move_patiently(claim: Path, folder: Path) -> None:
                 why = error.strerror or plain(error)
                 raise UsageProblem(Problem(
                     "half-published", f"not all files of the report could be moved into `{plain(folder)}`: {why}",
-                    help=f"the others are in `{plain(claim)}`; see to it that they can be moved, and run again, which "
+                    help=f"the others are in `{plain(claim)}`; make sure that they can be moved, and run again, which "
                     "puts the report together",
                 )) from None  # fmt: skip
         sleep(_PAUSE)
 
 
 def _end_publishing(folder: Path) -> None:
-    """Put the report in place that a killed run had completed; nothing when the run is still at it."""
+    """Publish the report that a killed run had completed; nothing when that run is still at work."""
     claim = folder / claim_name(folder.name)
     with suppress(BlockingIOError), uninterrupted():
         if claim.exists():
@@ -164,10 +164,10 @@ def _end_publishing(folder: Path) -> None:
 
 
 def _move_files(claim: Path, folder: Path) -> None:
-    # Without its manifest a folder is no report, so a run that ends between two files leaves no half truth.
-    if (claim / "manifest.json").exists():
-        wanted = json.loads((claim / "manifest.json").read_bytes())["outputs"]
-        (folder / "manifest.json").unlink(missing_ok=True)
+    # A folder without a manifest is not a report, so a run that ends between two files leaves no false report.
+    if (claim / MANIFEST).exists():
+        wanted = json.loads((claim / MANIFEST).read_bytes())["outputs"]
+        (folder / MANIFEST).unlink(missing_ok=True)
         for name in (*EXTRA_FILES, *REPORT_FILES):
             if (claim / name).exists():
                 (claim / name).replace(folder / name)

@@ -80,7 +80,7 @@ class UrgentRows:
         rows = _up_to(best, limit, rows, tiers, instants)
         if not len(rows):
             return rows
-        # The ids tell a chunk that comes again, to a worker that does its work a second time: it counts once.
+        # By the ids a chunk is recognised that a worker gets a second time: it counts once.
         numbers = pd.util.hash_array(ids.iloc[rows].to_numpy(object), categorize=False).view(np.int64)
         keys: tuple[Int64, ...] = (tiers[rows], instants[rows], numbers)
         if best is not None:
@@ -118,7 +118,7 @@ class TopRows:
         self._pending = 0
 
     def take(self, findings: pd.DataFrame, as_of: int) -> None:
-        """Look at one chunk of findings judged at `as_of` (ns)."""
+        """Take one chunk of findings judged at `as_of` (ns)."""
         self.add(self._urgent.choose(findings, as_of), len(findings))
 
     def add(self, chosen: pd.DataFrame, rows: int) -> None:
@@ -135,23 +135,25 @@ class TopRows:
             self._compact()
 
     def _compact(self) -> tuple[pd.DataFrame, dict[str, npt.NDArray[np.intp]]]:
-        """Drop what is in no list any more; returns the rows by urgency and, per list, where its rows stand."""
+        """Drop what is in no list any more; returns the rows by urgency and, per list, the positions of its rows."""
         frame = pd.concat(self._parts).sort_values(["_tier", "_instant", "asset_id"], kind="stable", ignore_index=True)
-        places = {_ALL: np.arange(min(len(frame), self.limit))}
+        positions = {_ALL: np.arange(min(len(frame), self.limit))}
         for verdict in VERDICTS:
-            places[str(verdict)] = np.flatnonzero((frame["verdict"] == str(verdict)).to_numpy(bool))[: self._reserved]
+            positions[str(verdict)] = np.flatnonzero((frame["verdict"] == str(verdict)).to_numpy(bool))[
+                : self._reserved
+            ]
         closing = frame[frame["operation_verdict"] == "closing"].sort_values(["_closes", "asset_id"], kind="stable")
-        places[_CLOSING] = closing.index.to_numpy(np.intp)[: self._reserved]
-        self._parts, self._pending = [frame.iloc[np.unique(np.concatenate(list(places.values())))]], 0
-        return frame, places
+        positions[_CLOSING] = closing.index.to_numpy(np.intp)[: self._reserved]
+        self._parts, self._pending = [frame.iloc[np.unique(np.concatenate(list(positions.values())))]], 0
+        return frame, positions
 
     def frame(self) -> pd.DataFrame | None:
-        """The rows for the page in order, with their `row` of findings.csv; None where there are none."""
+        """The rows for the page in order, with their `row` of findings.csv; None if no row was taken."""
         if not self._parts:
             return None
-        frame, places = self._compact()
-        reserved = np.unique(np.concatenate([rows for name, rows in places.items() if name != _ALL]))
-        others = np.setdiff1d(places[_ALL], reserved)[: self.limit - len(reserved)]
+        frame, positions = self._compact()
+        reserved = np.unique(np.concatenate([rows for name, rows in positions.items() if name != _ALL]))
+        others = np.setdiff1d(positions[_ALL], reserved)[: self.limit - len(reserved)]
         return frame.iloc[np.sort(np.concatenate([reserved, others]))].reset_index(drop=True)
 
 

@@ -1,4 +1,4 @@
-"""Makes the tables of a report folder of chunks of findings: what each needs, and then the files."""
+"""Turns chunks of findings into the tables of a report folder."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from policy_engine.core.frames import Int64, nanoseconds
 from policy_engine.core.text.csv_blocks import CsvLines, csv_lines
 from policy_engine.core.text.csv_cells import header_line
 from policy_engine.core.vocabulary import FINDING_COLUMNS
-from policy_engine.report.files import CSV_OF, FINDINGS, RESCUE_FILES, SAVE_NOW, TABLES
-from policy_engine.report.formats import aria2
+from policy_engine.report.files import CSV_OF, FINDINGS, SAVE_NOW, TABLES
+from policy_engine.report.formats import DOWNLOADERS, downloader
 from policy_engine.report.ranking import EMBEDDED_ROWS, UrgentRows
 
 _HEAD = header_line(FINDING_COLUMNS).encode()
@@ -41,26 +41,26 @@ class _Rescue:
 
 @dataclass(frozen=True)
 class TablePiece:
-    """What a report holds of a chunk of findings."""
+    """What a report needs of a chunk of findings."""
 
     lines: CsvLines
     rows: dict[str, npt.NDArray[np.intp]]
-    """Table -> the lines that it has, in their order."""
+    """Table -> the lines that it has, in order."""
     keys: dict[str, Int64]
-    """Table that is ordered -> by what, for each of its lines."""
+    """Ordered table -> the sort key of each of its lines."""
     rescue: _Rescue | None
     urgent: pd.DataFrame
     findings: pd.DataFrame | None
-    """The chunk itself, if somebody wants it."""
+    """The chunk itself, where a format needs it."""
 
 
 class PieceMaker:
-    """Makes pieces of chunks of findings, wherever these are judged."""
+    """Makes pieces of chunks of findings, in whatever process these are judged."""
 
     def __init__(
-        self, as_of: int, horizon: int, *, embed: int = EMBEDDED_ROWS, rescue: bool = False, whole: bool = False
+        self, as_of: int, horizon: int, *, embed: int = EMBEDDED_ROWS, rescue: str | None = None, whole: bool = False
     ) -> None:
-        """`embed` is how many rows the page holds, `whole` whether a piece carries the findings."""
+        """`embed`: rows that the page holds; `rescue`: a downloader; `whole`: whether a piece carries the findings."""
         self._as_of, self._horizon, self._rescue, self._whole = as_of, horizon, rescue, whole
         self._urgent = UrgentRows(embed)
 
@@ -73,14 +73,14 @@ class PieceMaker:
             lines=csv_lines(findings),
             rows=rows,
             keys={name: nanoseconds(findings[column])[rows[name]] for name, column in _ORDERED.items()},
-            rescue=_entries(findings.iloc[rows[SAVE_NOW]]) if self._rescue else None,
+            rescue=_entries(self._rescue, findings.iloc[rows[SAVE_NOW]]) if self._rescue else None,
             urgent=self._urgent.choose(findings, self._as_of),
             findings=findings if self._whole else None,
         )
 
 
-def _entries(due: pd.DataFrame) -> _Rescue:
-    entries = [entry.encode() for entry in aria2.entries(due)]
+def _entries(rescue: str, due: pd.DataFrame) -> _Rescue:
+    entries = [entry.encode() for entry in downloader(rescue).entries(due)]
     sizes = np.fromiter(map(len, entries), np.int64, len(entries))
     past = (due["verdict"] == "expired").to_numpy(bool)
     return _Rescue(b"".join(entries), sizes, nanoseconds(due["save_by"]), past)
@@ -105,7 +105,7 @@ class _Table:
 
 @dataclass(frozen=True)
 class OrderedFile:
-    """A file whose lines stand in another one, in another order: to be written when all of them are known."""
+    """A file with the lines of another file in another order, to be written when all of them are known."""
 
     path: Path
     head: bytes
@@ -124,16 +124,16 @@ class OrderedFile:
 
 
 class Tables:
-    """The CSV files of a report, but those that are ordered: `finish` says what is to be written in them."""
+    """Writes the unordered CSV files; `finish` returns the ordered ones still to write."""
 
     def __init__(self, folder: Path, rescue: str | None = None) -> None:
         """Open the tables in a folder that is being made; `rescue` names a downloader."""
         self.counts = dict.fromkeys(TABLES, 0)
         self._folder = folder
         self._ordered = {name: SortedLines() for name in TABLES if name in _ORDERED}
-        # What may still be there comes first: a downloader that waits for the others may come too late.
+        # Files that may still exist come first: a downloader that waits for the others may be too late.
         self._rescue = (SortedLines(), SortedLines())
-        self._rescue_name = RESCUE_FILES[rescue] if rescue else None
+        self._downloader = rescue
         self._open = ExitStack()
         self._tables: dict[str, _Table] = {}
         self._entries: IO[bytes] | None = None
@@ -144,7 +144,7 @@ class Tables:
                 if name not in self._ordered:
                     self._tables[name] = _Table(self._open.enter_context((self._folder / name).open("wb")))
                     self._tables[name].write(_HEAD)
-            if self._rescue_name is not None:
+            if self._downloader is not None:
                 entries = self._folder / "rescue.entries"
                 self._open.callback(entries.unlink, missing_ok=True)
                 self._entries = self._open.enter_context(entries.open("wb"))
@@ -182,17 +182,17 @@ class Tables:
             part.add(rescue.keys[rows], starts[rows], rescue.sizes[rows])
 
     def finish(self) -> list[OrderedFile]:
-        """What is still to be written, the nearest deadline first, while the tables are open."""
+        """The files still to be written, nearest deadline first, while the tables are open."""
         self._tables[FINDINGS].flush()
         files = [
             OrderedFile(self._folder / name, _HEAD, self._folder / FINDINGS, (lines,))
             for name, lines in self._ordered.items()
         ]
-        if self._entries is not None and self._rescue_name is not None:
+        if self._entries is not None and self._downloader is not None:
             self._entries.flush()
-            source = self._folder / "rescue.entries"
-            files.append(OrderedFile(self._folder / self._rescue_name, aria2.head().encode(), source, self._rescue))
-            self.counts[self._rescue_name] = sum(map(len, self._rescue))
+            name, head = DOWNLOADERS[self._downloader].file, downloader(self._downloader).HEAD.encode()
+            files.append(OrderedFile(self._folder / name, head, self._folder / "rescue.entries", self._rescue))
+            self.counts[name] = sum(map(len, self._rescue))
         return files
 
     def digests(self) -> dict[str, str]:

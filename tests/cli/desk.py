@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from tests.support.commands import ROOT
 from tests.support.exports import kling, task, write, write_csv, write_json, write_lines
+from tests.support.paths import ROOT
 
 PACKS = ROOT / "tests" / "packs"
 

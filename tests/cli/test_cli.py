@@ -111,7 +111,7 @@ WRONG: dict[str, tuple[str, int, str, str]] = {
     ),
     "table: ending": (
         "evaluate good.jsonl -o x.xls", 2,
-        "`x.xls` ends in none of .csv, .parquet, .jsonl", "findings.csv",
+        "`x.xls` does not end in .csv, .parquet or .jsonl", "findings.csv",
     ),
     "table: the input": (
         "evaluate good.jsonl -o good.jsonl", 2, "`good.jsonl` is part of the history and of the output", "name another"
@@ -246,6 +246,7 @@ def test_usage_names_the_command_as_installed() -> None:
     assert done.err.startswith("Usage: policy-engine report ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", ["--help", "--version", "validate", "report --help", "schema findings", "report x --horizon 3d"]
 )
@@ -265,7 +266,7 @@ def test_version_is_printed() -> None:
     """
     `--version` names the program and its version.
     """
-    from policy_engine import __version__
+    from policy_engine.core.version import __version__
 
     assert policy_engine("--version").text == f"policy-engine, version {__version__}\n"
 
@@ -298,6 +299,7 @@ main()
 """The command, but it takes a minute over each part of a history."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 @pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)])
 def test_interruption_leaves_no_half_result(number: int, jobs: int, desk: Path) -> None:
@@ -340,6 +342,7 @@ cli.main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_workers_die_when_they_are_told_to() -> None:
     """

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from policy_engine.cli import EXIT_CODES
-from policy_engine.report.formats.text import LINES, render_text
+from policy_engine.report.formats.text import LINES
+from policy_engine.report.formats.text import render as render_text
 from policy_engine.report.model import Notice
 from tests.cli.desk import everything_in
 from tests.support.commands import AS_OF, policy_engine

@@ -15,6 +15,8 @@ from policy_engine.cli.progress import describe
 from policy_engine.engine.run import Progress
 from tests.support.commands import AS_OF, EXAMPLE, environment, in_own_process
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal as POSIX has them")
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from policy_engine.cli import values
-from tests.support.commands import ROOT, policy_engine
+from tests.support.commands import policy_engine
+from tests.support.paths import ROOT
 
 
 def test_share_of_the_quarantine_is_exact() -> None:

@@ -51,8 +51,8 @@ from policy_engine.history.records.record_reader import FIELD_PROBLEMS, QUARANTI
 from policy_engine.history.tables.table_reader import TABLE_COLUMNS
 from policy_engine.packs import read_pack
 from policy_engine.report.files import EXTRA_FILES, REPORT_FILES
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "policy_engine"
 PAGES = {
     path.relative_to(ROOT).as_posix(): path
@@ -370,6 +370,7 @@ def example_pages() -> list[str]:
     return [page for page, path in PAGES.items() if "```console" in path.read_text(encoding="utf-8")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", example_pages())
 def test_examples_print_what_the_page_says(page: str, tmp_path: Path) -> None:
     """
@@ -390,6 +391,7 @@ def python_examples() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", python_examples())
 def test_python_examples_run(code: str, tmp_path: Path) -> None:
     """
@@ -453,6 +455,7 @@ class Provider(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not all(map(shutil.which, ("bash", "curl", "jq"))) or sys.platform == "win32", reason="needs bash, curl and jq"
 )

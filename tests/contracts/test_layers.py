@@ -1,4 +1,4 @@
-"""The order of the house: modules know only what lies below them, say what they are for, and stay short."""
+"""The order of the house: modules import only from below, say what they are for, and stay short."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "policy_engine").rglob("*.py"))
 LONGEST = 500
 """Lines of a module; beyond, it wants to be two."""
 
 
+@pytest.mark.slow
 def test_layers_are_kept() -> None:
     """
     No module imports from above, and neighbours that should not know each other do not.
@@ -63,3 +65,17 @@ def test_tests_say_their_promise(path: str) -> None:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not ast.get_docstring(node)
     ]
     assert silent == []
+
+
+def test_the_map_of_the_tests_is_whole() -> None:
+    """
+    tests/README.md names every folder of the tests, every long program, and only files that exist.
+    """
+    text = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == {name for name in folders if f"`{name}`" in text}
+    programs = {path.name for path in (ROOT / "tools" / "torture").glob("*.py")} - {"fuzzing.py", "progress.py"}
+    assert programs == {name for name in programs if f"`{name}`" in text or f"`tools/torture/{name}`" in text}
+    named = [name for name in re.findall(r"`([a-z_/]+\.py)`", text) if "/" in name]
+    assert len(named) > 10
+    assert [name for name in named if not ((ROOT / name).exists() or (ROOT / "tests" / name).exists())] == []

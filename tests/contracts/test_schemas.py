@@ -33,6 +33,7 @@ from policy_engine.packs.schema_check import (
     load_schema,
 )
 from policy_engine.packs.yaml_document import MAX_PROBLEMS, YamlDocument, parse_yaml
+from tests.support.paths import PACKS
 
 
 def nodes(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -101,7 +102,7 @@ def test_patterns_mean_the_same_in_every_engine(name: str) -> None:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_objects_are_closed_and_explained(name: str) -> None:
     """
-    Every map lists its keys, refuses others, and tells an editor what each key is for.
+    Every map lists its keys, refuses others, and has a description of each key for editors.
     """
     for path, node in subschemas(name):
         if node.get("type") == "object":
@@ -249,7 +250,7 @@ def test_the_quick_check_accepts_only_what_the_validator_accepts() -> None:
     Of thousands of files with one thing wrong or changed, the quick check accepts none that the validator refuses.
     """
     counts = {True: 0, False: 0}
-    for path in sorted((Path(__file__).parents[1] / "packs" / "valid").rglob("*.yaml")):
+    for path in sorted((PACKS / "valid").rglob("*.yaml")):
         name = path.parent.name if path.parent.name in ("cases", "rules") else path.stem
         schema = {"rules": "rule"}.get(name, name)
         value = document(path.read_text(encoding="utf-8")).value

@@ -16,7 +16,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[2]
+from policy_engine import __version__
+from tests.support.paths import ROOT
+
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 BUNDLED = ("rules", "schemas", "reports")
 LOCK_FILES = ("core.txt", "build.txt", "test.txt")
@@ -44,7 +46,7 @@ def unpacked_sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(build("sdist", ROOT, folder / "built")) as archive:
         # Our own archive; the first releases of 3.11 know no `filter`.
         archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # noqa: S202
-    return folder / f"media_policy_engine-{PYPROJECT['project']['version']}"
+    return folder / f"media_policy_engine-{__version__}"
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,7 @@ def run_installed(installed: Path, cwd: Path, *arguments: str) -> subprocess.Com
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", BUNDLED)
 def test_wheel_bundles_every_file_of(folder: str, wheel: Path) -> None:
     """
@@ -92,21 +95,22 @@ def test_wheel_bundles_every_file_of(folder: str, wheel: Path) -> None:
     assert expected <= files_of(wheel).keys()
 
 
+@pytest.mark.slow
 def test_wheel_installs_one_package_and_nothing_beside_it(wheel: Path) -> None:
     """
     Installing puts `policy_engine` and its metadata into site-packages, and no `rules`, `tests` or `docs`.
     """
-    version = PYPROJECT["project"]["version"]
     names = files_of(wheel)
     assert {name.split("/")[0] for name in names} == {
         "policy_engine",
-        f"media_policy_engine-{version}.dist-info",
+        f"media_policy_engine-{__version__}.dist-info",
     }
     inside_package = {name.split("/")[1] for name in names if name.startswith("policy_engine/")}
     in_checkout = {name.split("/")[1] for name in checkout_files("policy_engine")}
     assert inside_package == in_checkout | {"_bundled"}
 
 
+@pytest.mark.slow
 def test_wheel_from_sdist_is_the_same_wheel(wheel: Path, unpacked_sdist: Path, tmp_path: Path) -> None:
     """
     Building from the source distribution gives the files that building from the checkout gives, to the byte.
@@ -114,6 +118,7 @@ def test_wheel_from_sdist_is_the_same_wheel(wheel: Path, unpacked_sdist: Path, t
     assert files_of(build("wheel", unpacked_sdist, tmp_path)) == files_of(wheel)
 
 
+@pytest.mark.slow
 def test_checkout_is_out_of_sight_of_the_installed_program(installed: Path, tmp_path: Path) -> None:
     """
     The runs below load the installed package, with the checkout nowhere on the path.
@@ -126,6 +131,7 @@ def test_checkout_is_out_of_sight_of_the_installed_program(installed: Path, tmp_
     assert ROOT not in [Path(path) for path in paths]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("--version",), ("rules",), ("validate",), ("test",)], ids=" ".join)
 def test_installed_program_finds_its_own_files(arguments: tuple[str, ...], installed: Path, tmp_path: Path) -> None:
     """
@@ -136,14 +142,16 @@ def test_installed_program_finds_its_own_files(arguments: tuple[str, ...], insta
     assert run.stdout.strip()
 
 
+@pytest.mark.slow
 def test_installed_program_tells_its_version(installed: Path, tmp_path: Path) -> None:
     """
     `--version` names the version in pyproject.toml.
     """
     run = run_installed(installed, tmp_path, "-m", "policy_engine", "--version")
-    assert PYPROJECT["project"]["version"] in run.stdout
+    assert __version__ in run.stdout
 
 
+@pytest.mark.slow
 def test_installed_program_writes_a_report(installed: Path, tmp_path: Path) -> None:
     """
     The installed program finds its templates: a made-up history becomes a report page.

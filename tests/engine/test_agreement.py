@@ -25,7 +25,7 @@ from policy_engine.core.rule_model import OperationWindow, Rule, RulePack, RuleV
 from policy_engine.core.vocabulary import FINDING_COLUMNS, StorageLocation
 from policy_engine.engine.evaluation import evaluate
 from policy_engine.packs import read_pack
-from tests.support.agreeing import (
+from tests.support.agreement import (
     FLAG_COLUMNS,
     INSTANT_COLUMNS,
     TEXT_COLUMNS,
@@ -151,6 +151,7 @@ def by_law(as_of: int, deadline: int, horizon: int, words: tuple[str, str, str])
     return past if as_of >= deadline else near if as_of >= deadline - horizon else before
 
 
+@pytest.mark.slow
 def test_every_boundary_of_the_bundled_pack(bundled: RulePack) -> None:
     """
     For every bundled version, a nanosecond before, at and after each boundary, the engine is exactly right.
@@ -197,6 +198,7 @@ def test_every_effective_date_of_the_bundled_pack(bundled: RulePack) -> None:
     assert_agreement(World(bundled, assets, as_of, bundled.horizon, bundled.operation_horizon, None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unknown", [(), ("account",), ("watermarked",), ("account", "role", "media", "task_type")])
 def test_ten_rules_at_every_hour(unknown: tuple[str, ...]) -> None:
     """

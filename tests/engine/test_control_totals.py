@@ -319,6 +319,7 @@ reading.HistoryReader.batches = fewer
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_broken_program_is_noticed_from_outside(jobs: int, export: Path, tmp_path: Path) -> None:
     """

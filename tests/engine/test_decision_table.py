@@ -13,7 +13,7 @@ from policy_engine.core.problems import PackInvalid, SourceSpan
 from policy_engine.core.rule_model import OperationWindow, RulePack
 from policy_engine.engine.decision_table import DecisionTable
 from policy_engine.engine.evaluation import evaluate
-from tests.support.agreeing import ask, finding_of, frame_of, kept, rows
+from tests.support.agreement import ask, finding_of, frame_of, kept, rows
 from tests.support.strategies import (
     BASE,
     World,

@@ -21,7 +21,7 @@ from policy_engine.core.rule_model import OperationWindow
 from policy_engine.core.vocabulary import FINDING_COLUMNS, TIME_COLUMNS
 from policy_engine.engine.evaluation import Evaluator, evaluate
 from policy_engine.engine.question import Question, RowQuestions
-from tests.support.agreeing import ask, finding_of, frame_of, instants, judged, kept, plain, rows
+from tests.support.agreement import ask, finding_of, frame_of, instants, judged, kept, plain, rows
 from tests.support.strategies import (
     ASSET_BYTES,
     BASE,

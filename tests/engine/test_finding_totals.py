@@ -19,7 +19,7 @@ from policy_engine.api import evaluate_history
 from policy_engine.core.periods import DAY, HOUR, parse_instant
 from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.finding_totals import FindingTotals, count_findings
-from tests.support.agreeing import ask, frame_of, plain
+from tests.support.agreement import ask, frame_of, plain
 from tests.support.commands import AS_OF, EXAMPLE
 from tests.support.exports import pack
 from tests.support.strategies import ASSET_BYTES, BASE, PACK_BYTES, WORLD_BYTES, World, asset, make_world, ten_rules

@@ -43,6 +43,7 @@ def test_the_history_is_worth_comparing(records: list[Record], tmp_path: Path) -
     assert len(reading.without) > 1
 
 
+@pytest.mark.slow
 def test_formats_and_orders_change_nothing(records: list[Record], tmp_path: Path) -> None:
     """
     In every format that can hold the same facts, packed or not, in one file or many, in any order: the same answers.
@@ -52,6 +53,7 @@ def test_formats_and_orders_change_nothing(records: list[Record], tmp_path: Path
     assert [name for name, same in compared.items() if not same] == []
 
 
+@pytest.mark.slow
 def test_surroundings_change_no_byte(records: list[Record], tmp_path: Path) -> None:
     """
     Piece sizes, processes, locale, time zone and hash seed show in no byte of a report.

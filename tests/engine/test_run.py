@@ -30,7 +30,8 @@ from policy_engine.history import HistoryReader, Partition, find_sources
 from policy_engine.history import partitions as units_module
 from policy_engine.history import reader as reading_module
 from policy_engine.history.partitions import plan_units
-from tests.support.commands import policy_engine
+from tests.support.commands import JOBS, policy_engine
+from tests.support.effort import COSTLY
 from tests.support.exports import (
     AS_OF,
     IMAGE,
@@ -109,7 +110,7 @@ def frames_equal(one: pd.DataFrame, other: pd.DataFrame) -> bool:
 
 
 @pytest.mark.parametrize("block", [97, 3_001, 20_011])
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", JOBS)
 def test_blocks_and_processes_change_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, block: int, jobs: int
 ) -> None:
@@ -137,6 +138,7 @@ def test_records_of_a_document_are_given_in_parts(tmp_path: Path, monkeypatch: p
     assert run.totals.tasks.tasks == 25
 
 
+@COSTLY
 @given(st.lists(st.sampled_from(["{}", "[1]", "x", "", " ", '{"task_id":"a"}', '{"task_id":"\u00e9"}']), max_size=12),
        st.integers(1, 40), st.sampled_from(["\n", "\r\n"]), st.booleans())  # fmt: skip
 def test_units_cover_every_line_once(lines: list[str], block: int, end: str, has_last: bool) -> None:
@@ -156,6 +158,7 @@ def test_units_cover_every_line_once(lines: list[str], block: int, end: str, has
     assert cut.quarantine.equals(whole.quarantine)
 
 
+@pytest.mark.slow
 def test_problem_in_another_process_arrives_whole(tmp_path: Path) -> None:
     """A file that turns out damaged in a worker process is reported like in one process, with its place."""
     write_lines(tmp_path / "in" / "a.jsonl", some_records(10))
@@ -205,6 +208,7 @@ SMALL = Sizes(unit=3_001, records=3, merged=5, waiting=2, keys=7)
 """So small that next to everything goes to disk."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_waits_on_disk_changes_nothing(folder: Path, jobs: int) -> None:
     """Records that wait on disk, for a run that holds a few records at a time: same rows, same order, same totals."""
@@ -216,6 +220,7 @@ def test_what_waits_on_disk_changes_nothing(folder: Path, jobs: int) -> None:
     assert reading.quarantine.equals(expected.quarantine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_run_leaves_no_folder(folder: Path, tmp_path: Path, jobs: int) -> None:
     """What was put on disk is gone after the last chunk, and as soon as somebody stops before it."""
@@ -239,6 +244,7 @@ def rows_and_process(findings: pd.DataFrame) -> tuple[int, str, int]:
     return len(findings), str(findings["asset_id"].iloc[0]), os.getpid()
 
 
+@pytest.mark.slow
 def test_what_is_made_of_chunks_is_made_where_they_are_judged(folder: Path) -> None:
     """Chunks come as what was made of them, in order, by the processes that judged them; merged ones by this one."""
     sources = find_sources([str(folder)]).sources
@@ -251,7 +257,7 @@ def test_what_is_made_of_chunks_is_made_where_they_are_judged(folder: Path) -> N
     assert len({process for _, _, process in made[1]}) == 3
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", JOBS)
 def test_progress_goes_from_nothing_to_all(folder: Path, jobs: int) -> None:
     """Each stage goes forward only and ends with all bytes; what is told of records are those that were read."""
     run = EvaluationRun(find_sources([str(folder)]).sources, pack(), RunOptions(QUESTION, jobs=jobs, sizes=SMALL))
@@ -278,6 +284,7 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     assert [row["task_id"] for row in read(first, second).rows] == ["a", "a2", "b", "b2"]
 
 
+@pytest.mark.slow
 def test_quarantine_is_in_the_order_of_the_input(tmp_path: Path) -> None:
     """Records set aside are listed by file, line and number."""
     lines = [task("a"), "{", [7, task("b"), {}], "}"]
@@ -293,6 +300,7 @@ def test_quarantine_is_in_the_order_of_the_input(tmp_path: Path) -> None:
 # --- Totals ----------------------------------------------------------------------------------------------
 
 
+@COSTLY
 @given(st.integers(0, 10_000), st.integers(1, 25))
 def test_totals_tie_on_any_mixture(seed: int, count: int) -> None:
     """Records, tasks, assets, verdicts and points add up, counted again from the findings themselves."""

@@ -417,6 +417,7 @@ def bundled_tasks() -> dict[str, list[Json]]:
     return tasks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_of", ["2026-03-02T00:00:00Z", "2026-03-04T12:05:00Z", "2026-04-01T00:00:00Z"])
 def test_explanations_agree_with_a_run(tmp_path: Path, bundled_tasks: dict[str, list[Json]], as_of: str) -> None:
     """

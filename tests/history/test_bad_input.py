@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from policy_engine.core.problems import InputUnusable, format_problem
 from policy_engine.history import find_sources
+from tests.support.commands import JOBS
+from tests.support.effort import COSTLY
 from tests.support.exports import (
     CLEAN,
     IMAGE,
@@ -246,7 +248,7 @@ def test_document_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", JOBS)
 def test_line_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, jobs: int) -> None:
     """Memory is bounded: a file with an endless line behind a good one is refused, packed or not."""
     monkeypatch.setattr("policy_engine.history.reader._MAX_LINE", 1_000)
@@ -390,6 +392,7 @@ RECORDS = [task(), kling(), envelope(task()), page([history_row("t-1"), history_
            {**task("s", "suno"), "clips": {"c": {"audio_url": CLEAN}}, "url": IMAGE}]  # fmt: skip
 
 
+@COSTLY
 @given(st.lists(st.tuples(st.sampled_from(RECORDS), st.integers(0, 999), st.sampled_from(ODD)), min_size=1, max_size=4))
 def test_no_change_of_a_record_breaks_the_reader(changes: list[tuple[Any, int, Any]]) -> None:
     """Whatever stands in any one place of a record, the run ends, its totals tie, and the neighbours are read."""

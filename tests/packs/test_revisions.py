@@ -11,9 +11,12 @@ import pytest
 
 from policy_engine.core.problems import PackInvalid, UsageProblem
 from policy_engine.packs import read_pack, read_pack_at, resolve_pack
-from tests.support.commands import ROOT, policy_engine
+from tests.support.commands import policy_engine
+from tests.support.paths import PACKS
 
-MINIMAL = ROOT / "tests" / "packs" / "valid" / "minimal"
+pytestmark = pytest.mark.slow
+
+MINIMAL = PACKS / "valid" / "minimal"
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -110,15 +113,15 @@ def test_folders_and_bundled_packs_come_first(repository: Path) -> None:
 
 
 WRONG = {
-    "no revision": ("tunk", "`tunk` is no folder, no bundled rule pack and no git revision", "did you mean `trunk`?"),
-    "an option": ("--help", "`--help` is no folder", "git log"),
-    "nothing": ("", "is no folder", "git log"),
+    "no revision": ("tunk", "`tunk` is not a folder, a bundled rule pack or a git revision", "did you mean `trunk`?"),
+    "an option": ("--help", "`--help` is not a folder", "git log"),
+    "nothing": ("", "is not a folder", "git log"),
     "no pack there": (
         "v1:rules/acne",
         "there is no rule pack `rules/acne` in revision `v1`",
         "did you mean `rules/acme`?",
     ),
-    "outside": ("v1:../other", "does not lie in the git repository", "give a path inside it"),
+    "outside": ("v1:../other", "is not in the git repository", "give a path inside it"),
     "a file": (".gitattributes", "is a file, not a rule pack", "a pack is a folder"),
     "revision without": ("empty", "there is no rule pack in `empty`", "a pack is a folder"),
 }
@@ -173,7 +176,7 @@ def test_without_git_or_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(UsageProblem, match="this folder lies in no git repository"):
+    with pytest.raises(UsageProblem, match="this folder is not in a git repository"):
         resolve_pack("main")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UsageProblem, match="git is not installed"):

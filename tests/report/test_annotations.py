@@ -180,6 +180,7 @@ def test_folder_holds_what_was_asked_for(made: tuple[Path, Done, set[str]], tmp_
         assert set(content(tmp_path / "r")) == names
 
 
+@pytest.mark.slow
 def test_marks_do_not_depend_on_processes(made: tuple[Path, Done, set[str]], summary: dict[str, Any]) -> None:
     """
     Two processes give the same bytes in every file.
@@ -364,6 +365,6 @@ def test_markdown_has_the_numbers_and_no_markup_of_others(
     text = (made[0] / "report.md").read_text(encoding="utf-8")
     assert f"| **save now** (save_now.csv) | {summary['marks']['save_now']['assets']} | " in text
     assert f"| archived | {summary['marks']['archived']['assets']} | " in text
-    assert "| `songs` | &lt;b&gt;Ann\\|Bob&lt;/b&gt; | **over** (2026-01-07) |" in text
+    assert "| `songs` | &lt;b&gt;Ann\\|Bob&lt;/b&gt; | **ended** (2026-01-07) |" in text
     assert "January 2026 in Europe/Berlin lasts from 2025-12-31T23:00:00Z to 2026-01-31T23:00:00Z" in text
     assert json.dumps(summary["totals"]["with_assets"]["assets"]) in text

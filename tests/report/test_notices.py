@@ -9,22 +9,33 @@ from typing import Any
 
 import pytest
 
+from policy_engine.annotations import read_annotator
 from policy_engine.core.periods import DAY, HOUR, format_instant, parse_duration, parse_instant
 from policy_engine.engine.question import Question
 from policy_engine.engine.run import EvaluationRun, RunOptions
 from policy_engine.history import Source, find_sources
 from policy_engine.history.records.record_reader import HistoryPage
-from policy_engine.report.notices import PageTotals, collect_warnings, page_totals
-from tests.support.exports import CREATED, ENDED, IMAGE, history_row, pack, page, task, write_json, write_lines
+from policy_engine.report.model import PageCompleteness
+from policy_engine.report.notices import collect_warnings, page_totals
+from tests.support.exports import CREATED, ENDED, IMAGE, history_row, pack, page, task, write, write_json, write_lines
 
 AS_OF = "2026-01-07T00:00:00Z"
 """Less than a day after the newest record of the made-up tasks."""
 
 
-def warnings_of(*paths: Path, as_of: str = AS_OF, horizon: str = "P1D", every: str = "") -> dict[str, str]:
+def warnings_of(
+    *paths: Path,
+    as_of: str = AS_OF,
+    horizon: str = "P1D",
+    every: str = "",
+    archived: Path | None = None,
+    exemptions: Path | None = None,
+    house_rules: Path | None = None,
+) -> dict[str, str]:
     """The warnings for a history, code -> text, in their order."""
     question = Question(parse_instant(as_of), parse_duration(horizon), HOUR)
-    options = RunOptions(question, every=parse_duration(every) if every else None)
+    marker = read_annotator(pack().catalog, question.as_of, archived, exemptions, house_rules)
+    options = RunOptions(question, every=parse_duration(every) if every else None, annotator=marker)
     run = EvaluationRun(find_sources([str(path) for path in paths]).sources, pack(), options)
     for _ in run.chunks():
         pass
@@ -40,11 +51,33 @@ class Case:
     says: Sequence[str]
     close: Sequence[object]
     options: tuple[tuple[str, str], ...] = ()
+    beside: tuple[str, str] = ("", "")
+    """An option that names a file of the user's own, and the text of that file."""
+    close_beside: str = ""
+    """Text of the same file that does not call for the warning."""
 
 
 MIDJOURNEY = {"task_type": "imagine", "output": {"image_url": "https://img.theapi.app/mj/1.png"}}
 UNKNOWN_ACCOUNT = {"service_mode": "", "is_using_private_pool": ...}
 HUG = {"task_type": "image_to_video", "output": {"video_url": "https://img.theapi.app/temp/1.mp4"}}
+
+EXEMPTION = """\
+exemptions:
+  - {{id: ex-1, owner: Ops, reason: Demo., until: "{until}", covers: {{service: [flux]}}}}
+"""
+HOUSE_RULE = """\
+rules:
+  - id: all
+    title: Ours
+    versions:
+      - version: 1
+        recorded_on: "2026-01-02"
+        selector: {service: [flux]}
+        save_within: {period: P7D}
+        citation: {source: Handbook, section: Saving, retrieved_on: "2026-01-02", basis: internal}
+"""
+NAMED = {"image_url": "https://img.theapi.app/temp/4f1c0de2a97b4f1c0de2.png"}
+INVENTORY = "task_id,size,archived_at\nt-1,1,\n"
 
 CASES: dict[str, Case] = {
     "quarantine": Case(
@@ -54,39 +87,42 @@ CASES: dict[str, Case] = {
     ),
     "incomplete_history": Case(
         [page([history_row(f"r-{number}") for number in range(100)], total=250)],
-        ["declare 250 rows, and 100 were read (1 page)", "Fetch the other pages."],
+        ["declare 250 rows, but 100 were read (1 page)", "Fetch the other pages."],
         [page([history_row(f"r-{number}") for number in range(100)], total=100)],
     ),
     "stale_history": Case(
         [task(created_at="2026-01-05T23:00:00Z", started_at=..., ended_at="2026-01-05T23:59:59.999999999Z")],
-        ["The newest record is of 2026-01-05T23:59:59.999999999Z, 1 day before as_of"],
+        ["The newest record is from 2026-01-05T23:59:59.999999999Z, 1 day before as_of"],
         [task(created_at="2026-01-05T23:00:00Z", started_at=..., ended_at="2026-01-06T00:00:00Z")],
     ),
     "host_conflicts": Case(
         [task("t-1", output={"image_url": "https://v15-kling.klingai.com/1.png"}), task("t-2")],
-        ["1 file lies on a host that contradicts the rule: flux on v15-kling.klingai.com (1)."],
+        ["1 file is on a host that contradicts the rule: flux on v15-kling.klingai.com (1)."],
         [task("t-1", output={"image_url": "https://nobody.example/1.png"})],
     ),
     "unknown_models": Case(
         [task("t-1", "nonesuch"), task("t-2", "nonesuch"), task("t-3", "a\x1b[31m\u202eb"), task("t-4", None)],
-        ["4 tasks name no service of the catalog: nonesuch (2), a\\x1b[31m\\u202eb (1), no model (1)."],
+        ["4 tasks with a model that is not in the catalog: nonesuch (2), a\\x1b[31m\\u202eb (1), no model (1)."],
         [task("t-1", "FLUX")],
     ),
     "accounts_unknown": Case(
         [task("m-1", "midjourney", **MIDJOURNEY, **UNKNOWN_ACCOUNT)],
-        ["For 1 file the account", "meta.is_using_private_pool or config.service_mode"],
+        [
+            "The account (pay-as-you-go or host-your-account) of 1 file is not known",
+            "meta.is_using_private_pool or config.service_mode",
+        ],
         # Nothing depends on the account of a flux task.
         [task("m-1", "midjourney", **MIDJOURNEY), task("t-1", **UNKNOWN_ACCOUNT)],
     ),
     "kept_shorter_than_cadence": Case(
         [task("h-1", "Qubico/hug-video", **HUG), task("t-1")],
-        ["Kept no longer than the 2 days between two runs: AI Hug (1 day).", "unseen by both"],
+        ["Kept no longer than the 2 days between two runs: AI Hug (1 day).", "without any run seeing it"],
         [task()],
         (("every", "P2D"), ("horizon", "P2DT1H")),
     ),
     "kept_shorter_than_horizon": Case(
         [task("h-1", "Qubico/hug-video", **HUG)],
-        ["the horizon of 1 day looks ahead: AI Hug (1 day)."],
+        ["the horizon of 1 day: AI Hug (1 day)."],
         # The pack has the rule, but no file of this history rests on it.
         [task("t-1")],
     ),
@@ -97,8 +133,36 @@ CASES: dict[str, Case] = {
     ),
     "not_yet_created": Case(
         [task("t-1"), task("t-2", created_at="2026-01-07T00:00:00.000000001Z", started_at=..., ended_at=...)],
-        ["1 task was created after as_of and is not judged."],
+        ["1 task was created after as_of and is not evaluated."],
         [task("t-1"), task("t-2", created_at=AS_OF, started_at=..., ended_at=AS_OF)],
+    ),
+    "exemptions_over": Case(
+        [task()],
+        ["1 exemption has ended", "ex-1 of Ops, until 2026-01-06 (1 file)"],
+        [task()],
+        beside=("exemptions", EXEMPTION.format(until="2026-01-06")),
+        close_beside=EXEMPTION.format(until="2026-01-07"),
+    ),
+    "inventory_left_out": Case(
+        [task()],
+        ["2 entries of 3 in the inventory do not count: 1 empty, 1 made after as_of."],
+        [task()],
+        beside=("archived", INVENTORY + "t-2,0,\nt-3,9,2026-01-09T00:00:00Z\n"),
+        close_beside=INVENTORY + "t-2,1,\nt-3,9,2026-01-06T00:00:00Z\n",
+    ),
+    "inventory_names_shared": Case(
+        [task("t-1", output=NAMED), task("t-2", output={"image_url": NAMED["image_url"].replace("temp", "other")})],
+        ["marked as archived because of a file name that also fits another file of the history"],
+        [task("t-1", output=NAMED)],
+        beside=("archived", "4f1c0de2a97b4f1c0de2.png\n"),
+        close_beside="4f1c0de2a97b4f1c0de2.png\n",
+    ),
+    "house_rule_without_clock": Case(
+        [task(created_at=..., started_at=..., ended_at=...)],
+        ["A house rule gives no date for 1 file, since no time of creation is recorded"],
+        [task()],
+        beside=("house_rules", HOUSE_RULE),
+        close_beside=HOUSE_RULE,
     ),
 }
 
@@ -109,7 +173,9 @@ def test_warning_is_there_when_it_should_be(code: str, tmp_path: Path) -> None:
     A history that calls for a warning gets this one and no other, with its numbers.
     """
     case = CASES[code]
-    found = warnings_of(write_lines(tmp_path / "h.jsonl", case.records), **dict(case.options))
+    option, text = case.beside
+    files = {option: write(tmp_path / "beside", text)} if option else {}
+    found = warnings_of(write_lines(tmp_path / "h.jsonl", case.records), **dict(case.options), **files)
     assert list(found) == [code]
     for words in case.says:
         assert words in found[code]
@@ -120,7 +186,10 @@ def test_warning_is_not_there_otherwise(code: str, tmp_path: Path) -> None:
     """
     A history that comes close to a warning gets none.
     """
-    assert warnings_of(write_lines(tmp_path / "h.jsonl", CASES[code].close)) == {}
+    case = CASES[code]
+    option, _ = case.beside
+    files = {option: write(tmp_path / "beside", case.close_beside)} if option else {}
+    assert warnings_of(write_lines(tmp_path / "h.jsonl", case.close), **files) == {}
 
 
 ABOUT_ANNOTATIONS = {"exemptions_over", "inventory_left_out", "inventory_names_shared", "house_rule_without_clock"}
@@ -154,7 +223,11 @@ def test_gravest_come_first(tmp_path: Path) -> None:
         for place, record in enumerate(records)
     ]
     found = warnings_of(write_lines(tmp_path / "h.jsonl", unique))
-    assert list(found) == [code for code in CASES if code not in ("stale_history", "kept_shorter_than_cadence")]
+    assert list(found) == [
+        code
+        for code in CASES
+        if code not in ("stale_history", "kept_shorter_than_cadence") and not CASES[code].beside[0]
+    ]
 
 
 def test_horizon_decides_what_is_kept_too_short(tmp_path: Path) -> None:
@@ -182,7 +255,7 @@ def test_only_the_worst_are_named(tmp_path: Path) -> None:
     """
     records = [task(f"t-{model}-{one}", f"model-{model:02}") for model in range(20) for one in range(model + 1)]
     text = warnings_of(write_lines(tmp_path / "h.jsonl", records))["unknown_models"]
-    assert text.startswith("210 tasks name no service of the catalog: model-19 (20), model-18 (19), ")
+    assert text.startswith("210 tasks with a model that is not in the catalog: model-19 (20), model-18 (19), ")
     assert text.count("model-") == 5
 
 
@@ -202,7 +275,7 @@ def test_pages_of_one_folder_belong_together(tmp_path: Path) -> None:
         write_json(tmp_path / f"page-{number}.json", page(rows(first, count), total=250, number=number))
     assert warnings_of(tmp_path) == {}
     (tmp_path / "page-2.json").unlink()
-    assert "declare 250 rows, and 150 were read (2 pages)" in warnings_of(tmp_path)["incomplete_history"]
+    assert "declare 250 rows, but 150 were read (2 pages)" in warnings_of(tmp_path)["incomplete_history"]
 
 
 def test_page_seen_twice_counts_once(tmp_path: Path) -> None:
@@ -211,7 +284,7 @@ def test_page_seen_twice_counts_once(tmp_path: Path) -> None:
     """
     for name in ("a.json", "b.json", "c.json"):
         write_json(tmp_path / name, page(rows(0, 100), total=250))
-    assert "250 rows, and 100 were read (1 page)" in warnings_of(tmp_path)["incomplete_history"]
+    assert "250 rows, but 100 were read (1 page)" in warnings_of(tmp_path)["incomplete_history"]
 
 
 def test_folders_are_queries_of_their_own(tmp_path: Path) -> None:
@@ -220,10 +293,10 @@ def test_folders_are_queries_of_their_own(tmp_path: Path) -> None:
     """
     for folder, count in (("monday", 100), ("tuesday", 40)):
         write_json(tmp_path / folder / "page.json", page(rows(0, count), total=100))
-    assert "in tuesday declare 100 rows, and 40 were read" in warnings_of(tmp_path)["incomplete_history"]
+    assert "in tuesday declare 100 rows, but 40 were read" in warnings_of(tmp_path)["incomplete_history"]
 
 
-def seen(*pages: tuple[int, int, int | None, int]) -> tuple[PageTotals, ...]:
+def seen(*pages: tuple[int, int, int | None, int]) -> tuple[PageCompleteness, ...]:
     """Totals of pages given as (file, total, page, rows)."""
     sources = [Source(name, name, "json", "", 1) for name in ("one.json", "two.json", "deep/three.json")]
     return page_totals([HistoryPage(*one) for one in pages], sources)
@@ -233,16 +306,16 @@ def test_pages_without_a_number_are_all_counted() -> None:
     """
     Pages that do not say which they are count each for itself.
     """
-    assert seen((0, 30, None, 10), (0, 30, None, 10), (0, 30, None, 10)) == (PageTotals("one.json", 30, 30, 3),)
+    assert seen((0, 30, None, 10), (0, 30, None, 10), (0, 30, None, 10)) == (PageCompleteness("one.json", 30, 30, 3),)
 
 
 def test_names_of_places() -> None:
     """
     A file of several pages is named; single pages in the given files, and those of a folder, go by where they lie.
     """
-    assert seen((0, 20, 1, 10), (0, 20, 2, 10)) == (PageTotals("one.json", 20, 20, 2),)
-    assert seen((0, 20, 1, 10), (1, 20, 2, 10)) == (PageTotals("the given files", 20, 20, 2),)
-    assert seen((2, 20, 1, 10)) == (PageTotals("deep", 20, 10, 1),)
+    assert seen((0, 20, 1, 10), (0, 20, 2, 10)) == (PageCompleteness("one.json", 20, 20, 2),)
+    assert seen((0, 20, 1, 10), (1, 20, 2, 10)) == (PageCompleteness("the given files", 20, 20, 2),)
+    assert seen((2, 20, 1, 10)) == (PageCompleteness("deep", 20, 10, 1),)
 
 
 def test_many_pages_are_grouped_quickly() -> None:
@@ -251,7 +324,7 @@ def test_many_pages_are_grouped_quickly() -> None:
     """
     sources = [Source(f"{number}.json", "x", "json", "", 1) for number in range(10_000)]
     pages = [HistoryPage(number, 1_000_000, number, 100) for number in range(10_000)]
-    assert page_totals(pages, sources) == (PageTotals("the given files", 1_000_000, 1_000_000, 10_000),)
+    assert page_totals(pages, sources) == (PageCompleteness("the given files", 1_000_000, 1_000_000, 10_000),)
 
 
 def test_the_made_up_tasks_are_quiet(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def most_urgent(findings: pd.DataFrame, limit: int) -> list[str]:
     return [row["asset_id"] for row in sorted(chosen.values(), key=urgency)]
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), parts=st.integers(1, 6), limit=st.sampled_from([0, 1, 30, 120, 1000]))
 def test_chunks_do_not_matter(seed: int, parts: int, limit: int, findings: pd.DataFrame) -> None:
@@ -80,6 +81,7 @@ def test_chunks_do_not_matter(seed: int, parts: int, limit: int, findings: pd.Da
     assert ([] if frame is None else frame["asset_id"].tolist()) == most_urgent(findings, limit)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), choosers=st.integers(1, 3), limit=st.sampled_from([0, 1, 30, 120, 1000]))
 def test_who_chooses_does_not_matter(seed: int, choosers: int, limit: int, findings: pd.DataFrame) -> None:

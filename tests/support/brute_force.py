@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from policy_engine.core.rule_model import Rule, RulePack, RuleVersion
-from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER
+from policy_engine.packs.bitemporal import FOR_EVER, SINCE_EVER
 from tests.support.oracle import Facts, complete_profiles, cuts, in_force, matches, pieces_of_all_time
 
 

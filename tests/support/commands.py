@@ -1,4 +1,4 @@
-"""Runs commands of the program: in this process, or in one of their own where only that tells the truth."""
+"""Runs commands of the program: in this process, or in a new one where the process matters."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from policy_engine.cli import run
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = str(ROOT / "examples" / "history.jsonl")
 AS_OF = "2026-01-08T00:00:00Z"
 """Instant at which the example history ends."""
+JOBS = (1, pytest.param(2, marks=pytest.mark.slow))
+"""One process and two, for tests that run with both."""
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Reading:
 
     @property
     def answers(self) -> list[dict[str, Any]]:
-        """Findings without the place of their records, in the order of their ids: what must not depend on the input."""
+        """Findings without their source, in the order of their ids: what must not depend on the input."""
         rows = [{name: value for name, value in row.items() if name != "source"} for row in self.rows]
         return sorted(rows, key=lambda row: row["asset_id"])
 

@@ -34,7 +34,7 @@ DETERMINED = (
 
 
 class Retention(NamedTuple):
-    """What one rule version says of the storage of a file."""
+    """What one rule version says about the storage of a file."""
 
     kind: str
     """`dated` or `vendor`."""
@@ -47,7 +47,7 @@ class Retention(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What one rule version says of follow-up operations."""
+    """What one rule version says about follow-up operations."""
 
     period: int
     operations: tuple[str, ...]
@@ -116,7 +116,7 @@ def service_of(pack: RulePack, name: object) -> Service | None:
 
 
 def domain(service: Service, fact: str) -> list[object]:
-    """An unknown fact ranges over everything its service allows, and `OTHER` where the list is open."""
+    """A fact ranges over everything its service allows, and over `OTHER` where the provider may add values."""
     if fact == "service":
         return [service.id]
     if fact == "task_type":
@@ -134,15 +134,21 @@ def domain(service: Service, fact: str) -> list[object]:
     raise ValueError(fact)
 
 
+def candidates(service: Service, fact: str, stated: object) -> list[object]:
+    """
+    A stated value that its list holds is that value; of an open list any other one is `OTHER`.
+
+    What no fact of the service can be says nothing: the fact is as unknown as one that is not stated.
+    """
+    possible = domain(service, fact)
+    if stated in possible:
+        return [stated]
+    return [OTHER] if stated is not None and OTHER in possible else possible
+
+
 def completions(service: Service, asset: Mapping[str, Any]) -> list[Facts]:
     """The admissible facts of an asset are those of every completion of its unknown facts."""
-    ranges = []
-    for fact in FACTS:
-        possible, value = domain(service, fact), asset[fact]
-        if value is None:
-            ranges.append(possible)
-        else:
-            ranges.append([value] if value in possible else [OTHER])
+    ranges = [candidates(service, fact, asset[fact]) for fact in FACTS]
     return [dict(zip(FACTS, values, strict=True)) for values in product(*ranges)]
 
 
@@ -295,7 +301,7 @@ def decide_operations(service: Service, answers: list[Admitted], has_clock: bool
 
 
 def storage_said(answers: list[Admitted]) -> str | None:
-    """Storage is told when all admissible answers name the same one; "no rule" names none."""
+    """Storage is known when all admissible answers name the same one; "no rule" does not name any."""
     said = {None if answer.retention is None else answer.retention.storage for answer in answers}
     return said.pop() if len(said) == 1 else None
 
@@ -417,7 +423,7 @@ def judge(
             )
         if alone[0] != alone[1]:
             codes.append("readings_differ")
-    unknown = [fact for fact in FACTS if asset[fact] is None]
+    unknown = [fact for fact in FACTS if candidates(service, fact, asset[fact]) == domain(service, fact)]
     codes.extend(f"{fact}_unknown" for fact in unknown if matters(service, answers, fact))
     finding["reason"] = in_order(codes)
     return finding
@@ -427,7 +433,7 @@ def judge(
 
 
 class Conflict(NamedTuple):
-    """Two rules that are in force for one complete profile at one instant, and speak of the same thing."""
+    """Two rules that are in force for one complete profile at one instant, and apply to the same thing."""
 
     about: str
     """`storage`, or `operation:` and the name of the operation."""
@@ -441,7 +447,7 @@ class Conflict(NamedTuple):
 
 
 def subjects(version: RuleVersion) -> set[str]:
-    """A version speaks of storage, and of each operation of its window."""
+    """A version applies to storage, and to each operation of its window."""
     spoken = set() if version.storage is None else {"storage"}
     if version.operation_window is not None:
         spoken |= {f"operation:{name}" for name in version.operation_window.operations}

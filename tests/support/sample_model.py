@@ -154,7 +154,7 @@ def at_risk_rows() -> tuple[Row, ...]:
 
 
 def rich_rows() -> tuple[Row, ...]:
-    """Rows of every verdict, as they stand on the page: the most urgent first."""
+    """Rows of every verdict, as the page shows them: the most urgent first."""
     image = {"service": "midjourney", "media": "image", "task_type": "imagine", "url_host": "img.theapi.app"}
     rows = {
         "at_risk": at_risk_rows(),
@@ -256,7 +256,7 @@ def rich_rules() -> tuple[RuleLine, ...]:
 
 
 def counts(words: dict[str, str], numbers: dict[str, int], points: int = 0) -> tuple[CountLine, ...]:
-    """One line per code, with its words and so many points for each."""
+    """One line per code, with its words and this many points for each."""
     return tuple(CountLine(code, words.get(code, code), n, n * points) for code, n in numbers.items())
 
 
@@ -319,7 +319,7 @@ def rich_model() -> ReportModel:
         not_published=counts(SILENT, {"hailuo": 131, "udio": 81, "veo": 0}),
         glossary=(
             GlossaryEntry("as_of", "The instant the question is asked for."),
-            GlossaryEntry("verdict", "What the rules say of a file at as_of; one of six words."),
+            GlossaryEntry("verdict", "What the rules say about a file at as_of; one of six words."),
             GlossaryEntry("finding", "One row about one file: verdict, rule, deadlines and what is not known."),
             GlossaryEntry("horizon", "How far ahead of a deadline a file counts as at risk."),
             GlossaryEntry("quarantine", "Records that could not be read as a task: set aside and listed."),
@@ -381,7 +381,7 @@ HOSTILE = (
     "x" * 100_000,
     "wide words " * 9_000,
 )
-"""Text that wants out of its place: markup, scripts, links, bidirectional marks, control characters, sheer length."""
+"""Text that tries to leave its element: markup, scripts, links, bidirectional marks, control characters, size."""
 
 
 def _poison(value: Any, payloads: Iterator[str]) -> Any:

@@ -93,7 +93,7 @@ class Choices:
         return options[number % len(options)]
 
     def chance(self, sixteenths: int) -> bool:
-        """True in so many of sixteen cases, never for zero."""
+        """True in this many of sixteen cases, never for zero."""
         return self._byte() % 16 >= 16 - sixteenths
 
     def some(self, options: Sequence[Any]) -> list[Any]:
@@ -301,7 +301,7 @@ def timetable(versions: Sequence[RuleVersion]) -> Timetable:
 
 def can_meet(one: RuleVersion, two: RuleVersion, services: Sequence[Service]) -> bool:
     """
-    Two versions speak of the same thing, and some complete profile of some service fits both.
+    Two versions apply to the same thing, and some complete profile of some service fits both.
 
     A selector is a product of conditions on single facts, so two of them meet where every fact can agree.
     """
@@ -505,7 +505,7 @@ def make_world(pack_data: bytes, world_data: bytes, assets_data: Sequence[bytes]
 
 @st.composite
 def worlds(draw: st.DrawFn, assets: int = 20) -> World:
-    """Worlds with so many assets."""
+    """Worlds with this many assets."""
     pack_data = draw(st.binary(min_size=PACK_BYTES, max_size=PACK_BYTES))
     world_data = draw(st.binary(min_size=WORLD_BYTES, max_size=WORLD_BYTES))
     each = st.binary(min_size=ASSET_BYTES, max_size=ASSET_BYTES)
@@ -516,7 +516,7 @@ def worlds(draw: st.DrawFn, assets: int = 20) -> World:
 
 
 def asset(service: str | None, created: int | None = None, completed: int | None = None, **rest: Any) -> Asset:
-    """An asset of which nothing is known but what is said."""
+    """An asset with only the given facts known."""
     return {
         "service": service,
         "task_type": None,
@@ -535,7 +535,7 @@ def asset(service: str | None, created: int | None = None, completed: int | None
 
 
 def ten_rules() -> RulePack:
-    """The provider's ten rules on the least catalog that tells them apart."""
+    """The provider's ten rules on the smallest catalog that distinguishes them."""
     day, three_hours, three_days = parse_duration("P1D"), parse_duration("PT3H"), parse_duration("P3D")
     platform, vendor = StorageLocation.PLATFORM, StorageLocation.VENDOR_CDN
 

@@ -121,7 +121,7 @@ TEN_RULES = {
         T + 3 * DAY + 2 * HOUR,
         {"verdict": "expired", "possibly_past": False, "reason": ""},
     ),
-    # The finish lies in [T, T + 1d], the longest task being a day.
+    # The finish is within [T, T + 1d], the longest task being a day.
     "an unknown finish is bounded by the longest task": (
         asset("flux", T),
         T + 3 * DAY + 12 * HOUR,
@@ -148,7 +148,7 @@ TEN_RULES = {
         T + 3 * DAY,
         {"verdict": "expired", "expires_latest": T + 3 * DAY, "reason": "completion_unknown;times_inverted"},
     ),
-    # The submission lies in [T - 1d, T].
+    # The submission is within [T - 1d, T].
     "an unknown submission is bounded by the longest task before the finish": (
         asset("flux", None, T),
         T + DAY,
@@ -229,15 +229,15 @@ TEN_RULES = {
         T + 3 * HOUR,
         {"operation_verdict": "closing", "verdict": "active", "reason": "readings_differ"},
     ),
-    "an account that no rule names has no rule": (
+    "an account that there is not is an unknown one": (
         asset("midjourney", T, T, account="reseller"),
         T,
         {
-            "verdict": "ungoverned",
-            "reason": "no_rule_in_force",
-            "rule_id": None,
-            "operation_verdict": "ungoverned",
-            "operations": "upscale;variation",
+            "verdict": "active",
+            "reason": "account_unknown",
+            "operation_verdict": "open",
+            "operation_closes_earliest": T + 3 * HOUR,
+            "operation_closes_latest": T + 3 * DAY,
         },
     ),
     # True says the vendor's terms, false says T + 3d: mixed, so nothing certain, but the date is shown.
@@ -330,8 +330,8 @@ def test_ten_rules(subject: dict[str, Any], as_of: int, expected: dict[str, Any]
     """
     The published rules give the answers that a person gets from the laws with pen and paper.
 
-    The telling one: twelve hours after creation, Midjourney of unknown account has a certain deadline: both accounts
-    keep three days, and a `closing` window: each admissible one is dated (3 hours, 3 days).
+    The most instructive case: twelve hours after creation, Midjourney of unknown account has a certain deadline (both
+    accounts keep three days) and a `closing` window: each admissible one is dated (3 hours, 3 days).
     """
     expect(ask(ten_rules(), subject, as_of), expected)
 
@@ -374,7 +374,7 @@ VERSIONS = {
             "reason": "completion_unknown",
         },
     ),
-    "a stretch that ends a nanosecond before the change knows nothing of it": (
+    "a stretch that ends a nanosecond before the change is not affected by it": (
         changing(SHORTER),
         asset("alpha", CHANGED - HOUR, completion_bounds=[CHANGED - 1]),
         CHANGED,
@@ -487,19 +487,22 @@ def test_two_storages_with_dates() -> None:
 
 def test_unknown_role_may_be_another() -> None:
     """
-    An unknown fact of an open list may be a value that no rule names, and only facts that matter are named.
+    An unknown fact may be a value that no rule names, and only facts that matter are named.
+
+    A role that the service does not have is as unknown as none: the list of roles is closed.
     """
     services = [service("alpha", output("video", role="main"), task_types=("draw",))]
     made = pack(services, [rule("keep", version(1, {"role": ["main"]}, storage=PLATFORM, retention=DAY))])
     found = ask(made, asset("alpha", T, T), T)
     expect(found, {"verdict": "undetermined", "reason": "role_unknown", "rule_id": "keep"})
+    assert ask(made, asset("alpha", T, T, role="poster"), T) == found
     assert ask(made, asset("alpha", T, T, role="main"), T)["verdict"] == "at_risk"
     assert ask(made, asset("alpha", T, T, role="unlisted"), T)["verdict"] == "ungoverned"
 
 
 def test_known_values_outside_the_domain() -> None:
     """
-    A known value that the service does not have counts as another one, although a rule of other services names it.
+    A task type that the service does not have counts as another one, although a rule of other services names it.
 
     So no asset can meet two rules that no complete profile of its service meets.
     """
@@ -600,7 +603,7 @@ def test_timetables_replay_like_the_oracle(made: RulePack) -> None:
 
 def test_conflicts() -> None:
     """
-    Two rules conflict from the first instant at which both speak of one thing for one complete profile.
+    Two rules conflict from the first instant at which both apply to one thing for one complete profile.
     """
     clean = version(1, {"watermarked": ["false"]}, storage=PLATFORM, retention=DAY)
     every = version(1, {}, storage=PLATFORM, retention=DAY, effective_from=CHANGED)

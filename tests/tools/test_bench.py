@@ -11,7 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-BENCH = Path(__file__).parents[2] / "tools" / "bench"
+from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.slow
+
+BENCH = ROOT / "tools" / "bench"
 TASKS = 300
 
 
@@ -131,7 +135,7 @@ def test_tables_replace_what_stood_between_the_marks(bench: Any, tmp_path: Path)
 
 def test_the_page_on_performance_has_the_marks(bench: Any) -> None:
     """The page that the tables are written into is ready for them."""
-    page = (BENCH.parents[1] / "docs" / "development" / "performance.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "development" / "performance.md").read_text(encoding="utf-8")
     assert page.index(bench["common"].BEGIN) < page.index(bench["common"].END)
 
 

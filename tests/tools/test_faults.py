@@ -8,7 +8,10 @@ import sys
 
 import pytest
 
-from tests.support.commands import ROOT, environment
+from tests.support.commands import environment
+from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="signals, limits and /proc are those of Linux")
@@ -24,5 +27,5 @@ def test_broken_runs_leave_the_old_result_or_the_new_one() -> None:
         cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.stdout, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert (told["tried"], told["found"], done.returncode) == (12, 0, 0), done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["tried"], result["found"], done.returncode) == (12, 0, 0), done.stderr

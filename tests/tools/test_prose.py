@@ -11,7 +11,9 @@ from types import ModuleType
 
 import pytest
 
-TOOLS = Path(__file__).parents[2] / "tools"
+from tests.support.paths import ROOT
+
+TOOLS = ROOT / "tools"
 
 
 def load() -> ModuleType:

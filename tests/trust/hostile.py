@@ -1,4 +1,4 @@
-"""Makes a history, a rule pack and the files beside them in which every shown field says something it should not."""
+"""Makes a history, a rule pack and annotation files in which every shown field holds a hostile text."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from tests.support.commands import ROOT
 from tests.support.exports import history_row, page, task, write, write_csv, write_lines
+from tests.support.paths import ROOT
 
 MARK = "pwned"
-"""Stands in every hostile text: whoever runs, opens or fetches one leaves it behind somewhere."""
+"""Part of every hostile text: anything that runs, opens or fetches one leaves it behind somewhere."""
 SECRET = "whsec_do_not_show_me"
 """The secret of a webhook; no output may hold it."""
 SIGNATURE = "sig_do_not_show_me"
@@ -91,13 +91,13 @@ def records() -> Iterator[Any]:
             f"y-{number}", "flux", task_type=value, output={"image_url": f"https://img.theapi.app/y{number}.png"}
         )
         yield task(f"s-{number}", "flux", status=value, output={"image_url": f"https://img.theapi.app/s{number}.png"})
-        for place, url in enumerate((
+        for index, url in enumerate((
             f"https://img.theapi.app/{value}.png", f"https://{value}.klingai.com/x.mp4", f"https://img.theapi.app/x?{value}",
             value, f"https://img.theapi.app/a.mp4#{value}", f"http://{quoted}",
             f"https://s15-kling.klingai.com/{number}.mp4?Expires=1767900000&Signature={SIGNATURE}&x={value}",
         )):  # fmt: skip
-            yield task(f"u-{number}-{place}", "flux", output={"image_url": url})
-            yield task(f"k-{number}-{place}", "kling", output={"works": [{"video": {"resource": url}}]})
+            yield task(f"u-{number}-{index}", "flux", output={"image_url": url})
+            yield task(f"k-{number}-{index}", "kling", output={"works": [{"video": {"resource": url}}]})
         everything = task(
             f"{value}{number}", value, task_type=value, status=value, service_mode=value, input=value, detail=value,
             output={value: value, "x": f"https://h/{value}"}, created_at=value, ended_at=value,
@@ -148,8 +148,8 @@ def write_history(folder: Path) -> Path:
     folder.mkdir(parents=True)
     lines = [json.dumps(record) for record in records()]
     size = -(-len(lines) // len(NAMES))
-    for place, name in enumerate(NAMES):
-        write_lines(folder / name.format(MARK), lines[place * size : (place + 1) * size])
+    for index, name in enumerate(NAMES):
+        write_lines(folder / name.format(MARK), lines[index * size : (index + 1) * size])
     write_csv(folder / "files.csv", table_rows())
     return folder
 
@@ -173,9 +173,9 @@ def write_pack(folder: Path) -> Path:
 
     def poison(value: Any, path: tuple[str, ...]) -> Any:
         if isinstance(value, dict):
-            return {key: poison(one, (*path, key)) for key, one in value.items()}
+            return {key: poison(item, (*path, key)) for key, item in value.items()}
         if isinstance(value, list):
-            return [poison(one, path) for one in value]
+            return [poison(item, path) for item in value]
         # Below `given` and `expect`, and in the catalog, a name is a fact and no text.
         is_fact = {"given", "expect"} & set(path) or (
             path[-1] in ("name", "evidence") and path[0] not in ("cases", "money")

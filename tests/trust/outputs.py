@@ -1,4 +1,4 @@
-"""Lets every command of the program meet the hostile files, and keeps all that it said and wrote."""
+"""Runs every command of the program on the hostile files, and keeps all that it printed and wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run talks to nobody, starts nothing, runs no text it reads, and writes where it was told to and nowhere else."""
+"""A run makes no connection, starts no process, executes no text it reads, and writes only to its output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import AS_OF, ROOT, in_own_process, policy_engine
+from tests.support.commands import AS_OF, in_own_process, policy_engine
+from tests.support.paths import ROOT
 from tests.trust import hostile
 
 RUNS: dict[str, list[str]] = {
@@ -30,15 +31,15 @@ RUNS: dict[str, list[str]] = {
     "impact": ["impact", "piapi", "pack", "exports", "--as-of", AS_OF, "-o", "out/changed.csv"],
     "diff of revisions": ["diff", "HEAD:pack", "pack"],
 }  # fmt: skip
-"""Name -> a command that works in the folder of `place`."""
+"""Name -> a command that works in the folder of `workspace`."""
 ENDS = {"validate a broken pack": 3}
 NO_GIT_ENVIRONMENT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
 
 @pytest.fixture(scope="module")
-def hostile_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git repository with the hostile files."""
-    folder = tmp_path_factory.mktemp("place")
+    folder = tmp_path_factory.mktemp("workspace")
     hostile.write_history(folder / "exports")
     hostile.write_pack(folder / "pack")
     hostile.write_broken_pack(folder / "broken")
@@ -50,43 +51,47 @@ def hostile_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(hostile_place: Path) -> Path:
+def workspace(hostile_workspace: Path) -> Path:
     """The same with empty folders for what a run writes, for its temporary files, and as its home."""
     for name in ("out", "tmp", "home"):
-        shutil.rmtree(hostile_place / name, ignore_errors=True)
-        (hostile_place / name).mkdir()
-    return hostile_place
+        shutil.rmtree(hostile_workspace / name, ignore_errors=True)
+        (hostile_workspace / name).mkdir()
+    return hostile_workspace
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int]]:
-    """Names of everything in a folder with size and time of change; what git keeps for itself left out."""
+    """Names of everything in a folder with size and time of change; without the files of git."""
     return {
         path.relative_to(folder).as_posix(): (path.lstat().st_size, path.lstat().st_mtime_ns)
         for path in folder.rglob("*") if ".git" not in path.parts and path.is_file()
     }  # fmt: skip
 
 
-def surroundings(place: Path) -> dict[str, str]:
-    """Variables of a process whose home and temporary files lie in `place`."""
+def surroundings(workspace: Path) -> dict[str, str]:
+    """Variables of a process whose home and temporary files are in `workspace`."""
     return {
-        "HOME": str(place / "home"), "TMPDIR": str(place / "tmp"), "XDG_CACHE_HOME": str(place / "home" / "cache"),
+        "HOME": str(workspace / "home"), "TMPDIR": str(workspace / "tmp"),
+        "XDG_CACHE_HOME": str(workspace / "home" / "cache"),
         "PYTHONDONTWRITEBYTECODE": "1", **NO_GIT_ENVIRONMENT,
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_reaches_out_to_nobody(name: str, place: Path, tmp_path: Path) -> None:
+def test_a_run_reaches_out_to_nobody(name: str, workspace: Path, tmp_path: Path) -> None:
     """
     No connection is tried, no name looked up; the only process is git where a revision was named; no text of an input
-    is compiled; every written file lies in the output or among the temporary files, which are removed.
+    is compiled; every written file is in the output or among the temporary files, which are removed.
     """
     watch = tmp_path / "site"
     watch.mkdir()
     shutil.copy(ROOT / "tests" / "trust" / "watch.py", watch / "sitecustomize.py")
     log = tmp_path / "log"
-    before = tree(place)
+    before = tree(workspace)
     path = os.pathsep.join([str(watch), str(ROOT)])
-    done = in_own_process(*RUNS[name], cwd=place, PYTHONPATH=path, POLICY_ENGINE_WATCH=str(log), **surroundings(place))
+    done = in_own_process(
+        *RUNS[name], cwd=workspace, PYTHONPATH=path, POLICY_ENGINE_WATCH=str(log), **surroundings(workspace)
+    )
     assert done.code == ENDS.get(name, 0), done.err
     events = [ast.literal_eval(line) for line in log.read_text(encoding="utf-8").splitlines()]
     wrote = [event for event in events if event[0] == "open"]
@@ -98,15 +103,16 @@ def test_a_run_reaches_out_to_nobody(name: str, place: Path, tmp_path: Path) -> 
     else:
         assert programs == []
         assert not [event for event in events if event[0].startswith("os.fork")]
-    allowed = (str(place / "out"), str(place / "tmp"), os.devnull, "out/")
+    allowed = (str(workspace / "out"), str(workspace / "tmp"), os.devnull, "out/")
     outside = [event for event in wrote if not event[1].startswith(allowed)]
     assert outside == []
-    after = tree(place)
+    after = tree(workspace)
     assert {path: facts for path, facts in after.items() if not path.startswith("out/")} == before
-    assert list((place / "tmp").iterdir()) == []
-    assert list((place / "home").iterdir()) == []
+    assert list((workspace / "tmp").iterdir()) == []
+    assert list((workspace / "home").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_watch_sees_what_it_looks_for(tmp_path: Path) -> None:
     """
     The same watch notes a connection, a process, a written file and compiled text, so its silence means something.
@@ -130,24 +136,27 @@ def _has_namespaces() -> bool:
     return subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _has_namespaces(), reason="this system gives no network namespaces to this user")
 @pytest.mark.parametrize("name", ["report", "check", "diff of revisions"])
-def test_a_run_needs_no_network(name: str, place: Path) -> None:
+def test_a_run_needs_no_network(name: str, workspace: Path) -> None:
     """
     Where the system has no network interface at all, not even the loopback, runs end as they do elsewhere, with several
     processes too.
     """
     jobs = ["--jobs", "2"] if name == "report" else []
     done = subprocess.run(
-        ["unshare", "-rn", sys.executable, "-m", "policy_engine", *RUNS[name], *jobs], cwd=place, capture_output=True,
-        text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT), **surroundings(place)},
+        ["unshare", "-rn", sys.executable, "-m", "policy_engine", *RUNS[name], *jobs],
+        cwd=workspace, capture_output=True,
+        text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT), **surroundings(workspace)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_namespace_has_no_interface() -> None:
     """
-    What the test above stands on: in such a namespace nothing can be connected to.
+    The assumption of the test above: in such a namespace nothing can be connected to.
     """
     if not _has_namespaces():
         pytest.skip("this system gives no network namespaces to this user")
@@ -178,7 +187,7 @@ def test_no_reference_leads_out_of_the_program() -> None:
 )  # fmt: skip
 def test_rule_files_fetch_and_run_nothing(text: str, tmp_path: Path) -> None:
     """
-    A reference or a tag in a rule file is a problem with a place, and nothing more.
+    A reference or a tag in a rule file is a problem with a span, and nothing more.
     """
     pack = tmp_path / "pack"
     shutil.copytree(ROOT / "rules" / "piapi", pack)
@@ -189,17 +198,20 @@ def test_rule_files_fetch_and_run_nothing(text: str, tmp_path: Path) -> None:
     assert not (tmp_path / "pwned").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes of files")
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
 def test_outputs_are_writable_by_nobody_else(mask: int, tmp_path: Path) -> None:
     """
     Whatever the mask of the caller, others cannot change a report, a table or their folder; a strict mask stays strict.
     """
-    code = f"import os, sys; os.umask({mask}); from policy_engine.cli import main; main()"
-    history = str(ROOT / "examples" / "history.jsonl")
-    for arguments in (["report", history, "--as-of", AS_OF, "-o", "r", "--xlsx", "--markdown", "--rescue", "aria2"],
-                      ["evaluate", history, "--as-of", AS_OF, "-o", "f.csv"],
-                      ["evaluate", history, "--as-of", AS_OF, "-o", "f.parquet"]):  # fmt: skip
+    code = f"import os; os.umask({mask}); from policy_engine.cli import main; main()"
+    question = [str(ROOT / "examples" / "history.jsonl"), "--as-of", AS_OF]
+    for arguments in (
+        ["report", *question, "-o", "r", "--xlsx", "--markdown", "--rescue", "aria2"],
+        ["evaluate", *question, "-o", "f.csv"],
+        ["evaluate", *question, "-o", "f.parquet"],
+    ):
         done = in_own_process(*arguments, code=code, cwd=tmp_path)
         assert done.code == 0, done.err
     written = sorted(tmp_path.rglob("*"))

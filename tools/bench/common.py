@@ -1,4 +1,4 @@
-"""What every part of the bench stands on: the inputs, running a program, comparing answers, the table."""
+"""What every part of the bench uses: the inputs, running a program, comparing answers, the table."""
 
 from __future__ import annotations
 
@@ -313,8 +313,8 @@ def compare(ours: Path, theirs: Path) -> int:
     for name, missing in ((theirs.name, mine[~mine.isin(other)]), (ours.name, other[~other.isin(mine)])):
         if len(missing):
             raise Stop(f"{name} lacks {len(missing):,} assets, the first of them {missing[0]}")
-    places = other.get_indexer(mine)
-    columns = ((name, _values(ours, name), _values(theirs, name)[places]) for name in FINDING_COLUMNS)
+    positions = other.get_indexer(mine)
+    columns = ((name, _values(ours, name), _values(theirs, name)[positions]) for name in FINDING_COLUMNS)
     return refuse_differences(mine, columns, (ours.name, theirs.name))
 
 

@@ -5,7 +5,7 @@ One parse of the file into a table of the needed columns, outputs kept as JSON a
 rules as one join on the profile of facts, all columns written by COPY. The catalog's names, paths and rules come from
 `pack_tables`, as they come from rule files to the program under test. Left out, because the timed files have none of
 it: damaged records, records of one task that tell different things, other shapes than task objects (or the documented
-columns, a row per file), addresses of known services at places that no path lists.
+columns, a row per file), addresses of known services in positions that no path lists.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def lookups(catalog: Catalog) -> list[str]:
         for (service, folded), word in catalog.task_types.items()
     ]
     kinds = [
-        (service, name, place, catalog.kinds[place][5])
-        for (service, name), place in catalog.files.items()
+        (service, name, kind, catalog.kinds[kind][5])
+        for (service, name), kind in catalog.files.items()
     ] + [("", "unlisted", 0, 999)]  # fmt: skip
     expected = [
         (service, fold(task_type or ""), ";".join(names)) for (service, task_type), names in catalog.expected.items()
@@ -108,7 +108,7 @@ def reader(path: Path) -> str:
 def tasks_of_json(path: Path, catalog: Catalog) -> list[str]:
     """Statements that make `tasks`, one row each with a list of its files."""
     return [
-        # A table, not a view: rows keep their places, so that a line has its number, on all cores.
+        # A table, not a view: rows keep their order, so that a line has its number, on all cores.
         f"""CREATE TEMP TABLE raw AS
 SELECT task_id, model, task_type, nullif(status, '') AS status, output,
        coalesce(CASE WHEN meta.is_using_private_pool THEN 'host_your_account'
@@ -145,7 +145,7 @@ FROM (
 
 
 def instant(text: str) -> str:
-    """Nanoseconds of a time as text; a cast keeps them all and passes over an offset, so that is taken off by hand."""
+    """Nanoseconds of a time as text; a cast keeps them all and ignores an offset, which is subtracted here."""
     hours, minutes = (f"CAST({text}[{part}] AS INTEGER)" for part in ("-5:-4", "-2:"))
     seconds = f"CAST({text}[-6:-6] || '1' AS INTEGER) * ({hours} * 3600 + {minutes} * 60)"
     return (
@@ -206,7 +206,7 @@ SELECT line FROM (
     PARTITION BY model, task_id ORDER BY (ended IS NOT NULL) DESC, greatest(created, ended) DESC) AS place
   FROM raw WHERE task_id IN (SELECT task_id FROM raw GROUP BY task_id HAVING count(*) > 1)
 ) WHERE place > 1"""
-"""Rows of tasks that are there twice, all but the best of each: cheap where there are none."""
+"""Rows of repeated tasks, without the best of each: cheap where no task is repeated."""
 
 
 def tasks_of_rows(path: Path, catalog: Catalog) -> list[str]:
@@ -252,7 +252,7 @@ def findings(catalog: Catalog, as_of: int, is_text: bool) -> str:
         else f"WHEN url_host = {literal(host)} THEN {literal(name)}"
         for host, name in owners
     )
-    # Where a file stands in the list of its task decides its number; a list of one needs no look.
+    # The position of a file in the list of its task decides its number; a list of one needs no lookup.
     identity = (
         "CASE WHEN contains({0}, '?') THEN split_part({0}, '?', 1) || '?' || array_to_string(list_sort(list_filter("
         "string_split(split_part({0}, '?', 2), '&'), lambda p: p <> '' AND NOT regexp_matches(p, "

@@ -34,7 +34,7 @@ APPLIED_ROWS = 20_000
 
 
 def frame_of(findings: Path, rows: int) -> pa.Table:
-    """Facts as texts and instants of so many assets, over and over if need be."""
+    """Facts as texts and instants of this many assets, repeated if there are fewer."""
     read = pq.read_table(findings, columns=[*FACTS, "created_at", "completed_at"])
     read = pa.table({name: read[name].cast(pa.string()) if name in FACTS else read[name] for name in read.column_names})
     whole = pa.concat_tables([read] * -(-rows // read.num_rows)).slice(0, rows)
@@ -269,7 +269,7 @@ def _applied(frame: pd.DataFrame, ours: dict[str, np.ndarray]) -> Callable[[], N
                         kept = rule["retention"]
                         found[rule["id"]] = None if kept == "vendor_terms" else PERIODS[kept["period"]]
                         break
-        instants = [one.value for one in (row["created_at"], row["completed_at"]) if not pd.isna(one)]
+        instants = [instant.value for instant in (row["created_at"], row["completed_at"]) if not pd.isna(instant)]
         if len(instants) == 1:
             only = LONGEST_TASK if pd.isna(row["completed_at"]) else -LONGEST_TASK
             instants.append(instants[0] + only)
@@ -292,7 +292,7 @@ def _applied(frame: pd.DataFrame, ours: dict[str, np.ndarray]) -> Callable[[], N
 
 
 def _zen(frame: pd.DataFrame, ours: dict[str, np.ndarray]) -> Callable[[], None]:
-    """A decision table row by row; rows of which all facts are known, since a table has no word for unknown."""
+    """A decision table row by row; only rows whose facts are all known, since a table cannot express unknown."""
     import zen
 
     facts = ["service", "task_type", "account", "role", "watermarked"]

@@ -49,7 +49,7 @@ Box = dict[str, tuple[Any, ...]]
 
 def split(catalog: dict[str, Any], rules: int) -> list[Box]:
     """
-    Cut the facts of the governed services into so many selectors that do not overlap.
+    Cut the facts of the governed services into this many selectors that do not overlap.
 
     With 8, one per service; each further one halves the largest. Every asset falls under exactly one at any number.
     """
@@ -78,7 +78,7 @@ def _cells(box: Box) -> int:
 
 
 def write_pack(folder: Path, rules: int, most: int) -> None:
-    """Write a pack of so many rules, of one to three dated versions each, over the bundled catalog."""
+    """Write a pack of this many rules, of one to three dated versions each, over the bundled catalog."""
     bundled = ROOT / "rules" / "piapi"
     catalog = yaml.safe_load((bundled / "catalog.yaml").read_bytes())
     for service in catalog["services"]:
@@ -97,11 +97,11 @@ def write_pack(folder: Path, rules: int, most: int) -> None:
             fact: list(values) for fact, values in box.items() if fact == "service" or len(values) < len(whole[fact])
         }
         versions = []
-        for place in range(1 + number % 3):
-            entry: dict[str, Any] = {"version": place + 1, "recorded_on": "2026-11-22", "selector": selector}
-            if place:
+        for index in range(1 + number % 3):
+            entry: dict[str, Any] = {"version": index + 1, "recorded_on": "2026-11-22", "selector": selector}
+            if index:
                 # Some day of the eight weeks before `as_of`, so that tasks lie before and after it.
-                day = parse_instant(AS_OF) - (56 // place - number * 5 % 28) * DAY
+                day = parse_instant(AS_OF) - (56 // index - number * 5 % 28) * DAY
                 entry["effective_from"] = format_instant(day)
             versions.append(entry | GOVERNED[box["service"][0]] | {"citation": citation})
         rule = {"id": f"rule-{number:05d}", "title": f"Rule {number}", "summary": "Made up.", "versions": versions}
@@ -110,7 +110,7 @@ def write_pack(folder: Path, rules: int, most: int) -> None:
 
 
 def assets_of(findings: Path, rows: int) -> pd.DataFrame:
-    """So many assets as they were before they were judged."""
+    """This many assets, as they were before they were judged."""
     columns = [
         "asset_id", "task_id", "service", "model", "task_type", "account", "media", "role", "watermarked", "url",
         "url_host", "host_owner", "status", "created_at", "completed_at", "link_expires_at", "points", "cost_usd",
@@ -182,10 +182,10 @@ def time_kernel(table: Table, findings: Path, rows: int, runs: int) -> None:
     decisions = DecisionTable(pack)
     present = np.unique(mixed())
     values = [[*column.categories, None] for column in columns]
-    places = zip(*np.unravel_index(present, sizes), strict=True)
+    positions = zip(*np.unravel_index(present, sizes), strict=True)
     profiles = np.zeros(int(present.max()) + 1, np.int32)
     profiles[present] = decisions.bind(
-        tuple(domain[place] for domain, place in zip(values, row, strict=True)) for row in places
+        tuple(domain[index] for domain, index in zip(values, row, strict=True)) for row in positions
     )
     instants = [frame[name].to_numpy("datetime64[ns]").view(np.int64) for name in ("created_at", "completed_at")]
     unbounded = np.full(len(frame), NAT, np.int64)
@@ -213,11 +213,13 @@ def time_profiles(table: Table, rules: int, rows: int) -> None:
     boxes = split(catalog, 0)
     table.head(f"{rows:,} assets, {rules:,} rules, by distinct profiles of facts")
     for wanted in (300, 1_000, 3_000):
-        picked = [boxes[place] for place in random.integers(len(boxes), size=wanted)]
-        values = [[None if one is None else str(one) for one in row] for row in (_pick(box, random) for box in picked)]
-        places = random.integers(wanted, size=rows)
+        picked = [boxes[index] for index in random.integers(len(boxes), size=wanted)]
+        values = [
+            [None if value is None else str(value) for value in row] for row in (_pick(box, random) for box in picked)
+        ]
+        positions = random.integers(wanted, size=rows)
         frame = pd.DataFrame({
-            fact: pd.Series([row[at] for row in values], dtype="str").take(places).astype("category").to_numpy()
+            fact: pd.Series([row[at] for row in values], dtype="str").take(positions).astype("category").to_numpy()
             for at, fact in enumerate(FACTS)
         })  # fmt: skip
         times = parse_instant(AS_OF) - random.integers(60 * DAY, size=rows)

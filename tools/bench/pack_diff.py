@@ -23,7 +23,7 @@ SERVICES = 40
 
 
 def large_pack(rules: int, versions: int) -> RulePack:
-    """Rules spread over services and told apart by task type; versions a week from each other, learned one by one."""
+    """Rules spread over services and distinguished by task type; versions a week apart, recorded one by one."""
     types = tuple(f"type-{number}" for number in range(rules // SERVICES + 1))
     services = [
         service(f"service-{number}", output("file"), task_types=types, operations=("extend", "remix"))
@@ -53,7 +53,7 @@ def large_pack(rules: int, versions: int) -> RulePack:
 
 
 def changed(made: RulePack, every: int) -> RulePack:
-    """The same pack with another period in one of so many rules."""
+    """The same pack with another period in one of this many rules."""
     return replace(
         made,
         rules=tuple(

@@ -2,7 +2,7 @@
 The bundled rule pack as tables that a rival of the bench looks things up in: names, paths, hosts, and the rules.
 
 Read from the YAML files and nothing else, so that a defect of the program under test cannot hide in its rivals. The
-rules come as one row per profile of facts, ready for a join: the fastest form known, whoever evaluates it.
+rules come as one row per profile of facts, ready for a join: the fastest form known for any engine.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def owner_of(host: str, owners: dict[str, str]) -> str | None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the rules say of the files of one kind, for a task type and an account; the columns of a table to join."""
+    """The answer of the rules for the files of one kind, task type and account; the columns of a table to join."""
 
     service: str
     type_key: str
@@ -165,26 +165,29 @@ def _answer(
         outcomes[values] = (storing[0] if storing else None, tuple(windows))
     unknown = [
         f"{fact}_unknown"
-        for place, fact in enumerate(facts)
+        for index, fact in enumerate(facts)
         if len(facts[fact]) > 1
-        and len({frozenset(outcomes[v] for v in outcomes if v[place] == one) for one in facts[fact]}) > 1
+        and len({frozenset(outcomes[v] for v in outcomes if v[index] == word) for word in facts[fact]}) > 1
     ]
     by_id = {rule["id"]: rule for rule in rules}
-    storing = [by_id[one] if one else None for one in sorted({one for one, _ in outcomes.values()}, key=str)]
-    dated = [
-        (PERIODS[one["retention"]["period"]], one["id"])
-        for one in storing
-        if one and one["retention"] != "vendor_terms"
+    storing = [
+        by_id[rule_id] if rule_id else None
+        for rule_id in sorted({rule_id for rule_id, _ in outcomes.values()}, key=str)
     ]
-    on_terms = [one["id"] for one in storing if one and one["retention"] == "vendor_terms"]
+    dated = [
+        (PERIODS[rule["retention"]["period"]], rule["id"])
+        for rule in storing
+        if rule and rule["retention"] != "vendor_terms"
+    ]
+    on_terms = [rule["id"] for rule in storing if rule and rule["retention"] == "vendor_terms"]
     answer = _kind(bool(dated), bool(on_terms), None in storing)
     chosen = by_id[min(dated)[1]] if dated else by_id[min(on_terms)] if answer == VENDOR else None
-    places = {one["storage"] if one else None for one in storing}
+    storages = {rule["storage"] if rule else None for rule in storing}
     windows = [
-        (PERIODS[by_id[one]["operation_window"]["period"]], one)
-        for one in sorted({one for _, several in outcomes.values() for one in several})
+        (PERIODS[by_id[rule_id]["operation_window"]["period"]], rule_id)
+        for rule_id in sorted({rule_id for _, several in outcomes.values() for rule_id in several})
     ]
-    accepted = {name for _, one in windows for name in by_id[one]["operation_window"]["operations"]}
+    accepted = {name for _, rule_id in windows for name in by_id[rule_id]["operation_window"]["operations"]}
     window = _kind(bool(windows), False, any(not several for _, several in outcomes.values()))
     silent = "no_published_rule" if service in catalog.ungoverned else "no_rule_in_force"
     return Answer(
@@ -195,7 +198,7 @@ def _answer(
         greatest=max(dated)[0] if dated else None,
         rule_id=chosen and chosen["id"],
         basis=chosen and chosen["citation"]["basis"],
-        storage=places.pop() if len(places) == 1 else None,
+        storage=storages.pop() if len(storages) == 1 else None,
         window_answer=window if offered else ABSENT,
         window_least=min(windows)[0] if windows else None,
         window_greatest=max(windows)[0] if windows else None,

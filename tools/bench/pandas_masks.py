@@ -89,11 +89,11 @@ def service_of(catalog: Catalog, model: Any, task_type: Any) -> tuple[str | None
 
 
 def list_files(tasks: pd.DataFrame, outputs: list[Any], catalog: Catalog) -> pd.DataFrame:
-    """One row per output file: `row` is the place of its task, `kind` the place of its facts in the catalog."""
+    """One row per output file: `row` is the index of its task, `kind` the index of its facts in the catalog."""
     rows: list[int] = []
     kinds: list[int] = []
     urls: list[str | None] = []
-    skipped = {place for place, kind in enumerate(catalog.kinds) if kind[0] in ("preview", "echo")}
+    skipped = {index for index, kind in enumerate(catalog.kinds) if kind[0] in ("preview", "echo")}
     maps = catalog.maps
 
     def walk(value: Any, path: str, row: int, paths: dict[str, int]) -> None:
@@ -106,14 +106,14 @@ def list_files(tasks: pd.DataFrame, outputs: list[Any], catalog: Catalog) -> pd.
                     urls.append(value)
         elif isinstance(value, dict):
             if path in maps:
-                for _, one in sorted(value.items()):
-                    walk(one, path + "{}", row, paths)
+                for _, item in sorted(value.items()):
+                    walk(item, path + "{}", row, paths)
             else:
-                for key, one in value.items():
-                    walk(one, f"{path}.{key}" if path else key, row, paths)
+                for key, item in value.items():
+                    walk(item, f"{path}.{key}" if path else key, row, paths)
         elif isinstance(value, list):
-            for one in value:
-                walk(one, path + "[]", row, paths)
+            for item in value:
+                walk(item, path + "[]", row, paths)
 
     services = tasks["service"].astype(object).where(tasks["service"].notna(), None).tolist()
     for row, (service, output) in enumerate(zip(services, outputs, strict=True)):
@@ -152,7 +152,7 @@ def list_files(tasks: pd.DataFrame, outputs: list[Any], catalog: Catalog) -> pd.
 
 
 def expected_files(tasks: pd.DataFrame, outputs: list[Any], catalog: Catalog) -> pd.DataFrame:
-    """The files that completed tasks must have left of which no output is known."""
+    """The files that completed tasks must have produced, but whose output is not known."""
     silent = np.flatnonzero(tasks["completed"].to_numpy() & np.array([not output for output in outputs]))
     found = []
     for row, service, task_type in tasks.loc[silent, ["service", "task_type"]].itertuples():
@@ -281,8 +281,8 @@ def judge(out: pd.DataFrame, catalog: Catalog, as_of: int) -> None:
     start, end = submitted.fillna(finished - longest), finished.fillna(submitted + longest)
     inverted = start.gt(end).to_numpy()
     first, last = (
-        one.to_numpy("datetime64[ns]").view(np.int64)
-        for one in (start.where(~inverted, end), end.where(~inverted, start))
+        times.to_numpy("datetime64[ns]").view(np.int64)
+        for times in (start.where(~inverted, end), end.where(~inverted, start))
     )
     no_clock = no_submission & no_finish
     known = service.notna().to_numpy()
@@ -322,7 +322,7 @@ def judge(out: pd.DataFrame, catalog: Catalog, as_of: int) -> None:
 
     clocked = dated & ~no_clock
     sure = clocked & ~on_terms
-    ids, bases = [one[0] for one in rules], [one[1] for one in rules]
+    ids, bases = [rule[0] for rule in rules], [rule[1] for rule in rules]
     out["as_of"] = pd.Timestamp(as_of, tz="UTC").as_unit("ns")
     words = ["active", "at_risk", "expired", "vendor_cdn", "ungoverned", "undetermined"]
     out["verdict"] = pd.Categorical.from_codes(verdict, words)
@@ -331,8 +331,8 @@ def judge(out: pd.DataFrame, catalog: Catalog, as_of: int) -> None:
     shown = clocked | (verdict == 3)
     out["rule_id"], out["basis"] = coded(np.where(shown, rule, -1), ids), coded(np.where(shown, rule, -1), bases)
     out["rule_version"] = pd.array(np.where(shown, 1.0, np.nan), dtype="Int64")
-    place = np.select([on_platform & ~on_vendor, on_vendor & ~on_platform], [0, 1], -1)
-    out["storage"] = pd.Categorical.from_codes(place, ["platform", "vendor_cdn"])
+    storage_code = np.select([on_platform & ~on_vendor, on_vendor & ~on_platform], [0, 1], -1)
+    out["storage"] = pd.Categorical.from_codes(storage_code, ["platform", "vendor_cdn"])
     out["expires_earliest"], out["expires_latest"] = times(clocked, earliest), times(sure, last + greatest)
     out["seconds_left"] = pd.Series((earliest - as_of) // 1_000_000_000, dtype="Int64").where(clocked)
     offered = {name: words for name, words in catalog.operations.items() if words}
@@ -346,8 +346,8 @@ def judge(out: pd.DataFrame, catalog: Catalog, as_of: int) -> None:
     out["operation_closes_latest"] = times(shown, last + window_greatest)
     owner = out["host_owner"].astype("str")
     ours = owner.eq(catalog.platform).to_numpy()
-    judged = owner.notna().to_numpy() & (place >= 0)
-    evidence = np.select([out["url"].isna(), ~judged, ours == (place == 0)], [2, 3, 0], 1)
+    judged = owner.notna().to_numpy() & (storage_code >= 0)
+    evidence = np.select([out["url"].isna(), ~judged, ours == (storage_code == 0)], [2, 3, 0], 1)
     out["evidence"] = pd.Categorical.from_codes(evidence, ["agrees", "conflicts", "expected", "none"])
 
     reasons = {
@@ -362,11 +362,9 @@ def judge(out: pd.DataFrame, catalog: Catalog, as_of: int) -> None:
         "account_unknown": (midjourney & account.isna()).to_numpy(),
         "watermarked_unknown": (kling & marked.isna()).to_numpy(),
     }
-    bits = sum(
-        (mask.astype(np.int64) << place for place, mask in enumerate(reasons.values())), np.zeros(size, np.int64)
-    )
+    bits = sum((mask.astype(np.int64) << bit for bit, mask in enumerate(reasons.values())), np.zeros(size, np.int64))
     masks, codes = np.unique(bits, return_inverse=True)
-    texts = [";".join(code for place, code in enumerate(reasons) if mask >> place & 1) for mask in masks.tolist()]
+    texts = [";".join(code for bit, code in enumerate(reasons) if mask >> bit & 1) for mask in masks.tolist()]
     out["reason"] = pd.Categorical.from_codes(codes, texts)
     out["save_by"] = out[[name for name in ("expires_earliest", "link_expires_at") if name in out]].min(axis=1)
 

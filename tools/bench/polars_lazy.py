@@ -6,7 +6,7 @@ for one service and a text for another comes as text, and is decoded for those s
 lazily; the rules are one join on the profile of facts. Names, paths and rules come from `pack_tables`, as they come
 from rule files to the program under test. Left out, because the timed files have none of it: damaged records, records
 of one task that tell different things, other shapes than task objects (or the documented columns, a row per file), and
-addresses at places that no path of any service lists.
+addresses in positions that no path of any service lists.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Rival:
         for (service,), some in by_service.items():
             paths = self.catalog.paths.get(service, {})
             if service is None:
-                # No path is listed for it: any address at a place that is known to hold one.
+                # No path is listed for it: any address in a position that is known to hold one.
                 paths = {name: 0 for name, below in self.tree.items() if below is None}
             specs = [(path, kind, *self.catalog.kinds[kind][:2]) for path, kind in paths.items()]
             for path, kind, sort, name in specs:
@@ -172,13 +172,13 @@ class Rival:
         tree: Any = self.tree
         value = pl.col("value")
         frame = tasks.lazy().select("row", value="output", key=pl.lit(""))
-        for place, step in enumerate(steps):
+        for index, step in enumerate(steps):
             if step == "[]":
                 frame = frame.filter(value.list.len() > 0).explode("value")
                 tree = tree["[]"]
             elif step == "{}":
                 # A map's keys are data, so it came as text: as a list of objects it can be decoded.
-                leaf = steps[place + 1]
+                leaf = steps[index + 1]
                 kind = pl.List(pl.Struct({"map_key": pl.String, leaf: pl.String}))
                 text = value.str.replace_all(r'"([^"{}]+)": ?\{', '{"map_key": "$1", ').str.strip_chars("{}")
                 text = pl.when(text != "").then("[{" + text + "}]").otherwise(pl.lit("[]"))
@@ -206,7 +206,7 @@ class Rival:
             rows, first = pl.scan_csv(path, schema=types), 2
         else:
             rows, first = pl.scan_parquet(path), 1
-        place = (pl.col("line") + first).cast(pl.String)
+        line = (pl.col("line") + first).cast(pl.String)
         lines = rows.select(FLAT).with_row_index("line").collect(engine="streaming")
         tasks = (
             lines.lazy()
@@ -217,7 +217,7 @@ class Rival:
                 pl.col("status").first(),
                 unit=pl.col("usage_type").first(),
                 consume=pl.col("consume").first(),
-                source=(pl.lit(path.name + ":") + place).sort_by("line").str.join("; "),
+                source=(pl.lit(path.name + ":") + line).sort_by("line").str.join("; "),
             )
             .with_columns(
                 account=pl.col("account").replace_strict(list(ACCOUNTS), [0, 1], default=2, return_dtype=pl.Int8),
@@ -254,7 +254,7 @@ class Rival:
         """All columns of all files."""
         catalog, as_of = self.catalog, self.as_of
         kinds = pl.DataFrame(
-            [(place, kind[1], kind[5]) for place, kind in enumerate(catalog.kinds)],
+            [(index, kind[1], kind[5]) for index, kind in enumerate(catalog.kinds)],
             {"kind": pl.Int32, "name": pl.String, "rank": pl.Int32},
             orient="row",
         )
@@ -411,16 +411,16 @@ class Rival:
 
 
 def path_tree(catalog: Catalog) -> dict[str, Any]:
-    """The listed paths of all services as one tree; a place that is a leaf for one service is one for all (None)."""
+    """The listed paths of all services as one tree; a position that is a leaf for one service is one for all (None)."""
     tree: dict[str, Any] = {}
     for paths in catalog.paths.values():
         for path in paths:
             node = tree
             steps = path.replace("[]", ".[]").split(".")
-            for place, step in enumerate(steps):
+            for index, step in enumerate(steps):
                 is_map = step.endswith("{}")
                 step = step.removesuffix("{}")
-                if is_map or place == len(steps) - 1 or node.get(step, {}) is None:
+                if is_map or index == len(steps) - 1 or node.get(step, {}) is None:
                     node[step] = None
                     break
                 node = node.setdefault(step, {})

@@ -14,7 +14,8 @@ from common import AS_OF, BUILD, Run, Table, compare, has, history, measure, row
 
 HERE = Path(__file__).parent
 MANY, TOO_MANY = 300_000, 2_000_000
-"""From so many tasks on, the pandas programs run once, and not at all: they hold all, up to 15 GB per million."""
+"""From how many tasks on the pandas programs run once, and not at all: they hold everything in memory, up to 15 GB per
+million."""
 OURS = "policy-engine"
 
 

@@ -29,9 +29,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from policy_engine.core.vocabulary import FACTS
-from tests.support.agreeing import assert_agreement, judged
+from tests.support.agreement import assert_agreement, judged
 from tests.support.strategies import ASSET_BYTES, PACK_BYTES, WORLD_BYTES, World, around, make_world
-from tools.torture.telling import Teller
+from tools.torture.progress import Progress
 
 ASSETS = 120
 """Assets of one world: enough for asking to cost little beside answering."""
@@ -39,9 +39,9 @@ TURNS = 3
 """Turning instants of one world that are asked about, each three times."""
 DEADLINES = ("expires_earliest", "expires_latest", "operation_closes_earliest", "operation_closes_latest")
 GROUP = 16
-"""Worlds that are compared between two looks at the count; so the end does not depend on the number of jobs."""
+"""Worlds that are compared between two checks of the count, so that the end does not depend on the number of jobs."""
 SHOWN = 20
-"""Disagreements that are told in full."""
+"""Disagreements that are printed in full."""
 
 
 def world_of(seed: int) -> tuple[World, random.Random]:
@@ -85,7 +85,7 @@ def compare(seed: int) -> tuple[Counter[str], list[str]]:
 
 
 def main() -> int:
-    """Compare until enough is decided; tell what was seen."""
+    """Compare until enough is decided; print what was compared."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--decisions", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1, help="number of the first world")
@@ -93,7 +93,7 @@ def main() -> int:
     asked = parser.parse_args()
     total: Counter[str] = Counter()
     found: list[str] = []
-    teller = Teller("agreement")
+    progress = Progress("agreement")
     next_seed = asked.seed
     with multiprocessing.Pool(asked.jobs) as pool:
         while total["tried"] < asked.decisions:
@@ -104,9 +104,9 @@ def main() -> int:
                 found += wrong
                 for text in wrong[: max(0, SHOWN - len(found) + len(wrong))]:
                     print(text, file=sys.stderr, flush=True)
-            teller.so_far(total["tried"], len(found), next_seed=next_seed)
+            progress.report(total["tried"], len(found), next_seed=next_seed)
     counts = {name: count for name, count in total.items() if name != "tried"}
-    return teller.end(total["tried"], len(found), **counts, seed=asked.seed, next_seed=next_seed)
+    return progress.finish(total["tried"], len(found), **counts, seed=asked.seed, next_seed=next_seed)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
 """
-Breaks runs of the program on purpose, at random, and looks at what is left: the old result or the new one, whole.
+Breaks runs of the program on purpose, at random, and checks what is left: the old result or the new one, complete.
 
 Each round starts a command over an earlier result (or none) and lets one thing go wrong: a signal at a random moment or
 at a random line of the program, to it or to a process of its own; a full disk, an output refused, a limit of the
-system, a read that fails, a reader who leaves, another run in the same place. Then it looks at the exit code, at what
-was said, at the result, at what lies beside it and at what still runs, and runs the command once more, which must
-succeed and leave nothing behind.
+system, a read that fails, a reader who leaves, another run with the same output. Then it checks the exit code,
+the messages, the result, the files beside it and the processes that still run, and runs the command once more, which
+must succeed and leave nothing behind.
 
     python tools/torture/faults.py --rounds 500 --seed 1
 
 A round depends on the seed and its own number alone, so that `--first N` goes on where an earlier call ended, and
 `--first N --rounds 1` repeats a single one. Lines on standard output are JSON objects: what was tried so far, and at
-the end all of it. Kinds that need a small disk (a mount) or strace are left out, and named as such, where the system
-has no such thing.
+the end all of it. Kinds that need a small disk (a mount) or strace are left out, and listed, where the system does
+not have them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tools.torture.faulting import room, signals, system
+from tools.torture.faulting import disk_space, signals, system
 from tools.torture.faulting.bench import COMMANDS, SIGNALS, Bench, adopt_orphans
 from tools.torture.faulting.judging import Judge, Kind, Tally
-from tools.torture.telling import Teller
+from tools.torture.progress import Progress
 
-KINDS: dict[str, Kind] = {**signals.KINDS, **room.KINDS, **system.KINDS}
+KINDS: dict[str, Kind] = {**signals.KINDS, **disk_space.KINDS, **system.KINDS}
 _LIKELY = {name: 8 for name in KINDS if name.startswith("signal at")}
 """How much likelier than another a kind is, in thirds."""
 _IN_NEW_PROCESSES = (
@@ -53,12 +53,12 @@ def do_round(
     names = [name for name in KINDS if name not in judge.tally.left_out]
     dice = random.Random(f"{seed}-{number}")
     name = dice.choices(names, [_LIKELY.get(name, 3) for name in names])[0]
-    one = dice.choice(COMMANDS)
-    name, one = part or name, command or one
+    chosen = dice.choice(COMMANDS)
+    name, chosen = part or name, command or chosen
     judge.bench.jobs = dice.choice([1, jobs])
-    judge.about = {"seed": seed, "round": number, "part": name, "command": one}
+    judge.about = {"seed": seed, "round": number, "part": name, "command": chosen}
     judge.tally.tried[name] += 1
-    KINDS[name](judge, dice, one)
+    KINDS[name](judge, dice, chosen)
 
 
 def load() -> None:
@@ -83,8 +83,8 @@ def own_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def torture(given: argparse.Namespace, tell: Callable[[Tally], None] = lambda tally: None) -> Tally:
-    """Do the rounds that were asked for; `tell` hears how far they have come."""
+def torture(given: argparse.Namespace, report: Callable[[Tally], None] = lambda tally: None) -> Tally:
+    """Do the rounds that were asked for; `report` is called after each."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     load()
     adopt_orphans()
@@ -93,9 +93,9 @@ def torture(given: argparse.Namespace, tell: Callable[[Tally], None] = lambda ta
             bench = Bench(folder, given.tasks, given.jobs)
         judge = Judge(bench)
         left_out = judge.tally.left_out
-        with room.small_disks(bench) as is_small:
+        with disk_space.small_disks(bench) as is_small:
             if not is_small:
-                left_out |= dict.fromkeys(room.NEED_DISKS, "no file system can be mounted here")
+                left_out |= dict.fromkeys(disk_space.NEED_DISKS, "no file system can be mounted here")
             if shutil.which("strace") is None:
                 left_out |= dict.fromkeys(system.NEED_STRACE, "there is no strace")
             if given.forked:
@@ -107,7 +107,7 @@ def torture(given: argparse.Namespace, tell: Callable[[Tally], None] = lambda ta
                     judge.tally.tried[judge.about["part"]] -= 1
                     print(f"interrupted in round {number}", file=sys.stderr)
                     break
-                tell(judge.tally)
+                report(judge.tally)
         return judge.tally
 
 
@@ -123,17 +123,17 @@ def main() -> int:
     parser.add_argument("--part", choices=KINDS, metavar="PART", help=f"one part only: {', '.join(KINDS)}")
     parser.add_argument("--command", choices=COMMANDS, help="one command only")
     given = parser.parse_args()
-    for one in SIGNALS[:3]:
-        signal.signal(one, signal.default_int_handler)
-    teller = Teller("faults")
-    tally = torture(given, lambda known: teller.so_far(known.tried.total(), len(known.found)))
+    for number in SIGNALS[:3]:
+        signal.signal(number, signal.default_int_handler)
+    progress = Progress("faults")
+    tally = torture(given, lambda known: progress.report(known.tried.total(), len(known.found)))
     for name, count in sorted(tally.tried.items()):
         print(f"{count:6,}  {name}", file=sys.stderr)
     for name, count in sorted(tally.ended.items()):
         print(f"        {count:6,}  {name}", file=sys.stderr)
     for name, why in tally.left_out.items():
         print(f"  left out: {name} ({why})", file=sys.stderr)
-    return teller.end(
+    return progress.finish(
         tally.tried.total(), len(tally.found), first=given.first, seed=given.seed,
         parts=dict(sorted(tally.tried.items())), left_out=sorted(tally.left_out),
     )  # fmt: skip

@@ -9,7 +9,7 @@ The first byte of an input says what is asked of the rest:
 - outputs of one service, a line each: the column-wise way finds what the general way finds, or leaves it;
 - a table of findings: what is written column by column is what is written line by line.
 
-Each input is read, and its records or the words of its refusal are looked at. Files, money, frames, other sizes of
+Each input is read, and its records or the text of its refusal are checked. Files, money, frames, other sizes of
 block and files on disk take far longer, and are for answers of a new kind and as time permits (`fuzzing.Thrift`).
 """
 
@@ -34,7 +34,7 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.support.row_by_row import no_plain_columns, no_plain_rows
+from tests.support.general_readers import no_plain_columns, no_plain_rows
 from tools.torture import fuzzing
 
 MODULES = ("history", "engine.assets.output_paths", "engine.assets.json_outputs", "core.urls")
@@ -121,10 +121,10 @@ def check_block(block: bytes) -> None:
 
 def _compare(fast: RecordReader, general: RecordReader, block: bytes) -> None:
     kind = _kind(_rows(general))
-    one, other = fast.finish(), general.finish()
+    first, other = fast.finish(), general.finish()
     assert fast.seen.problem_counts == general.seen.problem_counts, "other problems with times"
-    raw, one = one, dataclasses.replace(one, output=[_decoded(output) for output in one.output])
-    _same_batch(one, other)
+    raw, first = first, dataclasses.replace(first, output=[_decoded(output) for output in first.output])
+    _same_batch(first, other)
     THRIFT.check(("block", kind), block, _same_files, raw, other)
 
 
@@ -149,16 +149,16 @@ def _decoded(output: Any) -> Any:
     return decode_output(output) or None if type(output) is bytes else output
 
 
-def _same_batch(one: Batch, other: Batch) -> None:
+def _same_batch(first: Batch, other: Batch) -> None:
     for field in dataclasses.fields(Batch):
-        first, second = getattr(one, field.name), getattr(other, field.name)
-        same = np.array_equal(first, second) if isinstance(first, np.ndarray) else repr(first) == repr(second)
-        assert same, f"{field.name}: {first!r} is not {second!r}"
+        mine, theirs = getattr(first, field.name), getattr(other, field.name)
+        same = np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else repr(mine) == repr(theirs)
+        assert same, f"{field.name}: {mine!r} is not {theirs!r}"
 
 
-def _same_files(one: Batch, other: Batch) -> None:
+def _same_files(first: Batch, other: Batch) -> None:
     results = []
-    for batch, few in ((one, 0), (one, 1 << 30), (other, 1 << 30)):
+    for batch, few in ((first, 0), (first, 1 << 30), (other, 1 << 30)):
         assets_module._FEW = few
         maker, totals = _maker(), TaskTotals()
         points = maker._points(batch, totals)
@@ -284,7 +284,7 @@ def _openings() -> list[_Opening]:
 
 
 def _print(error: InputUnusable) -> None:
-    assert error.problems, "it was refused without a word"
+    assert error.problems, "it was refused without a message"
     for problem in error.problems:
         assert problem.message
         text = format_problem(problem, error.sources)
@@ -319,7 +319,7 @@ def _collapsed(value: object) -> str:
 
 
 def _words_of(seen: ReadTotals) -> Sequence[str]:
-    return sorted({one.reason for one in seen.quarantine} | set(seen.problem_counts))
+    return sorted({record.reason for record in seen.quarantine} | set(seen.problem_counts))
 
 
 def _check_on_disk(text: bytes, extension: str) -> None:
@@ -331,7 +331,7 @@ def _check_on_disk(text: bytes, extension: str) -> None:
         parts = _outcome(file, SMALL_BLOCK, SMALL_UNIT)
         assert parts is not None
         if whole[0] == "csv":
-            # Rows of one task that lie in several units are put together in another order.
+            # Rows of one task in several partitions are merged in another order.
             whole, parts = _without_order(whole), _without_order(parts)
         for first, second in zip(whole, parts, strict=True):
             assert first == second, f"another answer in small blocks: {first!r} and {second!r}"
@@ -361,27 +361,29 @@ def _read_outcome(file: Path) -> tuple[Any, ...]:
     reader = _reader()
     reader.sources = found.sources
     units = units_module.plan_units(found.sources)
-    keys = [reader.keys(one) for one in units]
-    if any(one is None for one in keys):
+    keys = [reader.keys(partition) for partition in units]
+    if any(found_keys is None for found_keys in keys):
         # Some table cannot be cut.
         units = [units_module.Partition(0)]
-        keys = [reader.keys(one) for one in units]
+        keys = [reader.keys(partition) for partition in units]
     line, numbered = 1, []
-    for one, (_, lines) in zip(units, keys, strict=True):
-        numbered.append(dataclasses.replace(one, first_line=line))
+    for partition, (_, lines) in zip(units, keys, strict=True):
+        numbered.append(dataclasses.replace(partition, first_line=line))
         line += lines
     seen, batches = ReadTotals(), []
-    for one in numbered:
-        for batch, more in reader.batches(one):
+    for partition in numbered:
+        for batch, more in reader.batches(partition):
             batches.append(batch)
             seen.add(more)
     records = sum(map(len, batches))
     assert seen.records == records + len(seen.quarantine), "a record is neither read nor set aside"
-    told = Counter(one for sums, _ in keys for one in sums.tolist())
+    reported = Counter(checksum for sums, _ in keys for checksum in sums.tolist())
     is_table = found.sources[0].kind in ("csv", "parquet")
-    told_of = [one.take(starts(one.task_id, one.line).nonzero()[0].tolist()) if is_table else one for one in batches]
-    for sums, count in Counter(one for batch in told_of for one in reading.checksums(batch).tolist()).items():
-        assert told[sums] >= count, "a task id was not seen by the search for duplicates"
+    taken = [
+        batch.take(starts(batch.task_id, batch.line).nonzero()[0].tolist()) if is_table else batch for batch in batches
+    ]
+    for sums, count in Counter(checksum for batch in taken for checksum in reading.checksums(batch).tolist()).items():
+        assert reported[sums] >= count, "a task id was not seen by the search for duplicates"
     merged, away = merge_records(batches, reader.names)
     assert len(merged) + away == records, "merging made or swallowed a record"
     frame, totals = AssetMaker(PACK, found.sources, AS_OF).make(merged)
@@ -394,7 +396,7 @@ def _read_outcome(file: Path) -> tuple[Any, ...]:
     return (
         found.sources[0].kind, merged.task_id, merged.line, merged.item, merged.also, merged.state, outputs,
         [merged.created.tolist(), merged.ended.tolist(), merged.bound.tolist()], merged.consume, merged.unit,
-        [(one.line, one.item, one.reason) for one in seen.quarantine], seen.problem_counts, len(seen.pages),
+        [(record.line, record.item, record.reason) for record in seen.quarantine], seen.problem_counts, len(seen.pages),
     )  # fmt: skip
 
 
@@ -409,7 +411,7 @@ def _output_reader(service: str) -> tuple[OutputPaths, JsonOutputs]:
 
 def check_outputs(text: bytes, service: str) -> None:
     """The column-wise way of finding files against the general one."""
-    outputs = [one for one in map(bytes.strip, text.split(b"\n")) if _is_plain(one)]
+    outputs = [line for line in map(bytes.strip, text.split(b"\n")) if _is_plain(line)]
     if not outputs:
         _read_generally(b'{"task_id":"a","model":"%b","output":%b}' % (service.encode(), text)).finish()
         return

@@ -2,7 +2,7 @@
 Feeds bytes to everything that reads a rule pack; each must be answered by a pack or by problems that can be printed.
 
 The first byte of an input says which file the rest of it is: of a small pack, or a file beside packs. From 128 on the
-second byte names a value of a good file, and the rest stands in its place. Each file is parsed,
+second byte names a value of a good file, and the rest replaces it. Each file is parsed,
 put to the quick check of its schema, and read into rules or a catalog if it fits. What takes far longer is for answers
 of a new kind and as time permits (`fuzzing.Thrift`): the explanation of what does not fit, the validator, which must
 accept whatever the quick check accepts, and the whole pack, which goes on through lint and its cases if it loads.
@@ -48,7 +48,7 @@ FILES = (
     ("house-rules.yaml", "house-rules"),
     ("exemptions.yaml", "exemptions"),
 )
-"""Name of a file and of its schema; the first byte of an input, modulo their number, is the place here."""
+"""Name of a file and of its schema; the first byte of an input, modulo their number, is the index here."""
 _IN_A_PACK = 4
 _FRAGMENT = 128
 THRIFT = fuzzing.Thrift(0.15)
@@ -59,7 +59,7 @@ _ODD = re.compile("[^ -~]")
 
 @functools.cache
 def _folder() -> Path:
-    """A pack to change, in memory where the system has such a place."""
+    """A pack to change, in memory where the system offers that."""
     shared = Path("/dev/shm")  # noqa: S108  (a folder of our own is made in it)
     folder = Path(tempfile.mkdtemp(prefix="policy-engine-", dir=shared if shared.is_dir() else None))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -73,19 +73,19 @@ def _pack() -> RulePack:
 
 
 def check(data: bytes) -> None:
-    """Raise when an input is answered by anything but a result or problems with their places."""
+    """Raise when an input is answered by anything but a result or problems with their spans."""
     first = data[0] if data else 0
-    place, text = first % len(FILES), data[2:] if first >= _FRAGMENT else data[1:]
-    name, schema = FILES[place]
+    index, text = first % len(FILES), data[2:] if first >= _FRAGMENT else data[1:]
+    name, schema = FILES[index]
     document, problems = parse_yaml(text, name)
     if document is None:
         assert problems, "nothing was read, and nothing was said"
         _print(problems, {})
         return
     if first >= _FRAGMENT:
-        document = _put_in(_good(place), data[1:2], document)
+        document = _put_in(_good(index), data[1:2], document)
     fits = schema_check._quick(schema)(document.value)
-    kind = (place, _kind(document.value, 0), tuple(problem.code for problem in problems))
+    kind = (index, _kind(document.value, 0), tuple(problem.code for problem in problems))
     THRIFT.check((fits, kind), data, _validate, document, schema, fits)
     if problems:
         _print(problems, {name: document.text})
@@ -100,21 +100,21 @@ def check(data: bytes) -> None:
     codes = tuple(problem.code for problem in found.items)
     if first >= _FRAGMENT:
         text = json.dumps(document.value, ensure_ascii=False).encode()
-    THRIFT.check(("whole", codes, kind), data, _load, place, name, text)
+    THRIFT.check(("whole", codes, kind), data, _load, index, name, text)
 
 
 @functools.cache
-def _good(place: int) -> YamlDocument:
-    name, schema = FILES[place]
-    file = MINIMAL / name if place < _IN_A_PACK else fuzzing.SEEDS / "fuzz_rules" / schema
+def _good(index: int) -> YamlDocument:
+    name, schema = FILES[index]
+    file = MINIMAL / name if index < _IN_A_PACK else fuzzing.SEEDS / "fuzz_rules" / schema
     text = file.read_bytes()
-    document, problems = parse_yaml(text if place < _IN_A_PACK else text[1:], name)
+    document, problems = parse_yaml(text if index < _IN_A_PACK else text[1:], name)
     assert document is not None and not problems
     return document
 
 
 def _put_in(good: YamlDocument, which: bytes, part: YamlDocument) -> YamlDocument:
-    """A good document with the value of another in the place of one of its own."""
+    """A good document in which one value is replaced by one of another document."""
     paths = list(good.values)
     path = paths[(which[0] if which else 0) % len(paths)]
     values = {**good.values, **{(*path, *inner): span for inner, span in part.values.items()}}
@@ -131,11 +131,11 @@ def _replaced(value: Any, path: ValuePath, other: Any) -> Any:
 
 
 def _kind(value: Any, depth: int) -> Hashable:
-    """What a value is like; equal for values that the schemas can hardly tell apart but by looking at a text."""
+    """The shape of a value; equal for values that the schemas can only distinguish by their texts."""
     if isinstance(value, dict):
-        return tuple((key, _kind(one, depth + 1)) for key, one in value.items()) if depth < _DEEPEST else dict
+        return tuple((key, _kind(item, depth + 1)) for key, item in value.items()) if depth < _DEEPEST else dict
     if isinstance(value, list):
-        return frozenset(_kind(one, depth + 1) for one in value) if depth < _DEEPEST else list
+        return frozenset(_kind(item, depth + 1) for item in value) if depth < _DEEPEST else list
     return type(value), isinstance(value, str) and (len(value) > _LONG or _ODD.search(value) is not None)
 
 
@@ -150,22 +150,22 @@ def _validate(document: YamlDocument, schema: str, fits: bool) -> None:
     _print(found, {document.file: document.text})
 
 
-def _load(place: int, name: str, text: bytes) -> None:
+def _load(index: int, name: str, text: bytes) -> None:
     folder = _folder()
     pack = folder / "pack"
-    file = (pack if place < _IN_A_PACK else folder) / name
-    before = file.read_bytes() if place < _IN_A_PACK else None
+    file = (pack if index < _IN_A_PACK else folder) / name
+    before = file.read_bytes() if index < _IN_A_PACK else None
     file.write_bytes(text)
     try:
-        if place < _IN_A_PACK:
+        if index < _IN_A_PACK:
             loaded = read_pack(pack)
             read_cases(loaded, pack)
             for problem in lint_pack(loaded).problems:
                 format_problem(problem, loaded.texts)
             run_cases(loaded, pack)
-        elif place == _IN_A_PACK:
+        elif index == _IN_A_PACK:
             read_baseline(file)
-        elif place == _IN_A_PACK + 1:
+        elif index == _IN_A_PACK + 1:
             read_house_rules(file, name, _pack().catalog)
         else:
             read_exemptions(file, name, _pack().catalog)

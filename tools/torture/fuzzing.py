@@ -3,9 +3,9 @@ Drives one coverage-guided fuzzer (atheris): child processes that share a corpus
 
 The fuzzer ends the process that it runs in, so the counting is done outside: the child prints libFuzzer's own
 statistics, and every input on which the program misbehaves is left as a file under `crashes/`. Executions of a run
-that was ended from outside are kept, and told by the next one.
+that was ended from outside are kept, and reported by the next one.
 
-Every input is given to the program, and its answer is looked at. What takes many times as long (another way to the
+Every input is given to the program, and its answer is checked. What takes many times as long (another way to the
 same answer, the explanation of every error) is done for answers of a kind that was not met before, for some others,
 and for no more than a share of the time: see `Thrift`.
 """
@@ -45,7 +45,7 @@ _MOST_CRASHES = 20
 _CHILD_SECONDS = 1800
 """Seconds after which processes are replaced, and their executions are kept."""
 _RARELY = 64
-"""Costly checks are done for one of so many inputs whose answer is of a kind that is known."""
+"""Of the inputs whose answer is of a known kind, one in this many gets the costly checks."""
 _MOST_KINDS = 1_000_000
 
 
@@ -78,7 +78,7 @@ class Thrift:
 
 def instrumented(*modules: str) -> Any:
     """
-    A context in which imports of these modules of ours, and of what lies below them, are made to tell their coverage.
+    A context in which imports of these modules, and of the modules below them, are instrumented for coverage.
 
     Only in a fuzzing process. Others run many times as fast as they are.
     """
@@ -88,7 +88,7 @@ def instrumented(*modules: str) -> Any:
 
     names = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in (ROOT / "policy_engine").rglob("*.py")]
     names = [name.removesuffix(".__init__") for name in names]
-    others = [name for name in names if not any(f"{name}.".startswith(f"{one}.") for one in modules)]
+    others = [name for name in names if not any(f"{name}.".startswith(f"{module}.") for module in modules)]
     return atheris.instrument_imports(include=["policy_engine"], exclude=others)
 
 
@@ -102,7 +102,9 @@ def main(part: str, check: Callable[[bytes], None], words: Sequence[bytes]) -> N
     parser.add_argument("--executions", type=int, default=10_000_000, help="stop after this many")
     parser.add_argument("--seconds", type=int, default=600, help="stop after this long")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
-    parser.add_argument("--work", type=Path, default=ROOT / "build" / "torture", help="where corpus and crashes lie")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "build" / "torture", help="folder of the corpus and the crashes"
+    )
     parser.add_argument("--replay", nargs="+", type=Path, help="only check these files and folders of inputs")
     parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -122,17 +124,17 @@ def _fuzz(check: Callable[[bytes], None], options: list[str]) -> None:
         check(data)
         assert time.process_time() - before < _SLOWEST, f"it took more than {_SLOWEST} seconds"
 
-    # What was imported stays; to look through it again and again takes a good part of the time.
+    # What was imported stays; scanning it again and again takes much of the time.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
     atheris.Setup([sys.argv[0], *options], bounded)
     atheris.Fuzz()
 
 
-def replayed(check: Callable[[bytes], None], places: Sequence[Path]) -> tuple[int, list[str]]:
-    """Check every file at the places; returns how many there were, and what was wrong with which."""
+def replayed(check: Callable[[bytes], None], paths: Sequence[Path]) -> tuple[int, list[str]]:
+    """Check these files, and every file of these folders; returns how many there were, and what was wrong."""
     files = sorted(
-        file for one in places for file in (one.rglob("*") if one.is_dir() else [one]) if file.is_file()
+        file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()
     )  # fmt: skip
     found = []
     for file in files:
@@ -143,8 +145,8 @@ def replayed(check: Callable[[bytes], None], places: Sequence[Path]) -> tuple[in
     return len(files), found
 
 
-def _replay(part: str, check: Callable[[bytes], None], places: Sequence[Path]) -> int:
-    tried, found = replayed(check, places)
+def _replay(part: str, check: Callable[[bytes], None], paths: Sequence[Path]) -> int:
+    tried, found = replayed(check, paths)
     print("\n".join(found), file=sys.stderr)
     print(json.dumps({"part": part, "tried": tried, "found": len(found)}))
     return 1 if found else 0
@@ -160,27 +162,27 @@ def _drive(part: str, words: Sequence[bytes], work: Path, executions: int, secon
     for folder in (corpus, crashes):
         folder.mkdir(parents=True, exist_ok=True)
     (work / "words").write_text("".join(f'"{_escaped(word)}"\n' for word in words), encoding="ascii")
-    # A run that is ended from outside tells what it has done.
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, _end)
+    # A run that is ended from outside reports what it has done.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     start, found, has_work, lengths = time.monotonic(), 0, True, itertools.cycle(_LENGTHS)
-    untold = Untold(work / "untold")
+    unreported = Unreported(work / "unreported")
     try:
-        while has_work and untold.count < executions and found < _MOST_CRASHES:
+        while has_work and unreported.count < executions and found < _MOST_CRASHES:
             left = seconds - (time.monotonic() - start)
             if left <= 1:
                 break
-            each = -(-(executions - untold.count) // jobs)
+            each = -(-(executions - unreported.count) // jobs)
             options = [f"-runs={each}", f"-max_total_time={int(min(left, _CHILD_SECONDS))}"]
             done, wrong = _round(work, [[*options, f"-max_len={length}"] for length in itertools.islice(lengths, jobs)])
-            untold.add(done)
+            unreported.add(done)
             found += wrong
             has_work = bool(done or wrong)
     except _Ended as ended:
-        untold.add(ended.done)
+        unreported.add(ended.done)
     spent = round(time.monotonic() - start)
-    print(json.dumps({"part": part, "tried": untold.count, "found": found, "seconds": spent}))
-    untold.tell()
+    print(json.dumps({"part": part, "tried": unreported.count, "found": found, "seconds": spent}))
+    unreported.reset()
     return 1 if found else 0
 
 
@@ -192,16 +194,16 @@ class _Ended(Exception):
 
 
 def _end(signal_number: int, frame: object) -> None:
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     raise _Ended
 
 
-class Untold:
-    """Executions that no result line has told of yet, kept in a file."""
+class Unreported:
+    """Executions that no result line has reported yet, kept in a file."""
 
     def __init__(self, file: Path) -> None:
-        """Begin with those that earlier runs left untold."""
+        """Begin with those that earlier runs did not report."""
         self._file = file
         self.count = int(file.read_text(encoding="ascii")) if file.exists() else 0
 
@@ -210,18 +212,18 @@ class Untold:
         self.count += done
         self._file.write_text(str(self.count), encoding="ascii")
 
-    def tell(self) -> None:
-        """Begin anew, after a result line."""
+    def reset(self) -> None:
+        """Start again from zero, after a result line."""
         self._file.unlink(missing_ok=True)
 
 
 def _round(work: Path, each: Sequence[Sequence[str]]) -> tuple[int, int]:
     """Fuzzing processes side by side, with these options: executions done, and misbehaviours met. Raises _Ended."""
-    logs = [work / f"log-{place}.txt" for place in range(len(each))]
+    logs = [work / f"log-{index}.txt" for index in range(len(each))]
     children = []
     try:
-        for place, (options, log) in enumerate(zip(each, logs, strict=True)):
-            children.append(_child(work, place, options, log))
+        for index, (options, log) in enumerate(zip(each, logs, strict=True)):
+            children.append(_child(work, index, options, log))
         codes = [child.wait() for child in children]
     except _Ended as ended:
         for child in children:
@@ -230,18 +232,18 @@ def _round(work: Path, each: Sequence[Sequence[str]]) -> tuple[int, int]:
             child.wait()
         ended.done = sum(_executed(log.read_bytes()) for log in logs[: len(children)])
         raise
-    for place, (code, log) in enumerate(zip(codes, logs, strict=True)):
+    for index, (code, log) in enumerate(zip(codes, logs, strict=True)):
         if code:
-            _explain(work, place, log.read_bytes())
+            _explain(work, index, log.read_bytes())
     return sum(_executed(log.read_bytes()) for log in logs), sum(map(bool, codes))
 
 
-def _child(work: Path, place: int, options: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+def _child(work: Path, index: int, options: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     seeds = SEEDS / work.name
     command = [
         sys.executable, sys.argv[0], "--child", str(work / "corpus"), *([str(seeds)] if seeds.is_dir() else []),
         *options, f"-timeout={_STUCK}", f"-report_slow_units={_STUCK}", f"-rss_limit_mb={_MEMORY}",
-        f"-dict={work / 'words'}", f"-artifact_prefix={work / 'crashes'}{os.sep}{place}-", "-print_final_stats=1",
+        f"-dict={work / 'words'}", f"-artifact_prefix={work / 'crashes'}{os.sep}{index}-", "-print_final_stats=1",
         "-verbosity=1",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -249,13 +251,13 @@ def _child(work: Path, place: int, options: Sequence[str], log: Path) -> subproc
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=stream)
 
 
-def _explain(work: Path, place: int, said: bytes) -> None:
+def _explain(work: Path, index: int, said: bytes) -> None:
     """Keep what a process said beside the inputs on which it ended."""
     has_input = False
-    for one in (work / "crashes").glob(f"{place}-*"):
-        why = work / f"why-{hashlib.sha256(one.read_bytes()).hexdigest()[:12]}.txt"
+    for crash in (work / "crashes").glob(f"{index}-*"):
+        why = work / f"why-{hashlib.sha256(crash.read_bytes()).hexdigest()[:12]}.txt"
         if not why.exists():
-            why.write_bytes(one.name.encode() + b"\n" + said[-8000:])
+            why.write_bytes(crash.name.encode() + b"\n" + said[-8000:])
             has_input = True
     if not has_input:
         sys.stderr.buffer.write(said[-4000:])
@@ -269,4 +271,4 @@ def _executed(said: bytes) -> int:
 
 
 def _escaped(word: bytes) -> str:
-    return "".join(chr(one) if 32 < one < 127 and one not in b'"\\' else f"\\x{one:02x}" for one in word)
+    return "".join(chr(byte) if 32 < byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in word)

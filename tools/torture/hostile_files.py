@@ -1,5 +1,5 @@
 """
-Gives hostile files to the real commands, each in a process with bounds of time and memory, and says what went wrong.
+Gives hostile files to the real commands, each in a process with bounds of time and memory, and prints what went wrong.
 
 Every case names the exit codes that are right for it. A traceback, an internal error, another code, too long a time or
 too much memory is a failure. `--scale` makes the files larger; 1 is what the tests run. The cases are in the folder
@@ -17,10 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tools.torture.hostile import marks, packed, places, records, rules, tables  # noqa: F401 - they add their cases
+from tools.torture.hostile import annotations, packed, records, rules, special_files, tables  # noqa: F401 - they add their cases
 from tools.torture.hostile.cases import CASES
 from tools.torture.hostile.running import try_case
-from tools.torture.telling import Teller
+from tools.torture.progress import Progress
 
 QUICK_BOMBS = ("gz-bomb-of-zeros", "zst-bomb-of-one-line", "zst-bomb-table-of-one-header", "zst-bomb-of-lists")
 """Bombs that the tests try; making the others takes most of the time."""
@@ -48,7 +48,7 @@ LONG = frozenset((
     "json-same-task",
     "json-white-space",
     "parquet-long-text-repeated",
-    "place-file-that-grows",
+    "special-file-that-grows",
     "yaml-cases-of-nothing",
     "yaml-catalog-of-nothing",
     "yaml-list-of-numbers",
@@ -64,9 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the cases; a line of JSON per failure (with `--all` per case), and one for all of them at the end."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--scale", type=int, default=1)
-    parser.add_argument("--only", default="", help="beginnings of the names of cases, divided by commas")
+    parser.add_argument("--only", default="", help="beginnings of the names of cases, separated by commas")
     parser.add_argument("--short", action="store_true", help="leave out most of the cases that take long")
-    parser.add_argument("--all", action="store_true", help="tell of every case")
+    parser.add_argument("--all", action="store_true", help="report every case")
     parser.add_argument("--executions", type=int, default=0, help="not used: the cases are a list")
     parser.add_argument("--seconds", type=int, default=3600, help="begin no further case after this long")
     given = parser.parse_args(arguments)
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import policy_engine.cli
     import policy_engine.report.formats.findings  # noqa: F401
 
-    teller, begin, tried, found = Teller("hostile_files"), time.monotonic(), 0, 0
+    progress, begin, tried, found = Progress("hostile_files"), time.monotonic(), 0, 0
     for name, case in CASES.items():
         if given.short and (name in LONG or ("bomb-" in name and name not in QUICK_BOMBS)):
             continue
@@ -87,8 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found += bool(result.failures)
             if result.failures or given.all:
                 print(json.dumps(result.__dict__), flush=True)
-            teller.so_far(tried, found)
-    return teller.end(tried, found)
+            progress.report(tried, found)
+    return progress.finish(tried, found)
 
 
 if __name__ == "__main__":

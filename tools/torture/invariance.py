@@ -8,10 +8,10 @@ Reads the same generated history in many ways and compares what comes out: the w
 | bytes and records read at a time, bytes handed to a process, processes | every file of the report, byte for byte |
 | on processes of Dask | the same |
 | locale, time zone, hash seed, UTF-8 mode | the same |
-| JSON, JSON Lines, CSV, Parquet; packed with gzip and Zstandard; one file or many | findings but their place, totals |
+| JSON, JSON Lines, CSV, Parquet; packed with gzip and Zstandard; one file or many | findings without source, totals |
 | the order of records, in one file and over several | the same |
 
-A history depends on its seed alone, so a run that was ended early goes on with `--seed` set to the `next_seed` it told.
+A history depends on its seed alone, so a run that was ended early continues with `--seed` set to the last `next_seed`.
 Lines of stdout are JSON objects, now and then one of what was tried so far, and at the end one of all; the exit code is
 1 when anything differed.
 """
@@ -46,7 +46,7 @@ from tests.support.exports import (  # noqa: E402 - after the path to it
     write_lines,
     write_parquet,
 )
-from tools.torture.telling import Teller  # noqa: E402
+from tools.torture.progress import Progress  # noqa: E402
 
 Record = dict[str, Any]
 
@@ -54,7 +54,7 @@ Record = dict[str, Any]
 
 
 def history(seed: int, tasks: int = 60) -> list[Record]:
-    """Records of tasks of many services, in any state, some of them told twice; a table can hold all that they say."""
+    """Records of tasks of many services, in any state, some of them repeated; a table can hold all their fields."""
     chance = random.Random(seed)
     records: list[Record] = []
     for number in range(tasks):
@@ -116,8 +116,8 @@ def as_row(record: Record) -> Record:
 def write_split(folder: Path, records: Sequence[Record]) -> Path:
     """A file for every seventh of the records, of every kind that holds objects."""
     endings = ("jsonl", "json", "jsonl.gz", "json.zst", "ndjson.zst", "json.gz", "log")
-    for place, ending in enumerate(endings):
-        part, path = list(records[place::7]), folder / f"part{place}.{ending}"
+    for index, ending in enumerate(endings):
+        part, path = list(records[index::7]), folder / f"part{index}.{ending}"
         write(path, as_lines(part) if "json." not in f"{ending}." or "l" in ending else json.dumps(part))
     return folder
 
@@ -135,21 +135,23 @@ FORMATS: dict[str, Any] = {
         folder / "a.json", json.dumps(records[:1]) + as_lines(records[1:])
     ),
     "several files": write_split,
-    "CSV": lambda folder, records: write_csv(folder / "a.csv", [as_row(one) for one in records]),
-    "CSV with semicolons": lambda folder, records: write_csv(folder / "a.csv", [as_row(one) for one in records], ";"),
+    "CSV": lambda folder, records: write_csv(folder / "a.csv", [as_row(record) for record in records]),
+    "CSV with semicolons": lambda folder, records: write_csv(
+        folder / "a.csv", [as_row(record) for record in records], ";"
+    ),
     "CSV with a byte-order mark": lambda folder, records: write_csv(
-        folder / "a.csv", [as_row(one) for one in records], encoding="utf-8-sig"
+        folder / "a.csv", [as_row(record) for record in records], encoding="utf-8-sig"
     ),
     "CSV, gzip": lambda folder, records: write(
-        folder / "a.csv.gz", write_csv(folder.parent / "plain.csv", [as_row(one) for one in records]).read_bytes()
+        folder / "a.csv.gz", write_csv(folder.parent / "plain.csv", [as_row(record) for record in records]).read_bytes()
     ),
     "TSV, Zstandard": lambda folder, records: write(
         folder / "a.tsv.zst",
-        write_csv(folder.parent / "plain.tsv", [as_row(one) for one in records], "\t").read_bytes(),
+        write_csv(folder.parent / "plain.tsv", [as_row(record) for record in records], "\t").read_bytes(),
     ),
     "Parquet": lambda folder, records: (
         folder.mkdir(parents=True, exist_ok=True),
-        write_parquet(folder / "a.parquet", [as_row(one) for one in records]),
+        write_parquet(folder / "a.parquet", [as_row(record) for record in records]),
     )[1],
 }
 """Name -> writes the records below a folder and says what to read."""
@@ -163,8 +165,8 @@ def compare_formats(records: Sequence[Record], folder: Path, chance: random.Rand
         shuffled = chance.sample(records, len(records))
         ways[f"another order, {number}"] = lambda to, _, mixed=shuffled: write_lines(to / "a.jsonl", mixed)
         ways[f"another order over files, {number}"] = lambda to, _, mixed=shuffled: write_split(to, mixed)
-    for place, (name, put) in enumerate(ways.items()):
-        found = read(put(folder / f"way{place}", records))
+    for index, (name, put) in enumerate(ways.items()):
+        found = read(put(folder / f"way{index}", records))
         yield name, found.answers == right.answers and found.counts == right.counts
 
 
@@ -254,12 +256,12 @@ def compare_surroundings(
     half = len(records) // 2
     paths = [
         write_lines(folder / "in" / "a.jsonl", [*records[:half], *broken]),
-        write_csv(folder / "in" / "b.csv", [as_row(one) for one in records[half:]]),
+        write_csv(folder / "in" / "b.csv", [as_row(record) for record in records[half:]]),
         write_json(folder / "in" / "c.json", records[half - 5 : half + 5]),
     ]
     right = report(PLAIN, paths, folder / "plain")
-    for place, around in enumerate(chosen):
-        found = report(around, paths, folder / f"around{place}")
+    for index, around in enumerate(chosen):
+        found = report(around, paths, folder / f"around{index}")
         yield around.name, sorted(name for name in {*right, *found} if right.get(name) != found.get(name))
 
 
@@ -271,7 +273,7 @@ def main() -> int:
     asked = parser.parse_args()
     tried, told = {"formats_and_orders": 0, "surroundings": 0}, 0
     found: list[str] = []
-    teller = Teller("invariance")
+    progress = Progress("invariance")
     for seed in range(asked.seed, asked.seed + asked.histories):
         chance = random.Random(seed)
         records = history(seed, chance.choice([20, 60, 150]))
@@ -286,8 +288,8 @@ def main() -> int:
         for text in found[told:]:
             print(text, file=sys.stderr, flush=True)
         told = len(found)
-        teller.so_far(sum(tried.values()), len(found), of_asked=seed + 1 - asked.seed, next_seed=seed + 1)
-    return teller.end(
+        progress.report(sum(tried.values()), len(found), of_asked=seed + 1 - asked.seed, next_seed=seed + 1)
+    return progress.finish(
         sum(tried.values()), len(found), of_asked=asked.histories, **tried, next_seed=asked.seed + asked.histories
     )
 

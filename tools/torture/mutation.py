@@ -5,13 +5,13 @@ Changes the modules that decide, one small change at a time, and counts the chan
     python tools/torture/mutation.py [MODULE...] [--jobs 2]
 
 mutmut (3.8 or newer) makes the changes. They are tried here: the tests of a module are collected once and run once on
-the unchanged program, which tells how long each takes and which functions it runs. Then a process is forked for each
+the unchanged program, which shows how long each takes and which functions it runs. Then a process is forked for each
 change, in which the tests of the changed function run until one fails: first those that noticed most changes of that
 function, then the fast ones. That needs no start of pytest per change, and every run tries the same examples.
 
 The work happens in a copy below build/. What was tried is kept there, so that a second run goes on where the first was
-ended; the changes of a function are forgotten when it is edited. `--again` starts anew, and `--survivors` tries what no
-test noticed once more.
+ended; the changes of a function are forgotten when it is edited. `--again` starts from the beginning, and `--survivors`
+tries again what no test noticed.
 
 docs/development/mutation.md lists the changes that no test notices, with the reason. The last line of stdout is one
 JSON object; the exit code is 1 when a module has fewer than 95 % of its changes noticed.
@@ -65,7 +65,7 @@ FURTHER = {
 COPIED = ("policy_engine", "tests", "rules", "schemas", "reports", "examples", "docs")
 REQUIRED = 95.0
 PLAIN = ("--tb=no", "--assert=plain", "-p", "no:warnings", "-p", "no:logging", "-p", "no:faulthandler")
-"""What a failure looks like is of no interest, and costs more than the test."""
+"""Nobody reads how a failure looks, and formatting it costs more than the test."""
 CPU_LIMIT, WALL_LIMIT, MEMORY_LIMIT = 30, 900, 4 << 30
 """Seconds and bytes beyond which a change counts as noticed: the program does not end, or grows without end."""
 AROUND = 60
@@ -118,10 +118,10 @@ class Trial:
                 running[self.start(change, by_cost)] = change
             child, status = os.wait()
             code = os.waitstatus_to_exitcode(status)
-            change, place = running.pop(child), code - 2
+            change, index = running.pop(child), code - 2
             self.record.add(change, code != 0)
-            if 0 <= place < len(session.items):
-                kills[function_of(change)][session.items[place]] += 1
+            if 0 <= index < len(session.items):
+                kills[function_of(change)][session.items[index]] += 1
         return True
 
     def learn(self, items: list[Any]) -> tuple[dict[Any, float], dict[Any, set[str]]]:
@@ -143,7 +143,7 @@ class Trial:
         return took, runs
 
     def start(self, change: str, order: list[Any]) -> int:
-        """Run the tests in order until one fails, in a process that ends with the place of that test, or 0."""
+        """Run the tests in order until one fails, in a process that ends with the index of that test, or 0."""
         child = os.fork()
         if child:
             return child
@@ -155,14 +155,14 @@ class Trial:
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
-        places = {item: place for place, item in enumerate(order[0].session.items)} if order else {}
+        positions = {item: index for index, item in enumerate(order[0].session.items)} if order else {}
         for item, following in zip(order, [*order[1:], None], strict=True):
             try:
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
             except BaseException:
                 self.failed = True
             if self.failed:
-                os._exit(min(places[item] + 2, 250))
+                os._exit(min(positions[item] + 2, 250))
         os._exit(0)
 
 
@@ -189,10 +189,10 @@ def prepare(module: str) -> list[str]:
     return names
 
 
-def alike(one: str, other: str) -> int:
+def alike(first: str, other: str) -> int:
     """How many characters at the beginning of two texts are the same."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
+    pairs = enumerate(zip(first, other, strict=False))
+    return next((index for index, (mine, theirs) in pairs if mine != theirs), min(len(first), len(other)))
 
 
 def functions_in(module: str) -> dict[str, str]:

@@ -1,14 +1,14 @@
 """
-Runs the long tests one after the other, remembers what was done, and says what was tried, how often, and what found.
+Runs the long tests one after the other, remembers what was done, and prints what was tried and what was found.
 
 `make torture`, or `python tools/torture/run.py [--only PART ...] [--scale 0.01]`. A run that was stopped goes on with
 the part that it was in, and keeps what that had counted; a finished one starts over with other seeds, and the counts
 add up. Runs of different parts may go on at the same time. Exit code 1 when a part failed or could not run, 130 when
 the run was stopped. The table also goes into docs/development/reliability.md, between two marks.
 
-A part prints JSON, one object a line: what it has tried and found so far (with `so_far`) now and then, and the whole at
-its end; `of_asked` is how much of what it was asked for that is, where it counts otherwise. Everything else that it
-prints is passed on.
+A part prints JSON, one object per line: what it has tried and found so far (with `so_far`) now and then, and the final
+counts at its end; `of_asked` is how much of the requested count that is, where it counts something else. Everything
+else that it prints is passed on.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _run(part: Part, state: dict[str, Any], asked: argparse.Namespace) -> bool:
             process.send_signal(signal.SIGINT)
             for last in _results(process.stdout):
                 _count(part, entry, before, last)
-    # A part that is told to stop may still say, as its last word, what it had tried by then.
+    # A part that is asked to stop may still report, in its last line, what it had tried.
     if not is_stopped and not last.get("so_far"):
         entry |= {"is_failed": process.returncode != 0, "is_done": True, "done_of_round": 0}
     elif not is_stopped:
@@ -139,7 +139,7 @@ def _run(part: Part, state: dict[str, Any], asked: argparse.Namespace) -> bool:
 
 
 def _options(part: Part, before: dict[str, Any], scale: float, jobs: int | None) -> list[str]:
-    """What a part is told: how often, without what it has tried of its round already, and where to go on."""
+    """The options of a part: how often, less what it has tried of its round already, and where to continue."""
     options = list(part.more)
     if part.takes_jobs and jobs is not None:
         options += ["--jobs", str(jobs)]
@@ -224,7 +224,7 @@ _HEADS = ("Part", "What was tried", "How often, in all", "Found, last time", "Wh
 
 def _text(state: dict[str, Any]) -> str:
     rows = [_HEADS, *_rows(state)]
-    widths = [max(len(row[place]) for row in rows) for place in (0, 2, 3, 4)]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 2, 3, 4)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip((row[0], *row[2:]), widths, strict=True)) + f"  {row[1]}"
         for row in rows
@@ -244,7 +244,7 @@ def _publish(page: Path, state: dict[str, Any]) -> None:
     before, found, rest = text.partition(BEGIN)
     _, closed, after = rest.partition(END)
     if not found or not closed:
-        raise SystemExit(f"{page} has no place for the table: {BEGIN} ... {END}")
+        raise SystemExit(f"{page} lacks the marks for the table: {BEGIN} ... {END}")
     page.write_text(before + table(state) + after, encoding="utf-8")
 
 

@@ -74,7 +74,7 @@ def cells(path: Path) -> Iterator[tuple[str, bool]]:
     for cell in root.iter(f"{_TABLE}table-cell"):
         text = "".join(cell.itertext())
         formula = cell.get(f"{_TABLE}formula")
-        links = [one for one in cell.iter() if one.get(_LINK) is not None]
+        links = [element for element in cell.iter() if element.get(_LINK) is not None]
         if text or formula:
             is_formula = formula is not None and formula not in _BOOLEANS
             yield formula or text, is_formula or bool(links)

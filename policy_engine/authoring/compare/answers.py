@@ -1,8 +1,8 @@
 """
-Turns two rule packs into what each says about one service: disjoint boxes with an answer each.
+Turns two rule packs into what each says about one service: disjoint regions with an answer each.
 
-Every fact has the values that the catalogs and schemas list and one more for any other; those that no rule of the
-service names are alike to the rules and folded into that one. An unknown fact stands for any of its values, so packs
+Every fact has the values of its domain under either pack; those that no rule of the service names are alike to the
+rules and folded into one. An unknown fact stands for any of its values, so packs
 that agree on all complete profiles agree on it, too. Time is cut where versions take effect, and knowledge where they
 were recorded.
 """
@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
-from policy_engine.authoring.compare.regions import FOR_EVER, SINCE_EVER, Box, Labels, Span, meet, subtract
-from policy_engine.core.rule_model import Rule, RulePack, RuleVersion, Service
-from policy_engine.core.vocabulary import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE
-from policy_engine.packs.timeline import in_force
+from policy_engine.authoring.compare.regions import Labels, Region, meet, subtract
+from policy_engine.core.fact_domain import listed_values, values_of
+from policy_engine.core.rule_model import RulePack, RuleVersion, Service
+from policy_engine.core.vocabulary import FACTS
+from policy_engine.packs.bitemporal import VersionBox, replay
 
 OTHER_FACTS = FACTS[1:]
-"""The facts of a profile beside its service, in the order of the masks of a box."""
+"""The facts of a profile beside its service, in the order of the masks of a region."""
 
 
 @dataclass(frozen=True, order=True)
@@ -82,67 +83,37 @@ class Domain:
         return count
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """A rule version that is in force for some creations, as known on some days."""
-
-    rule: str
-    version: RuleVersion
-    created: Span
-    known: Span
-
-
 class PackSide:
     """One of the two packs, by service."""
 
     def __init__(self, pack: RulePack) -> None:
-        """Find for each service of the catalog the stretches of the rules that may be about it."""
+        """Find for each service of the catalog the versions that may be about it, and when each is in force."""
         self.services: dict[str, Service] = {service.id: service for service in pack.catalog.services}
-        self.stretches: dict[str, list[Stretch]] = {service: [] for service in self.services}
-        for rule in pack.rules:
-            for stretch in stretches_of(rule):
-                named = stretch.version.selector.conditions.get("service")
-                for service in self.services if named is None else sorted(named & self.services.keys()):
-                    self.stretches[service].append(stretch)
+        self.boxes: dict[str, list[VersionBox]] = {service: [] for service in self.services}
+        for box in (box for rule in pack.rules for box in replay(rule).boxes if not box.version.withdrawn):
+            named = box.version.selector.conditions.get("service")
+            for service in self.services if named is None else sorted(named & self.services.keys()):
+                self.boxes[service].append(box)
 
-    def entries(self, service: str, domain: Domain) -> dict[str, list[tuple[Box, Said, Labels]]]:
-        """Per aspect the boxes of a service with what a rule says there; not yet disjoint."""
-        found: dict[str, list[tuple[Box, Said, Labels]]] = {STORAGE: []}
+    def entries(self, service: str, domain: Domain) -> dict[str, list[tuple[Region, Said, Labels]]]:
+        """Per aspect the regions of a service with what a rule says there; not yet disjoint."""
+        found: dict[str, list[tuple[Region, Said, Labels]]] = {STORAGE: []}
         about = self.services[service]
-        for stretch in self.stretches[service]:
-            facts = _masks(stretch.version, about, domain)
+        for box in self.boxes[service]:
+            version = box.version
+            facts = _masks(version, about, domain)
             if facts is None:
                 continue
-            version = stretch.version
-            box = Box(facts, stretch.created, stretch.known)
-            labels: Labels = frozenset({("", stretch.rule, version.number)})
+            region = Region(facts, box.times)
+            labels: Labels = frozenset({("", *box.key)})
             if version.storage is not None:
                 period = -1 if version.retention is None else version.retention
                 basis = version.citation.basis if version.citation is not None else ""
-                found[STORAGE].append((box, Kept(str(version.storage), period, basis), labels))
+                found[STORAGE].append((region, Kept(str(version.storage), period, basis), labels))
             if version.operation_window is not None and about.operations:
                 for operation in version.operation_window.operations:
-                    found.setdefault(operation, []).append((box, Accepted(version.operation_window.period), labels))
+                    found.setdefault(operation, []).append((region, Accepted(version.operation_window.period), labels))
         return found
-
-
-def stretches_of(rule: Rule) -> Iterable[Stretch]:
-    """All that a rule ever says: each version with the creations it covers, for each stretch of knowledge."""
-    days = sorted({version.recorded_on for version in rule.versions})
-    ends = [day.toordinal() for day in days[1:]] + [FOR_EVER]
-    spans: dict[tuple[int, Span], tuple[RuleVersion, Span]] = {}
-    for day, end in zip(days, ends, strict=True):
-        segments = in_force(rule, day)
-        limits = [start for start, _ in segments[1:]]
-        for (start, version), limit in zip(segments, [*limits, None], strict=True):
-            if version is None:
-                continue
-            created = SINCE_EVER if start is None else start, FOR_EVER if limit is None else limit
-            known = spans.get((version.number, created))
-            # A version that stood there the day before still stands there: once overwritten it never comes back.
-            begin = known[1][0] if known is not None else day.toordinal()
-            spans[version.number, created] = version, (begin, end)
-    return [Stretch(rule.id, version, created, known) for (_, created), (version, known) in spans.items()]
 
 
 def domain_of(service: str, sides: Iterable[PackSide]) -> Domain:
@@ -150,28 +121,15 @@ def domain_of(service: str, sides: Iterable[PackSide]) -> Domain:
     present = [side for side in sides if service in side.services]
     named: dict[str, set[str]] = {}
     for side in present:
-        for stretch in side.stretches[service]:
-            for fact, values in stretch.version.selector.conditions.items():
+        for box in side.boxes[service]:
+            for fact, values in box.version.selector.conditions.items():
                 named.setdefault(fact, set()).update(values)
     listed, others = [], []
     for fact in OTHER_FACTS:
-        known = {value for side in present for value in listed_values(fact, side.services[service])}
-        told_apart = tuple(sorted(known & named.get(fact, set())))
-        if fact == "watermarked" and told_apart:
-            told_apart = tuple(sorted(known))
-        listed.append(told_apart)
-        # A record may carry a value that nobody lists; only truth has no third one.
-        others.append(fact != "watermarked" or not told_apart)
+        known = {value for side in present for value in values_of(side.services[service], fact)}
+        listed.append(tuple(sorted(known & named.get(fact, set()))))
+        others.append(len(known) > len(listed[-1]))
     return Domain(tuple(listed), tuple(others))
-
-
-def listed_values(fact: str, service: Service) -> Iterable[str]:
-    """The values of a fact that a catalog or the schemas list for a service."""
-    if fact == "task_type":
-        return service.task_types
-    if fact == "role":
-        return [*dict.fromkeys(output.role for output in service.outputs if output.role), UNLISTED_ROLE]
-    return {"account": ACCOUNTS, "media": MEDIA, "watermarked": ("true", "false")}[fact]
 
 
 def _masks(version: RuleVersion, service: Service, domain: Domain) -> tuple[int, ...] | None:
@@ -182,8 +140,8 @@ def _masks(version: RuleVersion, service: Service, domain: Domain) -> tuple[int,
         if allowed is None:
             masks.append(full)
             continue
-        # What this side does not list for the service is to its rules like any other value, and matches none.
-        allowed = allowed & set(listed_values(fact, service))
+        # No file has on this side what it does not list for the service, so its rules say nothing of that value.
+        allowed = allowed & set(listed_values(service, fact))
         mask = sum(1 << place for place, value in enumerate(values) if value in allowed)
         if not mask:
             return None
@@ -191,17 +149,17 @@ def _masks(version: RuleVersion, service: Service, domain: Domain) -> tuple[int,
     return tuple(masks)
 
 
-Partition = dict[tuple[int, ...], list[tuple[Box, Answer, Labels]]]
-"""Disjoint boxes by their facts, each with its answer."""
+Partition = dict[tuple[int, ...], list[tuple[Region, Answer, Labels]]]
+"""Disjoint regions by their facts, each with its answer."""
 
 
-def partition(entries: Iterable[tuple[Box, Said, Labels]]) -> Partition:
-    """Make the boxes of one aspect disjoint: where several speak, their answers stand together."""
+def partition(entries: Iterable[tuple[Region, Said, Labels]]) -> Partition:
+    """Make the regions of one aspect disjoint: where several speak, their answers stand together."""
     done: Partition = {}
-    for box, said, labels in entries:
-        _put(done, box, (said,), labels)
+    for region, said, labels in entries:
+        _put(done, region, (said,), labels)
     near = Neighbours(done)
-    meeting: list[tuple[Box, Answer, Labels]] = []
+    meeting: list[tuple[Region, Answer, Labels]] = []
     for held in done.values():
         # Rules that contradict each other are an error, so there is next to nothing in here.
         alone = [entry for entry in held if not _meets_another(entry[0], done, near)]
@@ -210,23 +168,23 @@ def partition(entries: Iterable[tuple[Box, Said, Labels]]) -> Partition:
     return _split(meeting, {facts: held for facts, held in done.items() if held})
 
 
-def _meets_another(box: Box, done: Partition, near: Neighbours) -> bool:
+def _meets_another(region: Region, done: Partition, near: Neighbours) -> bool:
     count = 0
-    for facts in near.of(box.facts):
-        count += sum(meet(box, other) is not None for other, _, _ in done[facts])
+    for facts in near.of(region.facts):
+        count += sum(meet(region, other) is not None for other, _, _ in done[facts])
     return count > 1
 
 
-def _split(entries: Iterable[tuple[Box, Answer, Labels]], done: Partition) -> Partition:
-    """Enter boxes that may meet each other, those that meet being cut to pieces."""
-    for box, answer, labels in entries:
-        rest = [box]
+def _split(entries: Iterable[tuple[Region, Answer, Labels]], done: Partition) -> Partition:
+    """Enter regions that may meet each other, those that meet being cut to pieces."""
+    for region, answer, labels in entries:
+        rest = [region]
         # Found before anything is cut: what is put back must not be met again.
-        for held in [held for known in done.values() for held in known if meet(held[0], box) is not None]:
-            inside = meet(held[0], box)
+        for held in [held for known in done.values() for held in known if meet(held[0], region) is not None]:
+            inside = meet(held[0], region)
             assert inside is not None
             done[held[0].facts].remove(held)
-            for piece in subtract(held[0], box):
+            for piece in subtract(held[0], region):
                 _put(done, piece, held[1], held[2])
             _put(done, inside, tuple(sorted((*held[1], *answer))), held[2] | labels)
             rest = [piece for one in rest for piece in subtract(one, inside)]
@@ -235,8 +193,8 @@ def _split(entries: Iterable[tuple[Box, Answer, Labels]], done: Partition) -> Pa
     return {facts: held for facts, held in done.items() if held}
 
 
-def _put(done: Partition, box: Box, answer: Answer, labels: Labels) -> None:
-    done.setdefault(box.facts, []).append((box, answer, labels))
+def _put(done: Partition, region: Region, answer: Answer, labels: Labels) -> None:
+    done.setdefault(region.facts, []).append((region, answer, labels))
 
 
 def cuts(packs: Iterable[RulePack]) -> tuple[int, int]:
@@ -283,10 +241,10 @@ class Neighbours:
 
 
 def differences(
-    before: Partition, after: Partition, full: Box | None, absent: tuple[bool, bool]
-) -> Mapping[tuple[Answer, Answer], dict[Box, Labels]]:
+    before: Partition, after: Partition, full: Region | None, absent: tuple[bool, bool]
+) -> Mapping[tuple[Answer, Answer], dict[Region, Labels]]:
     """
-    The boxes in which two partitions answer differently, by (answer before, answer after).
+    The regions in which two partitions answer differently, by (answer before, answer after).
 
     `full` and `absent` say of a service that only one catalog lists that the other side answers so everywhere.
     """
@@ -294,19 +252,19 @@ def differences(
         side = before if absent[0] else after
         side.clear()
         _put(side, full, (Absent(),), frozenset())
-    found: dict[tuple[Answer, Answer], dict[Box, Labels]] = {}
+    found: dict[tuple[Answer, Answer], dict[Region, Labels]] = {}
 
-    def emit(box: Box, old: Answer, new: Answer, labels: Labels) -> None:
-        found.setdefault((old, new), {})[box] = labels
+    def emit(region: Region, old: Answer, new: Answer, labels: Labels) -> None:
+        found.setdefault((old, new), {})[region] = labels
 
     _cancel(before, after)
     ours, theirs_near = Neighbours(before), Neighbours(after)
     for facts, held in before.items():
         near = [entry for other in theirs_near.of(facts) for entry in after[other]]
-        for box, answer, labels in held:
-            rest = [box]
+        for region, answer, labels in held:
+            rest = [region]
             for theirs, other_answer, other_labels in near:
-                inside = meet(box, theirs)
+                inside = meet(region, theirs)
                 if inside is None:
                     continue
                 if answer != other_answer:
@@ -316,8 +274,8 @@ def differences(
                 emit(piece, answer, (), _said("before", labels))
     for facts, held in after.items():
         near = [entry for other in ours.of(facts) for entry in before[other]]
-        for box, answer, labels in held:
-            rest = [box]
+        for region, answer, labels in held:
+            rest = [region]
             for theirs, _, _ in near:
                 rest = [piece for one in rest for piece in subtract(one, theirs)]
             for piece in rest:
@@ -326,10 +284,10 @@ def differences(
 
 
 def _cancel(before: Partition, after: Partition) -> None:
-    """Take away what both say alike: the boxes of a side are disjoint, so nothing else can be affected."""
+    """Take away what both say alike: the regions of a side are disjoint, so nothing else can be affected."""
     for facts in before.keys() & after.keys():
-        ours = {(box, answer) for box, answer, _ in before[facts]}
-        same = ours & {(box, answer) for box, answer, _ in after[facts]}
+        ours = {(region, answer) for region, answer, _ in before[facts]}
+        same = ours & {(region, answer) for region, answer, _ in after[facts]}
         for side in (before, after):
             side[facts] = [entry for entry in side[facts] if (entry[0], entry[1]) not in same]
             if not side[facts]:

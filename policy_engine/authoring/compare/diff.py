@@ -7,9 +7,10 @@ reported, every file of a listed service has the same answer under both packs, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 from policy_engine.authoring.compare.answers import (
     OTHER_FACTS,
@@ -23,15 +24,16 @@ from policy_engine.authoring.compare.answers import (
     cuts,
     differences,
     domain_of,
-    listed_values,
     partition,
     recorded_days,
 )
 from policy_engine.authoring.compare.parameters import Named, catalog_changes, parameter_changes, rule_changes
-from policy_engine.authoring.compare.regions import FOR_EVER, SINCE_EVER, Box, Labels, merged
+from policy_engine.authoring.compare.regions import Labels, Region, merged
+from policy_engine.core.fact_domain import values_of
 from policy_engine.core.periods import DAY, SECOND, Interval
 from policy_engine.core.rule_model import RulePack, Service
 from policy_engine.core.vocabulary import FACTS
+from policy_engine.packs.bitemporal import FOR_EVER, SINCE_EVER, BitemporalBox
 
 LOOSENED, TIGHTENED, OTHER = "loosened", "tightened", "other"
 DIRECTIONS = (LOOSENED, TIGHTENED, OTHER)
@@ -39,8 +41,6 @@ DIRECTIONS = (LOOSENED, TIGHTENED, OTHER)
 
 _PLAIN = ("false",)
 """Values that a witness prefers for a fact that does not matter."""
-ANY_OTHER = "any-other"
-"""Value of a witness where the catalog lists none that the box allows."""
 
 
 @dataclass(frozen=True)
@@ -149,21 +149,21 @@ def compare_packs(old: RulePack, new: RulePack) -> PackDiff:
         profiles += domain.profiles
         is_absent = service not in sides[0].services, service not in sides[1].services
         said = [{} if absent else side.entries(service, domain) for side, absent in zip(sides, is_absent, strict=True)]
-        everything = Box(domain.full, (SINCE_EVER, FOR_EVER), (first.toordinal(), FOR_EVER))
-        by_box: dict[tuple[Box, Answer, Answer], tuple[set[str], Labels]] = {}
+        everything = Region(domain.full, BitemporalBox(SINCE_EVER, FOR_EVER, first.toordinal(), FOR_EVER))
+        by_region: dict[tuple[Region, Answer, Answer], tuple[set[str], Labels]] = {}
         for aspect in sorted({STORAGE, *said[0], *said[1]}):
             before, after = (partition(one.get(aspect, ())) for one in said)
             changed = differences(before, after, everything if aspect == STORAGE else None, is_absent)
             for (was, becomes), pieces in changed.items():
-                for box, labels in merged(pieces).items():
-                    aspects, known = by_box.setdefault((box, was, becomes), (set(), frozenset()))
+                for region, labels in merged(pieces).items():
+                    aspects, known = by_region.setdefault((region, was, becomes), (set(), frozenset()))
                     aspects.add(aspect)
-                    by_box[box, was, becomes] = aspects, known | labels
-        for (box, was, becomes), (aspects, labels) in by_box.items():
+                    by_region[region, was, becomes] = aspects, known | labels
+        for (region, was, becomes), (aspects, labels) in by_region.items():
             for about in ((),) if STORAGE in aspects else (tuple(sorted(aspects)),):
-                shape = _Shape(about, _values(box, domain), box.created, box.known, was, becomes)
+                shape = _Shape(about, _values(region, domain), region.times, was, becomes)
                 group = found.setdefault(shape, _Group({}, set()))
-                group.services[service] = box, domain
+                group.services[service] = region, domain
                 group.labels |= labels
     instants, days = cuts((old, new))
     changes = [_change(shape, group, sides, latest) for shape, group in found.items()]
@@ -184,23 +184,22 @@ class _Shape:
 
     operations: tuple[str, ...]
     facts: tuple[tuple[str, Values], ...]
-    created: tuple[int, int]
-    known: tuple[int, int]
+    times: BitemporalBox
     before: Answer
     after: Answer
 
 
 @dataclass
 class _Group:
-    services: dict[str, tuple[Box, Domain]]
+    services: dict[str, tuple[Region, Domain]]
     labels: set[tuple[str, str, int]]
 
 
-def _values(box: Box, domain: Domain) -> tuple[tuple[str, Values], ...]:
-    """The facts of a box in words; a fact that allows everything is omitted."""
+def _values(region: Region, domain: Domain) -> tuple[tuple[str, Values], ...]:
+    """The facts of a region in words; a fact that allows everything is omitted."""
     found = []
     for index, fact in enumerate(OTHER_FACTS):
-        mask, full, names = box.facts[index], domain.full[index], domain.listed[index]
+        mask, full, names = region.facts[index], domain.full[index], domain.listed[index]
         if mask == full:
             continue
         is_open = domain.has_others[index] and bool(mask >> len(names) & 1)
@@ -211,14 +210,14 @@ def _values(box: Box, domain: Domain) -> tuple[tuple[str, Values], ...]:
 
 def _change(shape: _Shape, group: _Group, sides: tuple[PackSide, PackSide], latest: date) -> Change:
     services = tuple(sorted(group.services))
-    start, end = (None if at in (SINCE_EVER, FOR_EVER) else at for at in shape.created)
-    first, last = (None if at in (SINCE_EVER, FOR_EVER) else date.fromordinal(at) for at in shape.known)
+    start, end, first_day, last_day = (None if at in (SINCE_EVER, FOR_EVER) else at for at in shape.times)
+    first, last = (None if day is None else date.fromordinal(day) for day in (first_day, last_day))
     before, after = (
         tuple(sorted((rule, number) for side, rule, number in group.labels if side == wanted))
         for wanted in ("before", "after")
     )
-    about = sides[1].services.get(services[0]) or sides[0].services[services[0]]
-    box, domain = group.services[services[0]]
+    about = [side.services[services[0]] for side in reversed(sides) if services[0] in side.services]
+    region, domain = group.services[services[0]]
     return Change(
         direction=direction_of(shape.before, shape.after),
         operations=shape.operations,
@@ -230,7 +229,9 @@ def _change(shape: _Shape, group: _Group, sides: tuple[PackSide, PackSide], late
         after=shape.after,
         before_rules=before,
         after_rules=after,
-        witness=Witness(_witness_facts(about, box, domain), _witness_instant(shape, latest), first if last else None),
+        witness=Witness(
+            _witness_facts(about, region, domain), _witness_instant(shape, latest), first if last else None
+        ),
     )
 
 
@@ -249,27 +250,29 @@ def direction_of(before: Answer, after: Answer) -> str:
     return OTHER
 
 
-def _witness_facts(service: Service, box: Box, domain: Domain) -> Mapping[str, str]:
-    """Facts of one file in a box: those of an output of the catalog where one fits."""
+def _witness_facts(services: Sequence[Service], region: Region, domain: Domain) -> Mapping[str, str]:
+    """Facts of one file of a service (as either pack lists it) in a region: those of an output where one fits."""
 
     def allows(fact: str, value: str) -> bool:
         place = OTHER_FACTS.index(fact)
         names = domain.listed[place]
         bit = names.index(value) if value in names else len(names)
-        return bool(box.facts[place] >> bit & 1)
+        return bool(region.facts[place] >> bit & 1)
 
     def pick(fact: str) -> str:
         place = OTHER_FACTS.index(fact)
-        names, mask = domain.listed[place], box.facts[place]
+        names, mask = domain.listed[place], region.facts[place]
         if not mask >> len(names) & 1:
             allowed = {names[bit] for bit in range(len(names)) if mask >> bit & 1}
             return "false" if fact == "watermarked" and "false" in allowed else min(allowed)
         excluded = {name for bit, name in enumerate(names) if not mask >> bit & 1}
-        listed = listed_values(fact, service)
-        return next((value for value in (*_PLAIN, *listed) if value in listed and value not in excluded), ANY_OTHER)
+        listed = [values_of(service, fact) for service in services]
+        values = [value for value in dict.fromkeys(chain(*listed)) if value not in excluded]
+        # A value that both packs know says more than one that is unknown to the other.
+        return min(values, key=lambda value: (not all(value in known for known in listed), value not in _PLAIN))
 
     chosen: dict[str, str] = {}
-    for output in service.outputs:
+    for output in services[0].outputs:
         if output.kind != "file":
             continue
         marked = None if output.watermarked is None else str(output.watermarked).lower()
@@ -278,12 +281,12 @@ def _witness_facts(service: Service, box: Box, domain: Domain) -> Mapping[str, s
             chosen = {fact: value for fact, value in said.items() if value is not None}
             break
     facts = {fact: chosen.get(fact) or pick(fact) for fact in OTHER_FACTS}
-    return {FACTS[0]: service.id, **facts}
+    return {FACTS[0]: services[0].id, **facts}
 
 
 def _witness_instant(shape: _Shape, latest: date) -> int:
     """The first instant of the change; if it has no start, the day recorded last, or just before its end."""
-    start, end = shape.created
+    start, end, _, _ = shape.times
     if start != SINCE_EVER:
         return start
     plain = (latest - date(1970, 1, 1)).days * DAY

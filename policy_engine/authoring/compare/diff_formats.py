@@ -22,11 +22,12 @@ from policy_engine.authoring.compare.wording import (
     witness_words,
 )
 from policy_engine.core.periods import format_duration, format_instant
+from policy_engine.core.rule_model import RulePack
 from policy_engine.core.safe_text import escape, plain
 
 SCHEMA = "policy-engine/diff/v1"
 SHOWN = 30
-"""Changes that text and Markdown tell; JSON holds all of them."""
+"""Changes that text and Markdown list; JSON has all of them."""
 _LONGEST = 600
 
 
@@ -34,7 +35,12 @@ def render_text(diff: PackDiff, names: tuple[str, str]) -> str:
     """What changed, for a person at a terminal; `names` are those of the packs as the user gave them."""
     lines = [f"{plain(names[0])} -> {plain(names[1])}: {head_words(diff)}"]
     for title, named in _named_sections(diff):
-        lines += ["", title, *(f"  {plain(named_words(one), _LONGEST)}" for one in named[:SHOWN]), *_more(len(named))]
+        lines += [
+            "",
+            title,
+            *(f"  {plain(named_words(change), _LONGEST)}" for change in named[:SHOWN]),
+            *_more(len(named)),
+        ]
     for change in diff.changes[:SHOWN]:
         before, after = before_after_words(change)
         lines += [
@@ -55,7 +61,7 @@ def render_markdown(diff: PackDiff, names: tuple[str, str]) -> str:
     lines = [f"### Rules: {escape(names[0])} → {escape(names[1])}", "", f"**{head_words(diff)}**"]
     for title, named in _named_sections(diff):
         lines += ["", f"{title}:", ""]
-        lines += [f"- {escape(named_words(one))}" for one in named[:SHOWN]]
+        lines += [f"- {escape(named_words(change))}" for change in named[:SHOWN]]
         lines += [f"- {line}" for line in _more(len(named))]
     if diff.changes:
         lines += [
@@ -83,8 +89,8 @@ def render_json(diff: PackDiff, names: tuple[str, str]) -> str:
     """Everything, for programs."""
     value = {
         "schema": SCHEMA,
-        "old": _pack_json(diff, 0, names),
-        "new": _pack_json(diff, 1, names),
+        "old": _pack_json(diff.old, names[0]),
+        "new": _pack_json(diff.new, names[1]),
         "is_same_meaning": diff.is_same_meaning,
         "counts": {direction: diff.count(direction) for direction in DIRECTIONS},
         "domain": {
@@ -94,9 +100,9 @@ def render_json(diff: PackDiff, names: tuple[str, str]) -> str:
             "days": diff.space.days,
         },
         "changes": [_change_json(change) for change in diff.changes],
-        "parameters": [_named_json(one) for one in diff.parameters],
-        "catalog": [_named_json(one) for one in diff.catalog],
-        "rules": [_named_json(one) for one in diff.rules],
+        "parameters": [_named_json(named) for named in diff.parameters],
+        "catalog": [_named_json(named) for named in diff.catalog],
+        "rules": [_named_json(named) for named in diff.rules],
     }
     return json.dumps(value, indent=2, ensure_ascii=True) + "\n"
 
@@ -118,16 +124,15 @@ def _more(count: int) -> list[str]:
     return [f"... and {count - SHOWN:,} more; --format json lists all"] if count > SHOWN else []
 
 
-def _pack_json(diff: PackDiff, place: int, names: tuple[str, str]) -> dict[str, str]:
-    pack = (diff.old, diff.new)[place]
-    return {"name": names[place], "id": pack.id, "sha256": pack.digest}
+def _pack_json(pack: RulePack, name: str) -> dict[str, str]:
+    return {"name": name, "id": pack.id, "sha256": pack.digest}
 
 
 def _change_json(change: Change) -> dict[str, Any]:
     first, last = change.known
     return {
         "direction": change.direction,
-        "about": about_words(change).split(" ")[0],
+        "about": "operations" if change.operations else "storage",
         "operations": list(change.operations),
         "services": list(change.services),
         "facts": {
@@ -147,16 +152,16 @@ def _change_json(change: Change) -> dict[str, Any]:
 
 
 def _answer_json(answer: Answer, rules: tuple[tuple[str, int], ...]) -> dict[str, Any]:
-    said: list[dict[str, Any]] = []
-    for one in answer:
-        if isinstance(one, Absent):
-            said.append({"storage": None, "period": None, "basis": None, "in_catalog": False})
-        elif isinstance(one, Kept):
-            period = None if one.period < 0 else format_duration(one.period)
-            said.append({"storage": one.storage, "period": period, "basis": one.basis, "in_catalog": True})
+    sayings: list[dict[str, Any]] = []
+    for said in answer:
+        if isinstance(said, Absent):
+            sayings.append({"storage": None, "period": None, "basis": None, "in_catalog": False})
+        elif isinstance(said, Kept):
+            period = None if said.period < 0 else format_duration(said.period)
+            sayings.append({"storage": said.storage, "period": period, "basis": said.basis, "in_catalog": True})
         else:
-            said.append({"period": format_duration(one.period)})
-    return {"said": said, "rules": [{"rule": rule, "version": number} for rule, number in rules]}
+            sayings.append({"period": format_duration(said.period)})
+    return {"said": sayings, "rules": [{"rule": rule, "version": number} for rule, number in rules]}
 
 
 def _named_json(named: Named) -> dict[str, str | None]:

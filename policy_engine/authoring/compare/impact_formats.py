@@ -3,176 +3,132 @@
 from __future__ import annotations
 
 import json
-import textwrap
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from policy_engine.authoring.compare.diff import DIRECTIONS, PackDiff
-from policy_engine.authoring.compare.expected_impact import Outcome
-from policy_engine.authoring.compare.impact import ABSENT, STATES, ImpactTotals, Move
-from policy_engine.authoring.compare.wording import head_words
-from policy_engine.core.periods import format_instant
+from policy_engine.authoring.compare.impact_model import FIRST_MOVES, Amount, ImpactModel, MoveLine, PackLine
 from policy_engine.core.safe_text import escape, plain
-from policy_engine.core.text.wording import count_of, usd
-from policy_engine.core.vocabulary import VERDICT_WORDS
-from policy_engine.engine.control_totals import Totals
-from policy_engine.engine.finding_totals import Pair
+from policy_engine.core.text.terminal import cut, labelled
+from policy_engine.core.text.wording import count_of
 
 SCHEMA = "policy-engine/impact/v1"
 LINES = 25
 """Lines of the text at most."""
-_MOVES, _RULES, _EXPECTED, _NOTES = 6, 2, 3, 2
+_RULES, _EXPECTED, _NOTES = 2, 3, 2
 """Lines of each part of the text at most."""
-_WIDTH = 110
-_LABEL = 10
 
 
-@dataclass(frozen=True)
-class Impact:
-    """All that is shown."""
-
-    names: tuple[str, str]
-    """The packs as the user gave them."""
-    diff: PackDiff
-    as_of: int
-    read: Totals
-    totals: ImpactTotals
-    expected: tuple[Outcome, ...]
-    notes: tuple[str, ...]
-    """What the reader must know to read the numbers right."""
-    written: str | None
-    """File with the changed assets, if one was asked for."""
-
-
-def state_words(state: str) -> str:
-    """A verdict, or `absent`, as people read it."""
-    return state if state == ABSENT else VERDICT_WORDS[state][0]
-
-
-def render_text(impact: Impact) -> str:
+def render_text(impact: ImpactModel) -> str:
     """The impact for a person at a terminal."""
-    totals, read = impact.totals, impact.read
-    assets, points = totals.changed
-    rate = impact.diff.new.money.points_per_usd
-    what = ", ".join(f"{name} {pair[0]:,}" for name, pair in totals.changes.items() if pair[0])
+    read, changed = impact.read, impact.changed
+    what = ", ".join(f"{line.name} {line.amount.assets:,}" for line in impact.changes if line.amount.assets)
     lines = [
-        _cut(f"{plain(impact.names[0], 40)} -> {plain(impact.names[1], 40)}, as of {format_instant(impact.as_of)}: "
-             f"{head_words(impact.diff)}"),
-        _told("read", f"{read.seen.records:,} records = {read.tasks.tasks:,} tasks + {read.merged:,} merged + "
-              f"{len(read.seen.quarantine):,} quarantined; {count_of(totals.after.assets, 'file')} judged by both"),
-        _told("changed", f"{count_of(assets, 'file')} ({points:,} points, {usd(points, rate)} USD)"
-              f"{f': {what}' if what else ''}"),
+        cut(f"{plain(impact.old.name, 40)} -> {plain(impact.new.name, 40)}, as of {impact.as_of}: {impact.head}"),
+        *labelled("read", f"{read.records:,} records = {read.tasks:,} tasks + {read.merged:,} merged + "
+                  f"{read.quarantined:,} quarantined; {count_of(read.assets, 'file')} judged by both"),
+        *labelled("changed", f"{count_of(changed.assets, 'file')} ({changed.points:,} points, {changed.cost_usd} USD)"
+                  f"{f': {what}' if what else ''}"),
         "",
         f"{'verdict':<36}{'files':>9}{'USD':>14}  services, and a task",
+        *(cut(_row(" -> ".join(move.words), move.amount) + _example(move)) for move in impact.moves[:FIRST_MOVES]),
     ]  # fmt: skip
-    moves = totals.moves()
-    for move, pair in list(moves.items())[:_MOVES]:
-        lines.append(
-            _cut(_row(f"{state_words(move[0])} -> {state_words(move[1])}", pair, rate) + _example(move, totals))
-        )
-    if len(moves) > _MOVES:
-        rest = _sum(list(moves.values())[_MOVES:])
-        lines.append(_row(f"{len(moves) - _MOVES} other changes (--format json)", rest, rate))
-    stayed = _sum([pair for move, pair in totals.matrix.items() if move[0] == move[1]])
-    lines.append(_row("same verdict", stayed, rate) + _answers(totals, moves))
-    lines += [_row("total", _sum(totals.matrix.values()), rate), ""]
-    lines += [_told("rules", one) for one in _rules(totals)]
-    windows = [f"{before or 'none'} -> {after or 'none'} {pair[0]:,}" for (before, after), pair in
-               sorted(totals.windows.items(), key=lambda item: -item[1][0]) if before != after]  # fmt: skip
-    if windows:
-        lines.append(_told("windows", ", ".join(windows)))
-    lines += [_told("expected", line) for line in _some([one.words for one in impact.expected], _EXPECTED)]
-    lines += [_told("note", line) for line in _some(list(impact.notes), _NOTES)]
+    if impact.moves[FIRST_MOVES:]:
+        title = f"{len(impact.moves) - FIRST_MOVES} other changes (--format json)"
+        lines.append(_row(title, impact.further_moves))
+    lines += [_row("same verdict", impact.stayed) + _answers(impact), _row("total", impact.total), ""]
+    rules = [
+        f"{line.rule_before or 'no rule'} -> {line.rule_after or 'no rule'}: {count_of(line.assets, 'file')}"
+        for line in impact.rules
+    ]
+    windows = ", ".join(
+        f"{line.before or 'none'} -> {line.after or 'none'} {line.amount.assets:,}" for line in impact.window_moves
+    )
+    lines += _some("rules", rules, _RULES)
+    lines += labelled("windows", windows)
+    lines += _some("expected", [outcome.words for outcome in impact.expected], _EXPECTED)
+    lines += _some("note", impact.notes, _NOTES)
     if impact.written is not None:
-        lines.append(_told("written", f"{plain(impact.written, 300)}: {count_of(assets, 'row')}"))
+        lines += labelled("written", f"{plain(impact.written, 300)}: {count_of(changed.assets, 'row')}")
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def render_markdown(impact: Impact) -> str:
+def render_markdown(impact: ImpactModel) -> str:
     """The impact for a summary that a reviewer reads."""
-    totals = impact.totals
-    rate = impact.diff.new.money.points_per_usd
-    assets, points = totals.changed
+    changed = impact.changed
     lines = [
-        f"### Impact: {escape(impact.names[0])} → {escape(impact.names[1])}",
+        f"### Impact: {escape(impact.old.name)} → {escape(impact.new.name)}",
         "",
-        f"As of {format_instant(impact.as_of)}: **{head_words(impact.diff)}; {count_of(assets, 'file')} of "
-        f"{totals.after.assets:,} answered otherwise** ({points:,} points, {usd(points, rate)} USD).",
+        f"As of {impact.as_of}: **{impact.head}; {count_of(changed.assets, 'file')} of "
+        f"{impact.read.assets:,} answered otherwise** ({changed.points:,} points, {changed.cost_usd} USD).",
     ]
-    if assets:
-        present = [state for state in STATES if any(state in move for move in totals.matrix)]
+    if changed.assets:
         lines += ["", "Files by verdict before (rows) and after (columns):", ""]
-        lines += ["| | " + " | ".join(map(state_words, present)) + " |", "|---" + "|--:" * len(present) + "|"]
-        for before in present:
-            counts = [totals.matrix.get((before, after), (0, 0))[0] for after in present]
-            lines.append(f"| {state_words(before)} | " + " | ".join(f"{count:,}" for count in counts) + " |")
+        titles = " | ".join(row.title for row in impact.grid)
+        lines += [f"| | {titles} |", "|---" + "|--:" * len(impact.grid) + "|"]
+        lines += [f"| {row.title} | " + " | ".join(f"{count:,}" for count in row.counts) + " |" for row in impact.grid]
         lines += ["", "| Change | Files | Points | USD | Services | Sample tasks |", "|---|--:|--:|--:|---|---|"]
-        for move, pair in totals.moves().items():
-            tasks = ", ".join(dict.fromkeys(escape(task) for _, task in totals.samples.get(move, ())))
-            services = ", ".join(escape(name) for name in _services(move, totals))
-            lines.append(f"| {state_words(move[0])} → {state_words(move[1])} | {pair[0]:,} | {pair[1]:,} | "
-                         f"{usd(pair[1], rate)} | {services} | {tasks} |")  # fmt: skip
+        for move in impact.moves:
+            amount = move.amount
+            tasks = ", ".join(dict.fromkeys(escape(task) for _, task in move.samples))
+            services = ", ".join(map(escape, move.services))
+            lines.append(
+                f"| {' → '.join(move.words)} | {amount.assets:,} | {amount.points:,} | {amount.cost_usd} | "
+                f"{services} | {tasks} |"
+            )
     if impact.expected:
         lines += ["", "Expected impact:", ""]
-        lines += [f"- {'met' if one.is_met else '**not met**'}: {escape(one.words)}" for one in impact.expected]
+        lines += [
+            f"- {'met' if outcome.is_met else '**not met**'}: {escape(outcome.words)}" for outcome in impact.expected
+        ]
     if impact.notes:
         lines += ["", *(f"- {escape(note)}" for note in impact.notes)]
     return "\n".join(lines) + "\n"
 
 
-def render_json(impact: Impact) -> str:
+def render_json(impact: ImpactModel) -> str:
     """Every number, for programs."""
-    totals, read, diff = impact.totals, impact.read, impact.diff
-    rate = diff.new.money.points_per_usd
-
-    def amount(pair: Pair) -> dict[str, Any]:
-        return {"assets": pair[0], "points": pair[1], "cost_usd": usd(pair[1], rate)}
-
     value = {
         "schema": SCHEMA,
-        "old": {"name": impact.names[0], "id": diff.old.id, "sha256": diff.old.digest},
-        "new": {"name": impact.names[1], "id": diff.new.id, "sha256": diff.new.digest},
-        "as_of": format_instant(impact.as_of),
-        "is_same_meaning": diff.is_same_meaning,
-        "counts": {direction: diff.count(direction) for direction in DIRECTIONS},
+        "old": _pack(impact.old),
+        "new": _pack(impact.new),
+        "as_of": impact.as_of,
+        "is_same_meaning": impact.is_same_meaning,
+        "counts": impact.directions,
         "read": {
-            "records": read.seen.records,
-            "tasks": read.tasks.tasks,
-            "merged": read.merged,
-            "quarantined": len(read.seen.quarantine),
-            "assets": totals.after.assets,
+            "records": impact.read.records,
+            "tasks": impact.read.tasks,
+            "merged": impact.read.merged,
+            "quarantined": impact.read.quarantined,
+            "assets": impact.read.assets,
         },
-        "changed": amount(totals.changed),
-        "changes": {name: amount(pair) for name, pair in sorted(totals.changes.items())},
-        "same_answer_other_rule": totals.rule_only,
+        "changed": _amount(impact.changed),
+        "changes": {line.name: _amount(line.amount) for line in sorted(impact.changes, key=lambda line: line.name)},
+        "same_answer_other_rule": impact.same_answer_other_rule,
         "verdicts": [
-            {"before": before, "after": after, **amount(pair), "samples": _samples((before, after), totals)}
-            for (before, after), pair in sorted(totals.matrix.items())
+            {**_move(line), "samples": [{"asset_id": asset, "task_id": task} for asset, task in line.samples]}
+            for line in impact.verdicts
         ],
         "by_service": [
-            {"service": service or None, "before": before, "after": after, **amount(pair)}
-            for (service, before, after), pair in sorted(totals.by_service.items())
+            {"service": line.service or None, "before": line.before, "after": line.after, **_amount(line.amount)}
+            for line in impact.by_service
         ],
         "by_rule": [
-            {"rule_before": first or None, "rule_after": second or None, "before": was, "after": is_, **amount(pair)}
-            for (first, second, was, is_), pair in sorted(totals.by_rule.items())
+            {"rule_before": line.rule_before or None, "rule_after": line.rule_after or None, "before": line.before,
+             "after": line.after, **_amount(line.amount)}
+            for line in impact.by_rule
         ],
-        "operation_verdicts": [
-            {"before": before, "after": after, **amount(pair)}
-            for (before, after), pair in sorted(totals.windows.items())
-        ],
+        "operation_verdicts": [_move(line) for line in impact.windows],
         "expected": [
-            {"rule": one.rule, "version": one.version, "before": one.move[0], "after": one.move[1],
-             "expected": one.expected, "found": one.found, "is_met": one.is_met}
-            for one in impact.expected
+            {"rule": outcome.rule, "version": outcome.version, "before": outcome.move[0], "after": outcome.move[1],
+             "expected": outcome.expected, "found": outcome.found, "is_met": outcome.is_met}
+            for outcome in impact.expected
         ],
         "notes": list(impact.notes),
     }  # fmt: skip
     return json.dumps(value, indent=2, ensure_ascii=True) + "\n"
 
 
-FORMATS: Mapping[str, Callable[[Impact], str]] = {
+FORMATS: Mapping[str, Callable[[ImpactModel], str]] = {
     "text": render_text,
     "json": render_json,
     "markdown": render_markdown,
@@ -180,57 +136,36 @@ FORMATS: Mapping[str, Callable[[Impact], str]] = {
 """Format name -> function from the impact to the whole text."""
 
 
-def _row(title: str, pair: Pair, rate: int) -> str:
-    return f"{title:<36}{pair[0]:>9,}{usd(pair[1], rate):>14}"
+def _row(title: str, amount: Amount) -> str:
+    return f"{title:<36}{amount.assets:>9,}{amount.cost_usd:>14}"
 
 
-def _example(move: Move, totals: ImpactTotals) -> str:
-    services = _services(move, totals)
-    shown = ", ".join(plain(name, 20) for name in services[:2]) + (
-        f" and {len(services) - 2} more" if services[2:] else ""
-    )
-    return f"  {shown}; {plain(totals.samples[move][0][1], 40)}"
+def _example(move: MoveLine) -> str:
+    shown = ", ".join(plain(name, 20) for name in move.services[:2])
+    more = f" and {len(move.services) - 2} more" if move.services[2:] else ""
+    return f"  {shown}{more}; {plain(move.samples[0][1], 40)}"
 
 
-def _answers(totals: ImpactTotals, moves: Mapping[Move, Pair]) -> str:
-    others = totals.changed[0] - sum(assets for assets, _ in moves.values())
-    said = [f"{others:,} with another answer"] if others else []
-    said += [f"{totals.rule_only:,} by another rule"] if totals.rule_only else []
-    return f"  {', '.join(said)}" if said else ""
+def _answers(impact: ImpactModel) -> str:
+    parts = [f"{impact.other_answer:,} with another answer"] if impact.other_answer else []
+    parts += [f"{impact.same_answer_other_rule:,} by another rule"] if impact.same_answer_other_rule else []
+    return f"  {', '.join(parts)}" if parts else ""
 
 
-def _services(move: Move, totals: ImpactTotals) -> list[str]:
-    """Services of which files make this change, those with the most first."""
-    counts = {service: pair[0] for (service, *states), pair in totals.by_service.items() if tuple(states) == move}
-    return [service or "unknown service" for service in sorted(counts, key=lambda name: (-counts[name], name))]
+def _some(label: str, texts: Sequence[str], most: int) -> list[str]:
+    """The texts, a line for each; where there are too many, the last line says how many more there are."""
+    if len(texts) > most:
+        texts = [*texts[: most - 1], f"{len(texts) - most + 1} more (--format json)"]
+    return [line for text in texts for line in labelled(label, text)]
 
 
-def _rules(totals: ImpactTotals) -> list[str]:
-    sums: dict[Move, int] = {}
-    for (before, after, _, _), (assets, _) in totals.by_rule.items():
-        sums[before, after] = sums.get((before, after), 0) + assets
-    ordered = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
-    return _some([f"{before or 'no rule'} -> {after or 'no rule'}: {count_of(count, 'file')}"
-                  for (before, after), count in ordered], _RULES)  # fmt: skip
+def _pack(pack: PackLine) -> dict[str, str]:
+    return {"name": pack.name, "id": pack.id, "sha256": pack.sha256}
 
 
-def _some(lines: list[str], most: int) -> list[str]:
-    return lines if len(lines) <= most else [*lines[: most - 1], f"{len(lines) - most + 1} more (--format json)"]
+def _amount(amount: Amount) -> dict[str, Any]:
+    return {"assets": amount.assets, "points": amount.points, "cost_usd": amount.cost_usd}
 
 
-def _samples(move: Move, totals: ImpactTotals) -> list[dict[str, str]]:
-    return [{"asset_id": asset, "task_id": task} for asset, task in totals.samples.get(move, ())]
-
-
-def _sum(pairs: Any) -> Pair:
-    listed = list(pairs)
-    return sum(assets for assets, _ in listed), sum(points for _, points in listed)
-
-
-def _told(label: str, text: str) -> str:
-    """A labelled text on one line; what does not fit is cut, visibly."""
-    return f"{label:<{_LABEL}}" + textwrap.shorten(plain(text, 1000), _WIDTH - _LABEL, placeholder=" \u2026")
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 1].rstrip() + "\u2026"
+def _move(line: MoveLine) -> dict[str, Any]:
+    return {"before": line.before, "after": line.after, **_amount(line.amount)}

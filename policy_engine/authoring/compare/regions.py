@@ -1,42 +1,33 @@
 """
-Exact boxes: sets of values of facts, times an interval of creation, times an interval of days of knowledge.
+Exact regions: sets of values of facts, times a box of creation and knowledge.
 
-A set of values is a bit mask: one bit per value that some rule names, and one for all others together. Intervals are
-half-open. All operations are those of sets, so nothing is sampled and no product of domains is ever built.
+A set of values is a mask of bits, one per value that some rule names and one for all others together. All laws here
+are those of sets, so nothing is sampled and no product of domains is ever built.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-SINCE_EVER = -(2**63)
-FOR_EVER = 2**63
-"""Ends of intervals that have none, on both axes."""
-
-Span = tuple[int, int]
-"""`[start, end)`: nanoseconds since 1970 of a creation, or ordinals of days."""
+from policy_engine.packs.bitemporal import BitemporalBox
 
 
-class Box(NamedTuple):
+class Region(NamedTuple):
     """Profiles of one service, with the creations and the days of knowledge it is about."""
 
     facts: tuple[int, ...]
-    """Mask of allowed values per fact, in the order of FACTS without the service; none is 0."""
-    created: Span
-    known: Span
+    """Mask of allowed values per fact, in the order of FACTS without the service; a mask is never 0."""
+    times: BitemporalBox
 
 
-def meet(one: Box, two: Box) -> Box | None:
-    """The intersection of two boxes; None if it is empty."""
-    created = max(one.created[0], two.created[0]), min(one.created[1], two.created[1])
-    if created[0] >= created[1]:
-        return None
-    known = max(one.known[0], two.known[0]), min(one.known[1], two.known[1])
-    if known[0] >= known[1]:
+def meet(one: Region, two: Region) -> Region | None:
+    """What lies in both."""
+    times = one.times.meet(two.times)
+    if times is None:
         return None
     facts = shared(one.facts, two.facts)
-    return None if facts is None else Box(facts, created, known)
+    return None if facts is None else Region(facts, times)
 
 
 def shared(one: tuple[int, ...], two: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -52,78 +43,72 @@ def shared(one: tuple[int, ...], two: tuple[int, ...]) -> tuple[int, ...] | None
     return tuple(facts)
 
 
-def subtract(box: Box, hole: Box) -> list[Box]:
-    """The part of a box outside a hole, as disjoint boxes."""
-    inside = meet(box, hole)
+def subtract(region: Region, hole: Region) -> list[Region]:
+    """What of a region lies outside a hole, as regions that do not meet."""
+    inside = meet(region, hole)
     if inside is None:
-        return [box]
-    pieces = []
-    for span in _around(box.known, inside.known):
-        pieces.append(box._replace(known=span))
-    for span in _around(box.created, inside.created):
-        pieces.append(Box(box.facts, span, inside.known))
-    facts = list(box.facts)
-    for place, (mine, theirs) in enumerate(zip(box.facts, inside.facts, strict=True)):
+        return [region]
+    pieces = [Region(region.facts, times) for times in region.times.around(inside.times)]
+    facts = list(region.facts)
+    for position, (mine, theirs) in enumerate(zip(region.facts, inside.facts, strict=True)):
         if mine != theirs:
-            facts[place] = mine & ~theirs
-            pieces.append(Box(tuple(facts), inside.created, inside.known))
-            facts[place] = theirs
+            facts[position] = mine & ~theirs
+            pieces.append(Region(tuple(facts), inside.times))
+            facts[position] = theirs
     return pieces
 
 
-def _around(span: Span, hole: Span) -> Iterable[Span]:
-    if span[0] < hole[0]:
-        yield span[0], hole[0]
-    if hole[1] < span[1]:
-        yield hole[1], span[1]
-
-
 Labels = frozenset[tuple[str, str, int]]
-"""The versions that make a box: (`before` or `after`, rule id, version number)."""
+"""What is behind a region: (`before` or `after`, rule id, version number)."""
 
 
-def merged(pieces: Mapping[Box, Labels]) -> dict[Box, Labels]:
-    """Join disjoint boxes that differ in one respect only, as long as possible; labels are united."""
-    boxes = dict(pieces)
-    while len(boxes) > 1:
-        before = len(boxes)
-        boxes = _joined_spans(boxes, "known")
-        boxes = _joined_spans(boxes, "created")
-        for place in range(len(next(iter(boxes)).facts)):
-            boxes = _joined_values(boxes, place)
-        if len(boxes) == before:
+def merged(pieces: Mapping[Region, Labels]) -> dict[Region, Labels]:
+    """Join disjoint regions that differ in one respect only, until none can be joined; labels are united."""
+    regions = dict(pieces)
+    while len(regions) > 1:
+        before = len(regions)
+        regions = _joined_times(regions, "known_from", "known_until")
+        regions = _joined_times(regions, "created_from", "created_until")
+        for position in range(len(next(iter(regions)).facts)):
+            regions = _joined_values(regions, position)
+        if len(regions) == before:
             break
-    return boxes
+    return regions
 
 
-def _joined_values(boxes: Mapping[Box, Labels], place: int) -> dict[Box, Labels]:
-    """Boxes that differ only in one fact become one that allows the values of all."""
-    groups: dict[Box, tuple[int, Labels]] = {}
-    for box, labels in boxes.items():
-        facts = box.facts
-        key = Box((*facts[:place], 0, *facts[place + 1 :]), box.created, box.known)
+def _joined_values(regions: Mapping[Region, Labels], position: int) -> dict[Region, Labels]:
+    """Regions alike but for one fact become one that allows the values of all."""
+    groups: dict[Region, tuple[int, Labels]] = {}
+    for region, labels in regions.items():
+        key = _with_mask(region, position, 0)
         mask, known = groups.get(key, (0, frozenset()))
-        groups[key] = mask | facts[place], known | labels
-    return {
-        key._replace(facts=(*key.facts[:place], mask, *key.facts[place + 1 :])): labels
-        for key, (mask, labels) in groups.items()
-    }
+        groups[key] = mask | region.facts[position], known | labels
+    return {_with_mask(key, position, mask): labels for key, (mask, labels) in groups.items()}
 
 
-def _joined_spans(boxes: Mapping[Box, Labels], axis: str) -> dict[Box, Labels]:
-    """Boxes that differ only in one interval become one if the intervals touch."""
-    groups: dict[Box, list[tuple[Span, Labels]]] = {}
-    for box, labels in boxes.items():
-        groups.setdefault(box._replace(**{axis: (0, 0)}), []).append((getattr(box, axis), labels))
-    joined: dict[Box, Labels] = {}
+def _with_mask(region: Region, position: int, mask: int) -> Region:
+    return Region((*region.facts[:position], mask, *region.facts[position + 1 :]), region.times)
+
+
+def _joined_times(regions: Mapping[Region, Labels], first: str, last: str) -> dict[Region, Labels]:
+    """Regions alike but for one range become one where the ranges touch; `first` and `last` are the fields of it."""
+    groups: dict[Region, list[tuple[int, int, Labels]]] = {}
+    for region, labels in regions.items():
+        start, end = getattr(region.times, first), getattr(region.times, last)
+        groups.setdefault(_with_range(region, first, last, 0, 0), []).append((start, end, labels))
+    joined: dict[Region, Labels] = {}
     for key, members in groups.items():
-        members.sort(key=lambda member: member[0])
-        (start, end), labels = members[0]
-        for span, more in members[1:]:
-            if span[0] == end:
-                end, labels = span[1], labels | more
+        members.sort(key=lambda member: member[:2])
+        start, end, labels = members[0]
+        for begin, until, more in members[1:]:
+            if begin == end:
+                end, labels = until, labels | more
             else:
-                joined[key._replace(**{axis: (start, end)})] = labels
-                (start, end), labels = span, more
-        joined[key._replace(**{axis: (start, end)})] = labels
+                joined[_with_range(key, first, last, start, end)] = labels
+                start, end, labels = begin, until, more
+        joined[_with_range(key, first, last, start, end)] = labels
     return joined
+
+
+def _with_range(region: Region, first: str, last: str, start: int, end: int) -> Region:
+    return Region(region.facts, region.times._replace(**{first: start, last: end}))

@@ -8,7 +8,7 @@ from datetime import date
 from policy_engine.core.periods import DAY, SECOND, describe_duration, format_instant
 from policy_engine.core.rule_model import RuleVersion
 from policy_engine.core.vocabulary import FACTS
-from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER
+from policy_engine.packs.bitemporal import FOR_EVER, SINCE_EVER
 
 
 def example_instant(since: int, until: int, day: date) -> int:

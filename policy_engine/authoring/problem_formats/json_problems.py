@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from policy_engine import __version__
 from policy_engine.authoring.problem_formats.contents import Contents, Entry
 from policy_engine.core.problems import SourceSpan
+from policy_engine.core.version import __version__
 
 if TYPE_CHECKING:
     from policy_engine.authoring.lint.baseline import Acceptance

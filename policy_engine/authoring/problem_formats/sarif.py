@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from policy_engine import __version__
 from policy_engine.authoring.problem_formats.contents import LONGEST, Contents, Entry
 from policy_engine.core.problem_codes import PROBLEM_CODES, meaning, page_of
 from policy_engine.core.problems import SourceSpan
 from policy_engine.core.safe_text import plain
+from policy_engine.core.version import __version__
 
 MOST_RESULTS = 5_000
 """Most results in one file: services refuse longer files, or cut them silently."""

@@ -7,15 +7,13 @@ from dataclasses import dataclass, fields
 from datetime import date
 from itertools import product
 
+from policy_engine.core.fact_domain import distinguished_values
 from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import PackInvalid
 from policy_engine.core.rule_model import RulePack, Service
-from policy_engine.core.vocabulary import ACCOUNTS, FACTS, MEDIA, UNLISTED_ROLE
+from policy_engine.core.vocabulary import FACTS
 from policy_engine.engine.decision_table import DecisionTable, Profile
 from policy_engine.engine.kernel import NO_RULE, Cells
-
-ANY_OTHER = "any_other"
-"""Stands for every value that the catalog does not list; no condition names it."""
 
 _Answer = tuple[object, ...]
 """A cell of a decision table with its versions by name: their places differ between packs."""
@@ -103,30 +101,11 @@ def profiles_of(
                     named.setdefault(fact, set()).update(allowed)
     domains: list[list[str | None]] = [[service.id]]
     for fact in FACTS[1:]:
-        values: list[str | None] = list(domain_of(fact, service, named[fact])) if fact in named else [None]
+        values: list[str | None] = list(distinguished_values(service, fact, named[fact])) if fact in named else [None]
         domains.append([*values, None] if with_unknown and fact in named else values)
     for profile in product(*domains):
         facts = ((fact, value) for fact, value in zip(FACTS, profile, strict=True) if value is not None)
         yield profile, tuple(facts)
-
-
-def domain_of(fact: str, service: Service, named: Collection[str]) -> Iterator[str]:
-    """Yield the values of a fact that rules name and the service can have, and one for all the others."""
-    listed = _listed(fact, service)
-    yield from (value for value in listed if value in named)
-    unnamed = [value for value in listed if value not in named]
-    if unnamed:
-        yield unnamed[0]
-    elif fact in ("task_type", "role"):
-        yield ANY_OTHER
-
-
-def _listed(fact: str, service: Service) -> list[str]:
-    if fact == "task_type":
-        return list(service.task_types)
-    if fact == "role":
-        return list(dict.fromkeys([*(spec.role for spec in service.outputs if spec.role), UNLISTED_ROLE]))
-    return list({"account": ACCOUNTS, "media": MEDIA, "watermarked": ("true", "false")}[fact])
 
 
 def _lines(table: DecisionTable, profiles: Sequence[Profile]) -> list[_Line | None]:

@@ -9,7 +9,8 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from policy_engine.authoring.testing.cases import CaseBench, Row, name_of
-from policy_engine.authoring.testing.equivalence import domain_of, profiles_of
+from policy_engine.authoring.testing.equivalence import profiles_of
+from policy_engine.core.fact_domain import distinguished_values
 from policy_engine.core.periods import DAY, MINUTE, SECOND, format_duration, format_instant, parse_instant
 from policy_engine.core.problems import SourceSpan
 from policy_engine.core.rule_model import Rule, RulePack, RuleVersion, Service
@@ -255,7 +256,7 @@ def _varied(pack: RulePack, service: Service, facts: Facts) -> Iterator[tuple[st
     for fact in FACTS[1:]:
         if fact not in named:
             continue
-        for value in domain_of(fact, service, named[fact]):
+        for value in distinguished_values(service, fact, named[fact]):
             yield f"{fact} {value}", {**facts, fact: value}
         # A table that names no role means a file that the catalog does not list, which is a role too.
         if fact != "role":

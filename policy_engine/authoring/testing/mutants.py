@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
+from policy_engine.core.fact_domain import listed_values
 from policy_engine.core.periods import (
     DAY,
     HOUR,
@@ -20,7 +20,7 @@ from policy_engine.core.periods import (
 )
 from policy_engine.core.rule_model import Catalog, Rule, RuleVersion, Selector
 from policy_engine.core.safe_text import plain
-from policy_engine.core.vocabulary import ACCOUNTS, MEDIA, UNLISTED_ROLE, StorageLocation
+from policy_engine.core.vocabulary import StorageLocation
 
 KINDS = {
     "duration": "A period twice or half as long, or one unit longer or shorter.",
@@ -161,7 +161,7 @@ def _selectors(version: RuleVersion, catalog: Catalog) -> Iterator[tuple[str, di
     for fact, values in conditions.items():
         others = {name: allowed for name, allowed in conditions.items() if name != fact}
         yield f"the condition on {fact} is removed", others
-        outside = [value for value in _domain(fact, conditions, catalog) if value not in values]
+        outside = [value for value in _listed(fact, conditions, catalog) if value not in values]
         ordered = sorted(values)
         if len(ordered) > 1:
             for value in ordered:
@@ -175,24 +175,11 @@ def _selectors(version: RuleVersion, catalog: Catalog) -> Iterator[tuple[str, di
                 yield words, {**conditions, fact: swapped}
 
 
-def _domain(fact: str, conditions: dict[str, frozenset[str]], catalog: Catalog) -> list[str]:
-    """The values that a fact can have in the services that the selector is about, in the order of the catalog."""
-    if fact == "service":
-        return [service.id for service in catalog.services]
-    closed = {"account": ACCOUNTS, "media": MEDIA, "watermarked": ("true", "false")}
-    if fact in closed:
-        return list(closed[fact])
-    named = conditions.get("service")
-    found: list[Any] = []
-    for service in catalog.services:
-        if named is None or service.id in named:
-            found += service.task_types if fact == "task_type" else [spec.role for spec in service.outputs]
-    found += [UNLISTED_ROLE] if fact == "role" else []
-    return _distinct(found)
-
-
-def _distinct(values: Iterable[str | None]) -> list[str]:
-    return list(dict.fromkeys(value for value in values if value is not None))
+def _listed(fact: str, conditions: dict[str, frozenset[str]], catalog: Catalog) -> list[str]:
+    """The values that a selector about the same services can name, in the order of the catalog."""
+    named = None if fact == "service" else conditions.get("service")
+    meant = [service for service in catalog.services if named is None or service.id in named]
+    return list(dict.fromkeys(value for service in meant for value in listed_values(service, fact)))
 
 
 def _storages(version: RuleVersion) -> Iterator[tuple[str, str, RuleVersion]]:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from policy_engine.core.frames import nanoseconds
 from policy_engine.core.periods import NAT, SECOND, format_instant
-from policy_engine.core.safe_text import without_half_pairs
+from policy_engine.core.safe_text import encodable
 
 # What spreadsheets take for the start of a formula, with the full-width forms that some of them fold.
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
@@ -46,7 +46,7 @@ def to_bytes(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return without_half_pairs(text).encode()
+        return encodable(text).encode()
 
 
 def format_times(ns: npt.NDArray[np.int64]) -> list[str]:

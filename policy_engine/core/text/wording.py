@@ -1,4 +1,4 @@
-"""The sentences of reports: verdicts, codes, times and amounts in words that a reader needs no manual for."""
+"""Puts times, amounts and counts into words."""
 
 from __future__ import annotations
 

@@ -28,14 +28,14 @@ from policy_engine.core.periods import NAT
 from policy_engine.core.rule_model import ExpectedOutputs, RulePack, Service
 from policy_engine.core.urls.address_column import UrlColumn
 from policy_engine.core.urls.addresses import HostOwners, link_expiry
-from policy_engine.core.vocabulary import ACCOUNTS, WITHOUT_ASSET_REASONS
+from policy_engine.core.vocabulary import ACCOUNTS, WITHOUT_ASSET_REASONS, fold
 from policy_engine.engine.assets.json_outputs import JsonOutputs
 from policy_engine.engine.assets.output_paths import OutputPaths
 from policy_engine.engine.assets.settled_files import SettledFiles
 from policy_engine.engine.assets.table_outputs import TABLE_OUTPUT_TYPES, find_table_files, is_table_output
 from policy_engine.history import STATES, Batch, Source
 from policy_engine.history.merging.merge import carries_output, service_key
-from policy_engine.history.records.names import WAITING_STATES, fold
+from policy_engine.history.records.names import WAITING_STATES
 from policy_engine.history.records.outputs import decode_output
 
 _COMPLETED = STATES.index("completed")

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from policy_engine.core.fact_domain import FactReader
 from policy_engine.core.rule_model import Catalog, Service
 from policy_engine.core.urls.addresses import file_identity, is_plain_url, urls_in
-from policy_engine.core.vocabulary import MEDIA, UNLISTED_ROLE
+from policy_engine.core.vocabulary import UNLISTED_ROLE
 from policy_engine.history import FlatFile, Outputs
 from policy_engine.history.records.outputs import decode_output
 
@@ -80,6 +81,7 @@ class OutputPaths:
 
     def __init__(self, catalog: Catalog) -> None:
         """Build one tree of paths per service."""
+        self._reader = FactReader(catalog)
         self.kinds: list[FileKind] = [FileKind("unlisted", None, UNLISTED_ROLE, None)]
         self._ids: dict[tuple[object, ...], int] = {}
         self._trees: dict[str, PathNode] = {}
@@ -255,13 +257,15 @@ class OutputPaths:
                 listed = OutputRole(FILE, named, output)
         if (media, role, watermarked) == (None, None, None) or (listed is not None and listed.use != FILE):
             return listed
-        media = media if media in MEDIA else None
         if listed is None:
             name = output or "file"
-            kind = FileKind(name, media, role or UNLISTED_ROLE, watermarked, rank=1 << 20)
+            # A row that states no role is about a file that the catalog does not list, which is a role of its own.
+            role = UNLISTED_ROLE if role is None else self._reader.read("role", role, service)
+            kind = FileKind(name, media or None, role or None, watermarked, rank=1 << 20)
         else:
             name = listed.name
-            kind = _unite(self.kinds[listed.kind], FileKind(name, media, role, watermarked))
+            role = self._reader.read("role", role, service)
+            kind = _unite(self.kinds[listed.kind], FileKind(name, media or None, role or None, watermarked))
         return OutputRole(FILE, self._kind(kind), name)
 
 

@@ -20,6 +20,7 @@ class FlatFile(msgspec.Struct, frozen=True, gc=False):
     output: str | None
     """Path or name of the output in the catalog, if the table says."""
     media: str | None
+    """None where the row does not say, like the two below; OUTSIDE where it says what the fact cannot be."""
     role: str | None
     watermarked: str | None
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
+from policy_engine.core.fact_domain import read_boolean
 from policy_engine.history.decoding import kind_of
-from policy_engine.history.records.outputs import Report, read_boolean
+from policy_engine.history.records.outputs import Report
 
 MAX_USAGE = 10**12
 """A task that cost more says something else; sums over a chunk stay inside int64."""
@@ -61,16 +62,6 @@ def read_amount(value: object, name: str, report: Report) -> int | None:
     if type(number) is int and 0 <= number <= MAX_USAGE:
         return number
     report("unreadable_usage", name, kind_of(value))
-    return None
-
-
-def read_account(value: object, report: Report) -> str | None:
-    """The account as a table states it outright."""
-    if value is None or value == "":
-        return None
-    if value in ("pay_as_you_go", "host_your_account"):
-        return str(value)
-    report("unreadable_account", "account", kind_of(value))
     return None
 
 

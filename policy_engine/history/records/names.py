@@ -6,7 +6,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from policy_engine.core.fact_domain import ANY_OTHER, FactReader
 from policy_engine.core.rule_model import Catalog
+from policy_engine.core.vocabulary import fold
 
 STATES = ("completed", "failed", "cancelled", "pending", "processing", "staged", "unknown")
 """States of a task; the code used in batches is the index in this tuple."""
@@ -27,11 +29,6 @@ class Naming:
     """True when the names leave the service open, so that the record may join a task with the same id."""
 
 
-def fold(word: str) -> str:
-    """Spelling under which names are compared: no case, `_` like `-`."""
-    return word.strip().lower().replace("_", "-")
-
-
 class ServiceNames:
     """Looks up services; every distinct pair of names is resolved once."""
 
@@ -39,9 +36,9 @@ class ServiceNames:
         """Index the catalog's names."""
         self._any_type: dict[str, str] = {}
         self._by_type: dict[str, dict[str, str]] = {}
-        self._types: dict[str, dict[str, str]] = {}
+        self.facts = FactReader(catalog)
+        """Reads the facts that records state."""
         for service in catalog.services:
-            self._types[service.id] = {fold(name): name for name in service.task_types}
             for name in service.names:
                 if name.task_types is None:
                     self._any_type[fold(name.model)] = service.id
@@ -49,7 +46,6 @@ class ServiceNames:
                     shared = self._by_type.setdefault(fold(name.model), {})
                     shared.update({fold(task_type): service.id for task_type in name.task_types})
         self._statuses = {word: STATES.index(state) for word, state in catalog.statuses.items()}
-        self._ids = {fold(service): service for service in self._types}
         self._resolved: dict[tuple[str | None, str | None, str | None], Naming] = {}
         self._states: dict[str | None, int] = {}
 
@@ -94,19 +90,18 @@ class ServiceNames:
             return list(map(self.state_of, statuses))
 
     def _resolve(self, model: str | None, task_type: str | None, service: str | None) -> Naming:
-        found: str | None = None
+        found = self.facts.read("service", service) or None
         floating = False
-        if service is not None and fold(service) in self._ids:
-            found = self._ids[fold(service)]
-        elif model is None or not fold(model):
+        if found is None and (model is None or not fold(model)):
             floating = True
-        else:
+        elif found is None and model is not None:
             folded = fold(model)
             found = self._any_type.get(folded)
             shared = self._by_type.get(folded)
             if shared is not None and task_type is not None:
                 found = shared.get(fold(task_type), found)
             floating = found is None and shared is not None
-        if found is not None and task_type is not None:
-            task_type = self._types[found].get(fold(task_type), task_type)
+        if found is not None:
+            known = self.facts.read("task_type", task_type, found)
+            task_type = task_type if known == ANY_OTHER else known
         return Naming(found, task_type, floating)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from policy_engine.core.fact_domain import OUTSIDE, FactReader
 from policy_engine.core.urls.addresses import is_url, urls_in
 from policy_engine.history.decoding import STRICT_ERRORS, NotJson, decode_strictly, decode_values, kind_of
 from policy_engine.history.records.batch import FlatFile, Outputs
@@ -15,17 +17,23 @@ Report = Callable[[str, str, str], None]
 
 MAX_DEPTH = 64
 _LONGEST_BLANK = 1_000
-_BOOLEANS = {"true": True, "false": False, "t": True, "f": False, "1": True, "0": False, "yes": True, "no": False}
-_MARKS = {True: "true", False: "false"}
 
 
-def read_boolean(value: object) -> bool | None:
-    """True or false in the spellings of JSON, spreadsheets and databases; None for anything else."""
-    if type(value) is bool:
+@dataclass(frozen=True)
+class StatedFacts:
+    """Reads the facts that a row of a table states of its file."""
+
+    reader: FactReader
+    service: str | None
+    """Service of the row's task; without one the values of all services are known."""
+    report: Report
+
+    def read(self, fact: str, stated: object) -> str | None:
+        """The value that is meant; None where nothing is stated, OUTSIDE where the fact cannot be that, a problem."""
+        value = self.reader.read(fact, stated, self.service)
+        if value == OUTSIDE:
+            self.report(f"unreadable_{fact}", fact, kind_of(stated))
         return value
-    if type(value) is int and value in (0, 1):
-        return bool(value)
-    return _BOOLEANS.get(value.strip().lower()) if type(value) is str else None
 
 
 def read_output(record: Mapping[str, Any], legacy: tuple[str, ...], report: Report) -> object:
@@ -73,8 +81,9 @@ def _decode_plain(text: bytes) -> Any:
 _decode_blank = lru_cache(maxsize=1024)(_decode_plain)
 
 
-def read_flat_output(row: Mapping[str, Any], report: Report) -> object:
+def read_flat_output(row: Mapping[str, Any], facts: StatedFacts) -> object:
     """The output of a table's row: a FlatFile, the whole output where the row holds it, Outputs, or None."""
+    report = facts.report
     parts: list[Any] = []
     name = None
     urls = _urls_of(row.get("url"), report)
@@ -90,20 +99,25 @@ def read_flat_output(row: Mapping[str, Any], report: Report) -> object:
     elif isinstance(output, (dict, list)) and output:
         parts.append(_without_depths(output))
     if urls:
-        marked = _mark(row.get("watermarked"), report)
-        facts = (_word(row.get("media")), _word(row.get("role")), marked)
-        parts += [FlatFile(url, name, *facts) for url in urls]
+        known = _facts(row.get("media"), row.get("role"), row.get("watermarked"), facts)
+        parts += [FlatFile(url, name, *known) for url in urls]
     return None if not parts else parts[0] if len(parts) == 1 else Outputs(parts)
 
 
 def read_facts(
-    output: object, media: object, role: object, watermarked: object, report: Report
+    output: object, media: object, role: object, watermarked: object, facts: StatedFacts
 ) -> tuple[str | None, str | None, str | None, str | None] | None:
     """The fields of a FlatFile beside its address, of a row that names its output; None where `output` is more."""
     text = output.strip() if type(output) is str else ""
     if (output is not None and type(output) is not str) or text[:1] in ("{", "[") or is_url(text):
         return None
-    return text or None, _word(media), _word(role), _mark(watermarked, report)
+    return text or None, *_facts(media, role, watermarked, facts)
+
+
+def _facts(
+    media: object, role: object, watermarked: object, facts: StatedFacts
+) -> tuple[str | None, str | None, str | None]:
+    return facts.read("media", media), facts.read("role", role), facts.read("watermarked", watermarked) or None
 
 
 def _urls_of(value: object, report: Report) -> list[str]:
@@ -116,20 +130,6 @@ def _urls_of(value: object, report: Report) -> list[str]:
     if not urls and cell:
         report("unreadable_url", "url", kind_of(value))
     return urls
-
-
-def _mark(value: object, report: Report) -> str | None:
-    if value is None or value == "":
-        return None
-    marked = read_boolean(value)
-    if marked is None:
-        report("unreadable_watermarked", "watermarked", kind_of(value))
-        return None
-    return _MARKS[marked]
-
-
-def _word(value: object) -> str | None:
-    return value.strip() or None if type(value) is str else None
 
 
 def _decode_text(text: str, report: Report) -> Any:

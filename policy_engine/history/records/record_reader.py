@@ -18,14 +18,13 @@ from policy_engine.history.records.cells import (
     identifier,
     is_missing,
     is_whole,
-    read_account,
     read_amount,
     read_pool,
     read_usage,
 )
 from policy_engine.history.records.envelopes import Page, is_bare, take_apart
 from policy_engine.history.records.names import STATES, WAITING_STATES, ServiceNames
-from policy_engine.history.records.outputs import read_flat_output, read_output
+from policy_engine.history.records.outputs import StatedFacts, read_flat_output, read_output
 from policy_engine.history.records.times import read_times
 
 _IS_COMPLETED = np.array([state == "completed" for state in STATES])
@@ -43,6 +42,8 @@ FIELD_PROBLEMS: dict[str, str] = {
     "unreadable_private_pool": "`is_using_private_pool` is neither true nor false; it counts as unknown.",
     "unreadable_usage": "The usage is not a whole number of units from 0 to a trillion; it counts as unknown.",
     "unreadable_account": "The account is neither pay_as_you_go nor host_your_account; it counts as unknown.",
+    "unreadable_media": "The media is not image, video, audio, model or text; it counts as unknown.",
+    "unreadable_role": "The role is not one that the catalog gives to files of the service; it counts as unknown.",
     "unreadable_watermarked": "`watermarked` is neither true nor false; it counts as unknown.",
     "unreadable_output": "The output is text that looks like JSON and is not.",
     "unreadable_url": "The `url` of a table is not an http or https address.",
@@ -282,15 +283,16 @@ class RecordReader:
                 self._problem("unreadable_service_mode", line, item, "service_mode", kind_of(mode))
             mode = None
         consume, unit = read_usage(meta, record, report)
-        service = share = account = None
+        service = text(("service",), "unreadable_model") if is_flat else None
+        naming, model = self.names.resolve_stated(model, task_type, service)
+        share = account = None
         if is_flat:
-            service = text(("service",), "unreadable_model")
-            account = read_account(get("account"), report)
+            facts = StatedFacts(self.names.facts, naming.service, report)
+            account = facts.read("account", get("account")) or None
             share = read_amount(get("points"), "points", report)
-            output = read_flat_output(record, report)
+            output = read_flat_output(record, facts)
         else:
             output = read_output(record, self._legacy, report)
-        naming, model = self.names.resolve_stated(model, task_type, service)
         state = self.names.state_of(status)
         has_parts = "meta" in record or "output" in record or "config" in record or output is not None
         is_object = has_parts and not is_flat and "task_model" not in record

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 from policy_engine.core.urls.address_column import UrlColumn
 from policy_engine.core.urls.addresses import is_plain_url
 from policy_engine.history.records.batch import FlatFile, RecordColumns
-from policy_engine.history.records.cells import ZERO_DATE, identifier, read_account, read_amount, read_pool, word
+from policy_engine.history.records.cells import ZERO_DATE, identifier, read_amount, read_pool, word
 from policy_engine.history.records.names import ServiceNames
-from policy_engine.history.records.outputs import read_facts, read_flat_output
+from policy_engine.history.records.outputs import StatedFacts, read_facts, read_flat_output
 
 # Why this path is exact: every cell is read by the functions that the general reader has for it, once per distinct
 # value of a column, and any cell with which the general reader would find a problem makes it leave the block.
@@ -62,12 +62,13 @@ class FlatPath:
         namings = _each_once(
             list(zip(models, types, stated, strict=True)), lambda stated: names.resolve_stated(*stated)
         )
+        services = [naming.service for naming, _ in namings]
         statuses = column("status", _text)
         return RecordColumns(
             line=list(range(first_line, first_line + count)),
             item=[0] * count,
             task_id=ids,
-            service=[naming.service for naming, _ in namings],
+            service=services,
             model=[model for _, model in namings],
             task_type=[naming.task_type for naming, _ in namings],
             floating=[naming.is_floating for naming, _ in namings],
@@ -80,30 +81,44 @@ class FlatPath:
             webhook=nothing,
             pool=column("is_using_private_pool", _pool),
             mode=column("service_mode", _text),
-            account=column("account", lambda value: read_account(value, _report)),
+            account=column("account", lambda value: self._stated(None).read("account", value)),
             consume=column("consume", lambda value: read_amount(value, "consume", _report)),
             share=column("points", lambda value: read_amount(value, "points", _report)),
             unit=column("usage_type", word),
             account_id=column("account_id", identifier),
             api_key_id=column("api_key_id", identifier),
-            output=self._outputs(table, nothing),
+            output=self._outputs(table, nothing, services),
         )
 
-    def _outputs(self, table: Mapping[str, Sequence[Any]], nothing: list[Any]) -> list[Any]:
+    def _stated(self, service: str | None) -> StatedFacts:
+        return StatedFacts(self._names.facts, service, _report)
+
+    def _outputs(
+        self, table: Mapping[str, Sequence[Any]], nothing: list[Any], services: Sequence[str | None]
+    ) -> list[Any]:
         if "url" not in table and "output" not in table:
             return nothing
         names = ("output", "media", "role", "watermarked")
-        rows = list(zip(*(table.get(name, nothing) for name in names), strict=True))
-        facts = _each_once(rows, _facts)
+        rows = list(zip(services, *(table.get(name, nothing) for name in names), strict=True))
+        facts = _each_once(rows, self._facts)
         urls = table.get("url", nothing)
         if None not in facts and _are_common(urls):
             return [FlatFile(url, *known) for url, known in zip(urls, facts, strict=True)]
         # A cell that holds just an address, and a row that says no more than what is known of it.
         return [
             FlatFile(url, *known) if known is not None and type(url) is str and is_plain_url(url)
-            else _any_output(url, *row)
+            else self._any_output(url, *row)
             for url, known, row in zip(urls, facts, rows, strict=True)
         ]  # fmt: skip
+
+    def _facts(self, stated: tuple[Any, ...]) -> tuple[str | None, ...] | None:
+        """What a row says of the file at its address; None where its output is more than a name."""
+        service, output, media, role, watermarked = stated
+        return read_facts(output, media, role, watermarked, self._stated(service))
+
+    def _any_output(self, url: Any, service: str | None, output: Any, media: Any, role: Any, watermarked: Any) -> Any:
+        row = {"url": url, "output": output, "media": media, "role": role, "watermarked": watermarked}
+        return read_flat_output(row, self._stated(service))
 
 
 def _are_common(urls: Sequence[Any]) -> bool:
@@ -135,14 +150,3 @@ def _times(values: Sequence[Any]) -> list[Any]:
 
 def _report(code: str, name: str, found: str) -> NoReturn:
     raise _Left
-
-
-def _facts(stated: tuple[Any, ...]) -> tuple[str | None, ...] | None:
-    """What a row says of the file at its address; None where its output is more than a name."""
-    output, media, role, watermarked = stated
-    return read_facts(output, media, role, watermarked, _report)
-
-
-def _any_output(url: Any, output: Any, media: Any, role: Any, watermarked: Any) -> Any:
-    row = {"url": url, "output": output, "media": media, "role": role, "watermarked": watermarked}
-    return read_flat_output(row, _report)

@@ -9,15 +9,10 @@ import pandas as pd
 from policy_engine.core.urls.file_names import archive_folder, file_ending
 
 _UNFIT = re.compile(r"[^\x21-\x7e]|[\"<>\\^`{|}]")
-_HEAD = """\
+HEAD = """\
 # Files to save, the most urgent first: aria2c --input-file=THIS --continue=true --auto-file-renaming=false
 # Run it in the folder of your archive. Each file is kept as service/task/output/number, which --archived recognises.
 """
-
-
-def head() -> str:
-    """The first lines of the file: comments to aria2."""
-    return _HEAD
 
 
 def entries(findings: pd.DataFrame) -> list[str]:

@@ -31,13 +31,13 @@ _MARKS = ("save_by", "archived", "exempted_by")
 
 _PLOT_HEIGHT = 168
 """Pixels of the highest bar of the deadline chart."""
-_FEWEST_PLACES = 12
-"""A chart of few stretches leaves the rest empty, so that one bar is not a wall."""
+_FEWEST_SLOTS = 12
+"""A chart of few stretches leaves the rest empty, so that a single bar does not fill it."""
 _MOST_LABELS = 7
 _MOST_NUMBERED_BARS = 36
 
 
-def render_html(model: ReportModel) -> str:
+def render(model: ReportModel) -> str:
     """Write the whole page; the same model gives the same bytes anywhere."""
     scripts = _scripts() if model.files.count else ()
     return (
@@ -50,7 +50,7 @@ def render_html(model: ReportModel) -> str:
             scripts=scripts,
             vendored=_vendored(),
             columns=_columns(model),
-            data=Markup(page_data(model)) if scripts else "",  # noqa: S704 - JSON in which no `<` stands for itself
+            data=Markup(page_data(model)) if scripts else "",  # noqa: S704 - JSON in which every `<` is escaped
             verdict_codes=[str(verdict) for verdict in VERDICTS],
         )
     )
@@ -85,7 +85,7 @@ def _environment() -> Environment:
 
 @dataclass(frozen=True)
 class _Inlined:
-    """A file of ours that stands in the page as it is."""
+    """A file of ours that is in the page as it is."""
 
     text: Markup
     hash: str
@@ -126,7 +126,7 @@ def _columns(model: ReportModel) -> list[str]:
         or (column.kind == "instant" and any(value != NAT for value in column.cells))
     }  # fmt: skip
     if not model.marks.house_rules:
-        # The earlier of two deadlines that stand there already.
+        # Without house rules it is the earlier of two dates that are shown already.
         present -= {"save_by"}
     return [name for name in _COLUMNS if name not in _MARKS or name in present]
 
@@ -178,7 +178,7 @@ def quoted(text: str) -> Markup:
 
 
 def in_address(text: str) -> str:
-    """A value as it stands after the # of an address; report.js finds it again among the values of the rows."""
+    """A value as it is written after the # of an address; report.js finds it again among the values of the rows."""
     return quote(showable(text), safe="")
 
 
@@ -212,7 +212,7 @@ class Bar:
     y: int
     height: int
     middle: str
-    """Where its number stands."""
+    """Horizontal centre of its number."""
     number: str
     """Text over the bar, or empty."""
     tick: str
@@ -240,15 +240,15 @@ class BarChart:
 def bar_chart(buckets: Sequence[DeadlineBucket]) -> BarChart:
     """Turn the stretches of the coming days into columns; at least one bucket."""
     highest = max(buckets, key=lambda bucket: bucket.assets)
-    places = max(len(buckets), _FEWEST_PLACES)
-    most, step = max(highest.assets, 1), 100 / places
-    every = -(-places // _MOST_LABELS)
+    slots = max(len(buckets), _FEWEST_SLOTS)
+    most, step = max(highest.assets, 1), 100 / slots
+    every = -(-slots // _MOST_LABELS)
     every = next((step for step in (1, 2, 3, 6, 12, 24) if step >= every), every)
     bars = []
     for i, bucket in enumerate(buckets):
         height = max(2, round(_PLOT_HEIGHT * bucket.assets / most)) if bucket.assets else 0
         has_number = bucket.assets and (len(buckets) <= _MOST_NUMBERED_BARS or bucket is highest)
-        has_room = places - i >= every
+        has_room = slots - i >= every
         bars.append(
             Bar(
                 x=f"{i * step + step * 0.09:.3f}",

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from policy_engine.core.periods import NAT, SECOND
+from policy_engine.core.safe_text import page_text
 from policy_engine.core.vocabulary import EVIDENCE_WORDS, REASONS, VERDICTS, WINDOW_WORDS
+from policy_engine.report.files import FINDINGS
 from policy_engine.report.model import FileColumn, ReportModel, RuleLine
 
 LONGEST_TEXT = 2000
 """Characters of one text that the page shows; longer ones are cut in the middle, visibly. The CSV holds all."""
 
-# Controls, bidirectional marks and halves of surrogate pairs: shown as their number, so that text can neither
-# reorder its surroundings nor break the encoding of the page.
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-"
 _LINK = re.compile(r"https?://[!#-&(-;=?-~]+", re.IGNORECASE)
 
@@ -26,7 +25,7 @@ def showable(text: str) -> str:
     if len(text) > LONGEST_TEXT:
         cut = len(text) - LONGEST_TEXT
         text = f"{text[: LONGEST_TEXT - 100]} … [{cut:,} characters not shown] … {text[-100:]}"
-    return _UNSHOWABLE.sub(lambda match: f"[U+{ord(match.group()):04X}]", text)
+    return page_text(text)
 
 
 def is_link(url: str) -> bool:
@@ -35,7 +34,7 @@ def is_link(url: str) -> bool:
 
 
 def page_data(model: ReportModel) -> str:
-    """The data block as JSON that can stand inside a script element."""
+    """The data block as JSON that is safe inside a script element."""
     files = model.files
     data = {
         "asOf": files.as_of // SECOND,
@@ -50,7 +49,7 @@ def page_data(model: ReportModel) -> str:
                 "explanation": showable(line.explanation),
                 "total": line.amount.assets,
                 "count": count,
-                "csv": line.csv or "findings.csv",
+                "csv": line.csv or FINDINGS,
             }
             for line, count in zip(model.verdicts, files.by_verdict, strict=True)
             if line.verdict in VERDICTS
@@ -77,10 +76,10 @@ def _encode(column: FileColumn, as_of: int) -> dict[str, Any]:
 
 
 def _encode_words(texts: Sequence[str]) -> dict[str, Any]:
-    """Each distinct word once, and for every row its place: one character where there are few words."""
+    """Each distinct word once, and its index for every row: one character where there are few words."""
     words = list(dict.fromkeys(texts))
-    places = {word: place for place, word in enumerate(words)}
-    codes = [places[text] for text in texts]
+    indices = {word: index for index, word in enumerate(words)}
+    codes = [indices[text] for text in texts]
     if len(words) <= len(_DIGITS):
         return {"words": words, "codes": "".join([_DIGITS[code] for code in codes])}
     return {"words": words, "codes": codes}

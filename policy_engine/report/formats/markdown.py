@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from policy_engine.core.safe_text import escape, plain, without_half_pairs
+from policy_engine.core.safe_text import code, encodable, escape
+from policy_engine.report.files import SAVE_NOW
 from policy_engine.report.model import Amount, ReportModel
 
 
-def render_markdown(model: ReportModel) -> str:
-    """Write the summary; text from exports and rules is shown as it stands and never as markup."""
+def render(model: ReportModel) -> str:
+    """Write the summary; text from exports and rules is shown as it is and never as markup."""
     lines = [
         f"# {escape(model.title)}",
         "",
@@ -29,15 +29,7 @@ def render_markdown(model: ReportModel) -> str:
         f"Written by policy-engine {escape(model.program_version)}. "
         "No address was opened: past its deadline does not mean deleted.",
     ]  # fmt: skip
-    return without_half_pairs("\n".join(lines)) + "\n"
-
-
-def code(text: str) -> str:
-    """A short name as code; also in a table."""
-    shown = plain(text, 200).replace("|", "\\|")
-    fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
-    pad = " " if shown.startswith("`") or shown.endswith("`") else ""
-    return f"{fence}{pad}{shown}{pad}{fence}" if shown.strip() else "(empty)"
+    return encodable("\n".join(lines)) + "\n"
 
 
 def _reading(model: ReportModel) -> list[str]:
@@ -63,12 +55,10 @@ def _verdicts(model: ReportModel) -> list[str]:
 
 def _acting(model: ReportModel) -> list[str]:
     marks = model.marks
-    rows = [_row("**save now** (save_now.csv)", marks.save_now, is_markup=True)]
+    rows = [_row(f"**save now** ({SAVE_NOW})", marks.save_now, is_markup=True)]
     rows += [_row("archived", marks.archived)] if marks.inventory is not None else []
     rows += [_row("exempted", marks.exempted)] if marks.exemptions else []
-    following = (
-        f"Next deadline {escape(model.next_deadline_words)}" if model.next_deadline else "No deadline lies ahead"
-    )
+    following = f"Next deadline {escape(model.next_deadline_words)}" if model.next_deadline else "No deadline is ahead"
     if model.local is not None and model.local.next_deadline:
         following += f" = {escape(model.local.next_deadline)}"
     return [*_table_head("Beside the verdicts"), *rows, "", f"{following}.", ""]
@@ -78,16 +68,16 @@ def _exemptions(model: ReportModel) -> list[str]:
     if not model.marks.exemptions:
         return []
     lines = ["| Exemption | Owner | Until | Files | Reason |", "|---|---|---|---:|---|"]
-    for one in model.marks.exemptions:
-        until = f"**over** ({escape(one.until)})" if one.is_over else escape(one.until)
+    for line in model.marks.exemptions:
+        until = f"**ended** ({escape(line.until)})" if line.is_over else escape(line.until)
         lines.append(
-            f"| {code(one.id)} | {escape(one.owner)} | {until} | {one.amount.assets:,} | {escape(one.reason)} |"
+            f"| {code(line.id)} | {escape(line.owner)} | {until} | {line.amount.assets:,} | {escape(line.reason)} |"
         )
     return [*lines, ""]
 
 
 def _warnings(model: ReportModel) -> list[str]:
-    return [*(f"- **warning** {code(one.code)}: {escape(one.text)}" for one in model.warnings), ""]
+    return [*(f"- **warning** {code(notice.code)}: {escape(notice.text)}" for notice in model.warnings), ""]
 
 
 def _month(model: ReportModel) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from policy_engine.core.safe_text import json_text
 from policy_engine.core.vocabulary import VERDICTS
+from policy_engine.report.files import SAVE_NOW
 from policy_engine.report.model import (
     Amount,
     CountLine,
@@ -24,7 +25,7 @@ SCHEMA = "policy-engine/summary/v1"
 """Name and version of the form; described by schemas/summary.v1.schema.json."""
 
 
-def render_json(model: ReportModel) -> str:
+def render(model: ReportModel) -> str:
     """Write the summary; keys keep this order, and the same model gives the same bytes anywhere."""
     return json_text(_summary(model))
 
@@ -101,7 +102,7 @@ def _marks(marks: MarksReport) -> dict[str, Any]:
         "standing": _amount(marks.standing),
         "save_now": {
             **_amount(marks.save_now),
-            "csv": "save_now.csv",
+            "csv": SAVE_NOW,
             "without_url": marks.save_now_without_url,
             "verdicts": [
                 {"verdict": line.code, "assets": line.count, "points": line.points}
@@ -158,7 +159,7 @@ def _service(line: ServiceLine) -> dict[str, Any]:
         "service": line.service,
         "title": line.title,
         **_amount(line.total),
-        "verdicts": {str(verdict): _amount(one) for verdict, one in zip(VERDICTS, line.by_verdict, strict=True)},
+        "verdicts": {str(verdict): _amount(amount) for verdict, amount in zip(VERDICTS, line.by_verdict, strict=True)},
     }
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from policy_engine.core.safe_text import plain
+from policy_engine.core.text.terminal import LABEL, cut, labelled
+from policy_engine.core.text.wording import count_of
+from policy_engine.report.files import SAVE_NOW
 from policy_engine.report.model import Amount, CountLine, Notice, ReportModel
 
 LINES = 25
 """Lines that fit on a terminal beside the command and the next prompt."""
-_WIDTH = 110
-_LABEL = 10
 
 
-def render_text(model: ReportModel, report: str | None = None) -> str:
+def render(model: ReportModel, report: str | None = None) -> str:
     """
     The totals for a person at a terminal; `report` names the HTML file.
 
@@ -21,27 +20,27 @@ def render_text(model: ReportModel, report: str | None = None) -> str:
     """
     reading = model.reading
     lines = [
-        _cut(f"{plain(model.title, 60)}, as of {model.as_of}{_local(model)}"),
-        *_told(
+        cut(f"{plain(model.title, 60)}, as of {model.as_of}{_local(model)}"),
+        *labelled(
             "read",
-            f"{reading.records:,} records in {_count(reading.files, 'file')} = {reading.tasks:,} tasks"
+            f"{reading.records:,} records in {count_of(reading.files, 'file')} = {reading.tasks:,} tasks"
             f" + {reading.merged:,} merged + {reading.quarantined:,} quarantined",
         ),
-        *_told(
+        *labelled(
             "tasks",
             f"{reading.tasks:,} = {reading.tasks_with_assets:,} with files"
             f" + {reading.tasks_without_assets:,} without{_reasons(reading.without_assets)}",
             2,
         ),
-        *_told("fresh", model.newest_record_words + _pages(model), 2),
+        *labelled("fresh", model.newest_record_words + _pages(model), 2),
         "",
         *_verdicts(model),
         "",
-        *_told("next", _next(model)),
-        *_told("windows", _windows(model), 2),
-        *_told("save now", _acting(model), 2),
+        *labelled("next", _next(model)),
+        *labelled("windows", _windows(model), 2),
+        *labelled("save now", _acting(model), 2),
     ]
-    tail = [] if report is None else [f"{'report':<{_LABEL}}{plain(report, 400)}"]
+    tail = [] if report is None else [f"{'report':<{LABEL}}{plain(report, 400)}"]
     if len(lines) + len(model.warnings) + len(tail) > LINES:
         lines = [line for line in lines if line]
     return "\n".join([*lines, *_warnings(model.warnings, LINES - len(lines) - len(tail)), *tail]) + "\n"
@@ -60,13 +59,13 @@ def _next(model: ReportModel) -> str:
 
 def _verdicts(model: ReportModel) -> list[str]:
     costs = [*(verdict.amount for verdict in model.verdicts), model.total, model.possibly_past]
-    places = max(len(cost.cost_usd.partition(".")[2]) for cost in costs)
+    decimals = max(len(cost.cost_usd.partition(".")[2]) for cost in costs)
     lines = [f"{'verdict':<20}{'files':>10}  {'USD':>16}"]
     for verdict in model.verdicts:
-        lines.append(_row(verdict.title, verdict.amount, places))
+        lines.append(_row(verdict.title, verdict.amount, decimals))
         if verdict.verdict == "at_risk" and model.possibly_past.assets:
-            lines.append(_row("  possibly past", model.possibly_past, places))
-    total = _row("total", model.total, places)
+            lines.append(_row("  possibly past", model.possibly_past, decimals))
+    total = _row("total", model.total, decimals)
     if model.without_assets.points:
         total += f"  (+ {_usd(model.without_assets.cost_usd)} on tasks without files)"
     return [*lines, total]
@@ -78,8 +77,8 @@ def _acting(model: ReportModel) -> str:
     among = [f"{count:,} {what}" for count, what in (
         (past, "past every deadline"), (marks.save_now_without_url, "without an address")
     ) if count]  # fmt: skip
-    parts = [f"{_count(marks.save_now.assets, 'file')} in save_now.csv" if marks.save_now.assets else "nothing"]
-    parts[0] += f" (of them {', '.join(among)})" if among else ""
+    parts = [f"{count_of(marks.save_now.assets, 'file')} in {SAVE_NOW}" if marks.save_now.assets else "nothing"]
+    parts[0] += f" ({', '.join(among)})" if among else ""
     if marks.inventory is not None:
         parts.append(f"{marks.archived.assets:,} archived")
     if marks.exemptions:
@@ -95,39 +94,25 @@ def _windows(model: ReportModel) -> str:
 
 
 def _warnings(notices: tuple[Notice, ...], room: int) -> list[str]:
-    """All warnings, the first told as fully as there is room for; where there is too little, only the first ones."""
+    """All warnings, the first in full where there is room for them; where there is too little, only the first ones."""
     if len(notices) > room:
-        shown = [line for notice in notices[: room - 1] for line in _told("warning", notice.text)]
-        return [*shown, " " * _LABEL + "further warnings stand in the report"]
+        shown = [line for notice in notices[: room - 1] for line in labelled("warning", notice.text)]
+        return [*shown, " " * LABEL + "further warnings are in the report"]
     lines: list[str] = []
-    for place, notice in enumerate(notices, 1):
-        others = len(notices) - place
-        lines += _told("warning", notice.text, min(3, room - len(lines) - others))
+    for number, notice in enumerate(notices, 1):
+        others = len(notices) - number
+        lines += labelled("warning", notice.text, min(3, room - len(lines) - others))
     return lines
 
 
-def _told(label: str, text: str, most: int = 1) -> list[str]:
-    """A labelled text on at most so many lines; what does not fit is cut, visibly."""
-    lines = textwrap.wrap(plain(text, 1000), _WIDTH - _LABEL, max_lines=most, placeholder=" \u2026")
-    return [f"{label if not place else '':<{_LABEL}}{line}" for place, line in enumerate(lines)]
+def _row(title: str, amount: Amount, decimals: int) -> str:
+    return f"{plain(title, 20):<20}{amount.assets:>10,}  {_usd(amount.cost_usd, decimals):>16}"
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 1].rstrip() + "\u2026"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _row(title: str, amount: Amount, places: int) -> str:
-    return f"{plain(title, 20):<20}{amount.assets:>10,}  {_usd(amount.cost_usd, places):>16}"
-
-
-def _usd(text: str, places: int = 2) -> str:
+def _usd(text: str, decimals: int = 2) -> str:
     """Dollars with thousands separators and at least so many decimals; nothing is rounded, so that sums tie."""
     whole, _, fraction = text.partition(".")
-    return f"{int(whole):,}.{fraction.ljust(places, '0')}"
+    return f"{int(whole):,}.{fraction.ljust(decimals, '0')}"
 
 
 def _reasons(lines: tuple[CountLine, ...]) -> str:
@@ -139,11 +124,11 @@ def _reasons(lines: tuple[CountLine, ...]) -> str:
 def _pages(model: ReportModel) -> str:
     if not model.pages:
         return ""
-    short = [page for page in model.pages if page.read < page.declared]
+    short = [page for page in model.pages if page.missing]
     if not short:
         first = model.pages[0]
         rows = f" ({first.declared:,} rows declared, {first.read:,} read)" if len(model.pages) == 1 else ""
         return f" History pages complete{rows}."
-    worst = max(short, key=lambda page: page.declared - page.read)
-    others = " in one place, and others elsewhere" if len(short) > 1 else ""
+    worst = max(short, key=lambda page: page.missing)
+    others = "; other pages are incomplete too" if len(short) > 1 else ""
     return f" HISTORY PAGES INCOMPLETE: {worst.declared:,} rows declared, {worst.read:,} read{others}."

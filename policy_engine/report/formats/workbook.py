@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import struct
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -16,43 +15,30 @@ import pandas as pd
 from policy_engine.core.files.sorted_lines import SortedLines
 from policy_engine.core.frames import nanoseconds
 from policy_engine.core.periods import DAY, NAT
-from policy_engine.core.problems import Problem, UsageProblem
+from policy_engine.core.safe_text import xml_text
 from policy_engine.core.text.csv_cells import format_times
 from policy_engine.core.vocabulary import FINDING_COLUMNS, QUARANTINE_COLUMNS, TIME_COLUMNS, VERDICTS
+from policy_engine.report.files import FINDINGS
 from policy_engine.report.model import ReportModel
 
 MAX_ROWS = 1_048_576
 """Rows of one sheet that Excel can hold, the header among them."""
 _LONGEST = 32_767
-_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""Characters that XML cannot hold."""
 _EPOCH = 25_569
 """Days from Excel's day 0 to 1970."""
 _FIRST_SERIAL = 61
-"""1 March 1900: before it Excel counts a day that never was."""
+"""1 March 1900: before it Excel counts a day that did not exist."""
 _WHOLE = 10**15
 """From here on Excel does not keep every digit of a whole number."""
 _TIME_FORMAT = "yyyy-mm-dd hh:mm:ss"
 _WIDTHS = {"asset_id": 48, "task_id": 38, "url": 48, "source": 28, "reason": 24, "url_host": 26}
-_NO_CLOCK = datetime(2000, 1, 1)  # noqa: DTZ001 - written as it stands; a workbook knows no zones
-_UTC_NOTE = (
-    "Times are UTC, as Excel knows no zones; they are cut to the millisecond, findings.csv has them to the nanosecond."
-)
+_NO_CLOCK = datetime(2000, 1, 1)  # noqa: DTZ001 - written as it is; a workbook has no zones
+_UTC_NOTE = f"Times are UTC, since Excel has no time zones, and cut to the millisecond; {FINDINGS} has nanoseconds."
 
 Cell = str | int | float | bool | None
 
 
-def check_workbook() -> None:
-    """Refuse to start what cannot be finished; raises UsageProblem without xlsxwriter."""
-    try:
-        import xlsxwriter  # noqa: F401
-    except ImportError:
-        raise UsageProblem(Problem(
-            "missing-extra", "writing a workbook needs xlsxwriter", help="pip install 'media-policy-engine[xlsx]'",
-        )) from None  # fmt: skip
-
-
-class WorkbookWriter:
+class Writer:
     """Takes chunks of findings; `finish` writes what is known only then. Memory does not grow with the rows."""
 
     def __init__(self, path: Path, scratch: Path, max_rows: int = MAX_ROWS) -> None:
@@ -71,7 +57,7 @@ class WorkbookWriter:
         self._cut = 0
         self._summary = self._book.add_worksheet("summary")
         heads = [f"{name} (UTC)" if name in TIME_COLUMNS else name for name in FINDING_COLUMNS]
-        times = {place for place, name in enumerate(FINDING_COLUMNS) if name in TIME_COLUMNS}
+        times = {index for index, name in enumerate(FINDING_COLUMNS) if name in TIME_COLUMNS}
         widths = [20 if name in TIME_COLUMNS else _WIDTHS.get(name, 16) for name in FINDING_COLUMNS]
         self._sheets = {str(verdict): _Table(self, str(verdict), heads, widths, times) for verdict in VERDICTS}
         self._rules = _Table(self, "rules", _RULE_HEADS, [28, 8, 36, 60, 14, 16, 40, 22, 12, 36, 24, 14, 10])
@@ -89,8 +75,8 @@ class WorkbookWriter:
         for verdict, row in zip(verdicts, rows, strict=True):
             if verdict != "at_risk":
                 self._sheets[verdict].add(row)
-        at_risk = [place for place, verdict in enumerate(verdicts) if verdict == "at_risk"]
-        lines = [json.dumps(rows[place]).encode() + b"\n" for place in at_risk]
+        at_risk = [index for index, verdict in enumerate(verdicts) if verdict == "at_risk"]
+        lines = [json.dumps(rows[index]).encode() + b"\n" for index in at_risk]
         sizes = np.fromiter(map(len, lines), np.int64, len(lines))
         starts = self._spool.tell() + np.cumsum(sizes) - sizes
         self._at_risk.add(nanoseconds(findings["expires_earliest"])[at_risk], starts, sizes)
@@ -128,7 +114,7 @@ class WorkbookWriter:
 
     def text(self, value: str) -> str:
         """Text that a cell can hold: nothing that XML forbids, and what is too long is cut, visibly."""
-        value = _ILLEGAL.sub("\ufffd", value)
+        value = xml_text(value)
         if len(value.encode("utf-16-le", "replace")) // 2 > _LONGEST:
             self._cut += 1
             value = value.encode("utf-16-le")[: 2 * (_LONGEST - 1)].decode("utf-16-le", "ignore") + "\u2026"
@@ -156,9 +142,9 @@ class WorkbookWriter:
 
         def write(*cells: Cell, bold: bool = False) -> None:
             nonlocal row
-            for place, cell in enumerate(cells):
+            for index, cell in enumerate(cells):
                 _put(
-                    sheet, row, place, self.text(cell) if isinstance(cell, str) else cell, self._bold if bold else None
+                    sheet, row, index, self.text(cell) if isinstance(cell, str) else cell, self._bold if bold else None
                 )
             row += 1
 
@@ -199,10 +185,10 @@ class WorkbookWriter:
         for table in tables:
             write(table.name, table.rows, ", ".join(table.names))
         if any(len(table.names) > 1 for table in tables):
-            write("note", f"A sheet of Excel holds {self._max_rows:,} rows; what has more goes on over several sheets.")
+            write("note", f"An Excel sheet holds {self._max_rows:,} rows; longer tables continue on further sheets.")
         if self._cut:
             write(
-                "note", f"{self._cut:,} texts are longer than a cell can be and are cut; findings.csv has them whole."
+                "note", f"{self._cut:,} texts are longer than a cell can be and are cut; {FINDINGS} has them in full."
             )
         for notice in model.warnings:
             write("warning", notice.text)
@@ -213,7 +199,7 @@ class _Table:
 
     def __init__(
         self,
-        writer: WorkbookWriter,
+        writer: Writer,
         name: str,
         heads: Sequence[str],
         widths: Sequence[int],
@@ -231,17 +217,17 @@ class _Table:
         self.names.append(name)
         self._sheet = self._writer._book.add_worksheet(name)
         self._sheet.freeze_panes(1, 0)
-        for place, (head, width) in enumerate(zip(self._heads, self._widths, strict=True)):
-            self._sheet.set_column(place, place, width)
-            self._sheet.write_string(0, place, head, self._writer._head)
+        for index, (head, width) in enumerate(zip(self._heads, self._widths, strict=True)):
+            self._sheet.set_column(index, index, width)
+            self._sheet.write_string(0, index, head, self._writer._head)
         self._row = 1
 
     def add(self, cells: Sequence[Cell]) -> None:
         if self._row >= self._writer._max_rows:
             self._close()
             self._open()
-        for place, cell in enumerate(cells):
-            _put(self._sheet, self._row, place, cell, self._writer._time if place in self._times else None)
+        for index, cell in enumerate(cells):
+            _put(self._sheet, self._row, index, cell, self._writer._time if index in self._times else None)
         self._row += 1
         self.rows += 1
 
@@ -270,9 +256,11 @@ def _serials(column: pd.Series[Any]) -> list[Cell]:
     """Excel's days, cut to the millisecond so that no deadline reads later than it is; text where it has no day."""
     ns = nanoseconds(column)
     days = (ns // 1_000_000) * 1_000_000 / DAY + _EPOCH
-    cells: list[Cell] = [None if one == NAT else day for one, day in zip(ns.tolist(), days.tolist(), strict=True)]
-    for place in np.flatnonzero((ns != NAT) & (days < _FIRST_SERIAL)).tolist():
-        cells[place] = format_times(ns[place : place + 1])[0]
+    cells: list[Cell] = [
+        None if instant == NAT else day for instant, day in zip(ns.tolist(), days.tolist(), strict=True)
+    ]
+    for index in np.flatnonzero((ns != NAT) & (days < _FIRST_SERIAL)).tolist():
+        cells[index] = format_times(ns[index : index + 1])[0]
     return cells
 
 
@@ -296,20 +284,20 @@ def _rule_rows(model: ReportModel) -> Iterable[Sequence[Cell]]:
 
 
 def _without_system(path: Path) -> None:
-    """Overwrite in the archive's directory what tells the system that wrote it: its kind and the modes of its files."""
+    """Overwrite what the archive's directory says about the writing system: its kind and the modes of its files."""
     import zipfile
 
     with zipfile.ZipFile(path) as archive:
         start, count = archive.start_dir, len(archive.infolist())
     with path.open("r+b") as stream:
-        place = start
+        position = start
         for _ in range(count):
-            stream.seek(place)
+            stream.seek(position)
             head = stream.read(46)
             if head[:4] != b"PK\x01\x02":
                 raise RuntimeError("the workbook's directory is not where it should be")
-            stream.seek(place + 5)
+            stream.seek(position + 5)
             stream.write(b"\x03")
-            stream.seek(place + 38)
+            stream.seek(position + 38)
             stream.write(struct.pack("<L", 0o100644 << 16))
-            place += 46 + sum(struct.unpack("<HHH", head[28:34]))
+            position += 46 + sum(struct.unpack("<HHH", head[28:34]))

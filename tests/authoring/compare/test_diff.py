@@ -16,7 +16,8 @@ from policy_engine.authoring.compare.wording import before_after_words, files_wo
 from policy_engine.core.periods import DAY, HOUR, Interval
 from policy_engine.core.rule_model import OperationWindow, Rule, RulePack, RuleVersion
 from policy_engine.core.vocabulary import StorageLocation
-from tests.support.commands import ROOT, in_own_process, policy_engine
+from tests.support.commands import in_own_process, policy_engine
+from tests.support.paths import PACKS, ROOT
 from tests.support.strategies import BASE, RECORDED, ten_rules, version
 from tests.support.strategies import output as output_spec
 from tests.support.strategies import pack as make_pack
@@ -240,8 +241,8 @@ def test_the_text_says_all_there_is_to_know(snapshot_pack: Path) -> None:
 def snapshot_pack(tmp_path: Path) -> Path:
     """The small pack with a version more, a comment, other layout and another section cited."""
     folder = tmp_path / "minimal"
-    for path in (ROOT / "tests" / "packs" / "valid" / "minimal").rglob("*.yaml"):
-        target = folder / path.relative_to(ROOT / "tests" / "packs" / "valid" / "minimal")
+    for path in (PACKS / "valid" / "minimal").rglob("*.yaml"):
+        target = folder / path.relative_to(PACKS / "valid" / "minimal")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text("# a comment\n" + path.read_text("utf-8"), encoding="utf-8")
     clean = folder / "rules" / "film-clean.yaml"
@@ -313,6 +314,7 @@ def test_hostile_words_stay_words() -> None:
     assert json.loads(FORMATS["json"](found, (name, name)))["old"]["name"] == name
 
 
+@pytest.mark.slow
 def test_no_frames_are_needed_to_compare_rules() -> None:
     """
     `diff` is quick to start: it loads no library for frames of data.

@@ -13,8 +13,9 @@ import pytest
 
 from policy_engine.authoring.compare.impact import CHANGED_COLUMNS, STATES
 from policy_engine.authoring.compare.impact_formats import LINES
-from tests.support.commands import AS_OF, EXAMPLE, ROOT, policy_engine
+from tests.support.commands import AS_OF, EXAMPLE, policy_engine
 from tests.support.exports import task, write, write_lines
+from tests.support.paths import ROOT
 
 BUNDLED = ROOT / "rules" / "piapi"
 SHORTER = """\
@@ -213,7 +214,7 @@ def test_expected_impact_of_another_instant_is_not_passed_over(desk: Path) -> No
     ("verdicts", "said"),
     [
         ("{active->lost: {assets: 1}}", "two verdicts with an arrow between"),
-        ("{active->active: {assets: 1}}", "`active->active` is no change of a verdict"),
+        ("{active->active: {assets: 1}}", "`active->active` is not a change of a verdict"),
         ("{active->expired: {assets: -1}}", "should be at least 0"),
         ("{active->expired: {assets: 1, tolerance: 5 %}}", "a number of files such as 3, or a share such as 5%"),
         ("{active->expired: {tolerance: 5%}}", "the key `assets` is missing"),
@@ -245,6 +246,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_what_cannot_be_told_is_never_zero(name: str, desk: Path) -> None:
     """

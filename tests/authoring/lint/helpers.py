@@ -16,8 +16,8 @@ from policy_engine.core.problems import Problem, format_problem
 from policy_engine.core.rule_model import RulePack
 from policy_engine.packs import read_pack
 from policy_engine.packs.rule_space import RuleSpace
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 PACKS = Path(__file__).parent / "packs"
 """A folder per check with what breaks the small valid pack, and the messages expected of it."""
 AS_OF = parse_instant("2026-08-01T00:00:00Z")

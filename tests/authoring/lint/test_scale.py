@@ -76,6 +76,7 @@ def many_services() -> RulePack:
     return pack(services, rules)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [one_service, many_services])
 def test_a_thousand_rules_are_linted_quickly(make: object) -> None:
     """

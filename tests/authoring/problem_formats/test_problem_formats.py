@@ -25,16 +25,16 @@ from pydantic import BaseModel
 from sarif.loader import load_sarif_file
 from sarif_pydantic import Sarif
 
-from policy_engine import __version__
 from policy_engine.authoring.lint.baseline import Acceptance, Accepted
 from policy_engine.authoring.problem_formats import FORMATS, markdown, sarif, write_problems
 from policy_engine.core.problem_codes import PROBLEM_CODES
 from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.safe_text import plain
+from policy_engine.core.version import __version__
 from policy_engine.packs.schema_check import load_schema
 from tests.support.commands import policy_engine
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 SNAPSHOTS = Path(__file__).parent / "problems"
 CODES = {code for codes in PROBLEM_CODES.values() for code in codes}
 

@@ -368,13 +368,49 @@ def test_names_that_refer_to_nothing(pack_folder: Path) -> None:
     ]
 
 
+def test_facts_that_cannot_be(pack_folder: Path) -> None:
+    """
+    A row of a table that states what a fact cannot be is a problem at the value, in any spelling but the right ones.
+    """
+    file = pack_folder / "cases" / "kling.yaml"
+    file.write_text(
+        """\
+title: Kling
+given:
+  row: {task_id: a, service: klingg, role: Mian, url: https://a.example/a}
+  fine: {task_id: a, service: KLING, role: Try-On, media: Video, account: pay as you go, watermarked: 1}
+  model: {task_id: a, service: Kling-Turbo, role: sole}
+cases:
+  - name: a file
+    task: {task_id: b, service: kling, role: clean, media: vido, account: payg, watermarked: maybe}
+    as_of: "2026-03-02T00:00:00Z"
+    expect: {no_asset: pending}
+""",
+        encoding="utf-8",
+    )
+    with pytest.raises(PackInvalid) as caught:
+        run_cases(read_pack(pack_folder), pack_folder)
+    shown = [format_problem(problem).removeprefix(f"{pack_folder.as_posix()}/") for problem in caught.value.problems]
+    assert shown == [
+        "cases/kling.yaml:3:30: error[unknown-service]: unknown service `klingg`\n  help: did you mean `kling`?",
+        "cases/kling.yaml:3:44: error[unknown-role]: unknown role `Mian`\n  help: did you mean `main`?",
+        "cases/kling.yaml:8:46: error[unknown-role]: unknown role `clean`\n"
+        "  help: known roles: `main`, `sole`, `try_on`, `unlisted`",
+        "cases/kling.yaml:8:60: error[not-allowed]: `media` cannot be `vido`\n  help: did you mean `video`?",
+        "cases/kling.yaml:8:75: error[not-allowed]: `account` cannot be `payg`\n"
+        "  help: known values of account: `pay_as_you_go`, `host_your_account`",
+        "cases/kling.yaml:8:94: error[not-allowed]: `watermarked` cannot be `maybe`\n"
+        "  help: known values of watermarked: `true`, `false`",
+    ]
+
+
 def test_two_cases_of_one_name(pack_folder: Path) -> None:
     """
     Two cases of one file have two names, so that a failure names one of them.
     """
     case = '  - {name: same, task: failed, as_of: "2026-03-02T00:00:00Z", expect: {no_asset: failed}}\n'
     (message,) = refused(pack_folder, case + case)
-    assert message.startswith("cases/flux.yaml:13:12: error[duplicate]: the case `same` stands twice")
+    assert message.startswith("cases/flux.yaml:13:12: error[duplicate]: the case `same` appears twice")
 
 
 def test_files_that_would_not_be_read(pack_folder: Path) -> None:

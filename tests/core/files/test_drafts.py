@@ -178,12 +178,13 @@ elif sys.argv[1] == "between two files":
         return replace(self, other)
     Path.replace = dying
 else:
-    then_die(report_folder, "_publish", False)
+    then_die(report_folder, "publish", False)
 del sys.argv[1]
 main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["before", "exchanging", "in two steps", "between two files"])
 def test_run_that_is_killed_while_it_publishes(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
@@ -219,6 +220,7 @@ def test_run_that_is_killed_while_it_publishes(where: str, tmp_path: Path, monke
     assert names(folder.parent) == ["report"]
 
 
+@pytest.mark.slow
 def test_draft_is_removed_though_a_child_process_holds_it(tmp_path: Path) -> None:
     """
     A process that was started while the draft was held, and has not ended yet, does not keep it from being removed.

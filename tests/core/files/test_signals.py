@@ -14,10 +14,14 @@ from typing import Any
 import pytest
 
 from policy_engine.core.files.signals import SignalGate, current_gate, refuse_if_interrupted, uninterrupted
-from tests.support.commands import AS_OF, ROOT, environment, in_own_process, policy_engine
+from tests.support.commands import AS_OF, environment, in_own_process, policy_engine
 from tests.support.exports import as_lines, history_row, task
+from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX"),
+]
 
 
 def test_interruption_waits_for_the_end_of_all_sections() -> None:
@@ -69,7 +73,7 @@ MOMENTS = {
     "judging": "slow(runs._Work, 'judge')",
     "spilling": "slow(waiting.SpillBuffer, '_spill', after=True)",
     "merging": "slow(runs, 'merge_records')",
-    "publishing": "slow(report_folder, '_publish')",
+    "publishing": "slow(report_folder, 'publish')",
 }
 PROGRAM = """
 import os, sys, time

@@ -193,12 +193,20 @@ def test_table_names_nothing() -> None:
 
 
 def test_table_states_facts() -> None:
-    """Facts that a row states are taken where the catalog is silent; a kind of media that is none is not taken."""
+    """
+    Facts that a row states are taken where the catalog is silent, and what they cannot be is unknown.
+
+    A row without a role is about an unlisted file; one whose role the service does not have is about any.
+    """
     assert facts_of(None, flat(CLEAN, "final cut", media="video", watermarked="true")) == [
         ("final cut", "video", "unlisted", "true", False)
     ]
     assert facts_of("flux", flat(CLEAN, "image", watermarked="false")) == [("image", "image", "main", "false", False)]
-    assert facts_of("flux", flat(CLEAN, media="hologram")) == [("file", None, "unlisted", None, False)]
+    assert facts_of("flux", flat(CLEAN, media="")) == [("file", None, "unlisted", None, False)]
+    assert facts_of("flux", flat(CLEAN, role="")) == [("file", None, None, None, False)]
+    assert facts_of("flux", flat(CLEAN, role="try_on")) == [("file", None, None, None, False)]
+    assert facts_of("kling", flat(CLEAN, role="try_on")) == [("file", None, "try_on", None, False)]
+    assert facts_of("kling", flat(CLEAN, "video_clean", role="")) == [("video_clean", "video", "main", "false", False)]
 
 
 def test_table_contradicts_the_catalog() -> None:

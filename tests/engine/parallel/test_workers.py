@@ -20,7 +20,10 @@ from policy_engine.core.problems import InputUnusable, Problem, WorkerEnded
 from policy_engine.engine.parallel.workers import read_results_of, start_workers, write_results
 from tests.support.commands import environment
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals are those of POSIX")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals are those of POSIX"),
+]
 
 
 def numbers(state: int, item: int) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tracemalloc
 from collections import Counter
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 import pytest
@@ -19,9 +18,9 @@ import yaml
 from policy_engine.core.periods import DAY, HOUR, parse_instant
 from policy_engine.history.example import ExampleSummary, write_example
 from policy_engine.history.example.services import KINDS
+from tests.support.paths import ROOT
 
 UNTIL = parse_instant("2026-01-08T00:00:00Z")
-ROOT = Path(__file__).parents[3]
 ZERO_TIME = "0001-01-01T00:00:00Z"
 DONE = ("completed", "Completed")
 
@@ -133,6 +132,7 @@ def test_every_argument_counts(change: dict[str, Any]) -> None:
     assert made(**change)[0] != made()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
 def test_hash_seed_does_not_count(hash_seed: str) -> None:
     """
@@ -519,6 +519,7 @@ def test_damage(shape: Literal["mixed", "tasks"], tasks: int) -> None:
     assert len(ids) == tasks == summary.tasks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["mixed", "tasks"])
 def test_memory_stays_small(shape: Literal["mixed", "tasks"]) -> None:
     """

@@ -9,12 +9,12 @@ import pytest
 
 from policy_engine.history import STATES, ServiceNames
 from policy_engine.packs import read_pack
-from tests.support.commands import ROOT
 from tests.support.exports import (
     IMAGE,
     read_records,
     task,
 )
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize("word", ["Abschluß", "ABSCHLUSS", " abschluss "])

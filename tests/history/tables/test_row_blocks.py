@@ -38,7 +38,7 @@ CELLS = {
     "task_type": ["", "imagine", "video_generation", "VIDEO_generation", "odd"],
     "status": ["", "completed", "Completed", "failed", "pending", "odd"],
     "is_using_private_pool": ["", "true", "F", "1", "maybe"],
-    "account": ["", "pay_as_you_go", "host_your_account", "other"],
+    "account": ["", "pay_as_you_go", "Host-your-account", "other"],
     "consume": ["", "0", "7", "7.0", "7.5", "-1", "1e3", "9" * 30],
     "points": ["", "0", "12", "x"],
     "url": [
@@ -53,6 +53,8 @@ CELLS = {
     ],
     "output": ["", "video", "image_url", URL, '{"video":"https://x.example/y.mp4"}', "{", "[]", " name "],
     "watermarked": ["", "true", "FALSE", "perhaps"],
+    "media": ["", "Video", "hologram"],
+    "role": ["", "Main", "unlisted", "poster"],
     **{name: list(TIMES) for name in ("created_at", "ended_at", "updated_at")},
 }
 ODD = [None, "", 7, 7.0, 7.5, float("nan"), True, False, Decimal("7.5"), "text", ["https://x.example/y"], {"a": 1}]
@@ -137,6 +139,7 @@ def test_usual_tables_are_taken(name: str) -> None:
 @pytest.mark.parametrize(("name", "cell"), [
     ("task_id", ""), ("task_id", 7), ("model", 7), ("is_using_private_pool", "maybe"), ("account", "other"),
     ("consume", "x"), ("points", "-1"), ("url", "no address"), ("output", "{"), ("watermarked", "perhaps"),
+    ("media", "hologram"), ("role", "poster"),
 ])  # fmt: skip
 def test_what_must_be_told_is_left(name: str, cell: Any) -> None:
     """A block with a cell that the general way sets aside or reports is left to it."""

@@ -30,8 +30,9 @@ from policy_engine.history.tables import csv_text as table_text
 from policy_engine.history.tables.csv_rows import CsvLines
 from policy_engine.history.tables.row_blocks import FlatPath
 from policy_engine.packs import read_pack
+from tests.support.commands import JOBS
 from tests.support.exports import AS_OF, Reading, pack, read, write, write_parquet
-from tests.support.row_by_row import no_plain_columns, no_plain_rows
+from tests.support.general_readers import no_plain_columns, no_plain_rows
 
 CATALOG = read_pack("piapi").catalog
 
@@ -80,7 +81,7 @@ def cut(bytes_: int = 1 << 24, rows: int = 100_000, block: int = 1 << 18, most: 
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", JOBS)
 def test_cut_table_is_the_whole_one(tmp_path: Path, quoting: int, end: str, jobs: int) -> None:
     """A CSV file that is read in units, by one process or two, gives what it gives as a whole, lines included."""
     path = write_rows(tmp_path / "a.csv", rows_of(40), quoting, end)
@@ -101,6 +102,7 @@ def test_memory_does_not_decide_the_order(tmp_path: Path, sizes: dict[str, int])
         assert one.findings.astype("str").equals(other.findings.astype("str"))
 
 
+@pytest.mark.slow
 def test_table_of_more_than_lines_is_not_cut(tmp_path: Path) -> None:
     """Where a row goes over several lines, a file is read as a whole, and the ids told before do not count twice."""
     rows = rows_of(40)
@@ -113,6 +115,7 @@ def test_table_of_more_than_lines_is_not_cut(tmp_path: Path) -> None:
             assert again.findings.astype("str").equals(whole.findings.astype("str"))
 
 
+@pytest.mark.slow
 def test_damaged_rows_of_a_cut_table(tmp_path: Path) -> None:
     """Rows that are set aside, repeated headers and blank lines keep their numbers in every unit."""
     lines = write_rows(tmp_path / "a.csv", rows_of(30)).read_text().splitlines()
@@ -139,7 +142,7 @@ def test_too_many_rows_of_one_task(tmp_path: Path) -> None:
         same(read(path), whole)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", JOBS)
 def test_parquet_in_row_groups(tmp_path: Path, jobs: int) -> None:
     """A Parquet file that is read in groups of rows gives what it gives as a whole, its rows numbered on."""
     import pyarrow.parquet as pq

@@ -225,5 +225,5 @@ def test_unknown_endings_are_refused(path: str) -> None:
     """
     Any other ending is refused with those that there are.
     """
-    with pytest.raises(UsageProblem, match=r"ends in none of \.csv, \.parquet, \.jsonl"):
+    with pytest.raises(UsageProblem, match=r"does not end in \.csv, \.parquet or \.jsonl"):
         writer_for(path)

@@ -18,8 +18,9 @@ import pytest
 
 from policy_engine.core.periods import NAT, parse_instant
 from policy_engine.core.vocabulary import REASONS, VERDICTS
-from policy_engine.report.formats import FORMATS
-from policy_engine.report.formats.html import cents, clock, ends, quoted, render_html, segments
+from policy_engine.report.formats import FORMATS, renderer
+from policy_engine.report.formats.html import cents, clock, ends, quoted, segments
+from policy_engine.report.formats.html import render as render_html
 from policy_engine.report.model import FileColumn, ReportModel
 from tests.support.page import Page
 from tests.support.sample_model import empty_model, files_of, one_asset_model, rich_model, rich_rows
@@ -139,7 +140,7 @@ def test_every_number_on_the_page_is_in_the_summary(model: ReportModel) -> None:
     No number that a reader sees outside the rows of files is the page's own: summary.json has each one.
     """
     shown = replace(model, quarantine=(), glossary=(), files=replace(model.files, first=()))
-    known = set(numbers_known(json.loads(FORMATS["json"](shown))))
+    known = set(numbers_known(json.loads(renderer("json")(shown))))
     # Days of the calendar as words: of as_of, and along the axes of the charts.
     text = re.sub(r"\b[0-9]{1,2} (Dec|Jan)(uary)?( 20[0-9]{2})?\b", "", Page(render_html(shown)).words)
     text = text.partition("Script of this page")[0]
@@ -169,7 +170,7 @@ def test_first_screen_comes_first(page: Page, model: ReportModel) -> None:
     """
     The title, the instant and the warnings stand before the verdicts, and these before what is next and not known.
     """
-    order = [model.title, model.as_of_words, model.warnings[1].text, "What the rules say of 5,598 files",
+    order = [model.title, model.as_of_words, model.warnings[1].text, "What the rules say about 5,598 files",
              "What is next", "What is not known", "What it rests on", "URLs checked", "By service"]  # fmt: skip
     places = [page.text.index(text) for text in order]
     assert places == sorted(places)
@@ -188,11 +189,11 @@ def test_list_says_what_is_shown_of_how_much(page: Page, model: ReportModel) -> 
     The list says how many of how many files a reader without script sees, and where all of them are.
     """
     assert f"The first {len(model.files.first)} of {model.total.assets:,} files shown" in page.text
-    assert "findings.csv holds every one and its full URL" in page.text
+    assert "findings.csv has every file with its full URL" in page.text
     assert len(page.tables["files-rows"]) == len(model.files.first) + 1
     assert "All 1 file shown" in Page(render_html(one_asset_model())).text
     assert (
-        "as was asked for; findings.csv holds all 5,598 files"
+        "This page was asked to hold no rows; findings.csv has all 5,598 files"
         in Page(render_html(replace(model, files=files_of(())))).text
     )
 
@@ -277,7 +278,7 @@ def test_empty_lists_are_sentences() -> None:
     page = Page(render_html(empty_model()))
     assert set(page.tables) == {"verdicts"}
     assert set(page.numbers("verdicts", 1)) == {0}
-    for sentence in ("There is no file.", "No deadline is ahead in these hours.", "No deadline passed in these days.",
+    for sentence in ("There are no files.", "No deadline is ahead in these hours.", "No deadline passed in these days.",
                      "No record is in quarantine."):  # fmt: skip
         assert sentence in page.text
 
@@ -287,7 +288,7 @@ def test_one_file_is_not_files() -> None:
     One of something is said in the singular.
     """
     text = Page(render_html(one_asset_model())).text
-    assert "What the rules say of 1 file " in text
+    assert "What the rules say about 1 file " in text
     assert "1 read = 1 task + 0 merged" in text
     assert " 1 files" not in text
 
@@ -391,6 +392,7 @@ def test_bars_share_one_line() -> None:
     assert segments([0], 0) == [("0.00", "0.00")]
 
 
+@pytest.mark.slow
 def test_formats_are_imported_when_asked_for() -> None:
     """
     Knowing which formats there are costs no template engine.

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from policy_engine.core import resources
 from policy_engine.core.vocabulary import VERDICTS
-from policy_engine.report.formats.summary_json import render_json
+from policy_engine.report.formats.summary_json import render as render_json
 from policy_engine.report.model import FileRows, QuarantineLine, ReportModel, Row
 from tests.support.sample_model import empty_model, hostile_model, one_asset_model, rich_model
 

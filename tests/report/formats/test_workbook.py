@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from policy_engine.core.periods import format_instant
 from policy_engine.core.vocabulary import FINDING_COLUMNS, TIME_COLUMNS, VERDICTS
 from policy_engine.engine.evaluation import evaluate
-from policy_engine.report.formats.workbook import WorkbookWriter
+from policy_engine.report.formats.workbook import Writer
 from tests.support.commands import AS_OF, EXAMPLE, policy_engine
 from tests.support.exports import pack
 from tests.support.sample_model import rich_model
@@ -41,7 +41,7 @@ def written(folder: Path, chunks: Sequence[pd.DataFrame], quarantine: Sequence[s
     """A workbook of some chunks."""
     scratch = folder / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
-    writer = WorkbookWriter(folder / "w.xlsx", scratch, **options)
+    writer = Writer(folder / "w.xlsx", scratch, **options)
     for chunk in chunks:
         writer.take(chunk)
     rows = [("here", "not_json", text, "a record") for text in quarantine]

@@ -20,7 +20,8 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import ROOT
+
 OLD, NEW = "2026-01-08T00:00:00Z", "2026-01-09T00:00:00Z"
 """Instants of the earlier result and of the one that is disturbed."""
 COMMANDS = ("report", "report-all", "report-within", "evaluate-csv", "evaluate-jsonl", "evaluate-parquet", "impact")
@@ -114,7 +115,7 @@ class Bench:
         """What is there: bytes of a file, files of a folder without the hidden ones, or None."""
         target = self.target(command)
         if target.is_dir():
-            return {one.name: one.read_bytes() for one in target.iterdir() if not one.name.startswith(".")} or None
+            return {path.name: path.read_bytes() for path in target.iterdir() if not path.name.startswith(".")} or None
         return target.read_bytes() if target.exists() else None
 
     def state(self, command: str) -> str:
@@ -131,16 +132,16 @@ class Bench:
     def beside(self, command: str) -> list[str]:
         """What lies where results and temporary files are made, beside the result."""
         target = self.target(command)
-        names = [one.name for one in (self.base / "out").iterdir() if one != target]
-        names += [f"tmp/{one.name}" for one in (self.base / "tmp").iterdir()]
+        names = [path.name for path in (self.base / "out").iterdir() if path != target]
+        names += [f"tmp/{path.name}" for path in (self.base / "tmp").iterdir()]
         if target.is_dir():
-            names += [f"{target.name}/{one.name}" for one in target.iterdir() if one.name.startswith(".")]
+            names += [f"{target.name}/{path.name}" for path in target.iterdir() if path.name.startswith(".")]
         return sorted(names)
 
     def probes(self) -> list[Path]:
         """Empty or nearly empty files that the library for temporary files makes to try a folder."""
         found = (self.base / "tmp").iterdir()
-        return [one for one in found if re.fullmatch("[a-z0-9_]{8}", one.name) and one.stat().st_size < 10]
+        return [path for path in found if re.fullmatch("[a-z0-9_]{8}", path.name) and path.stat().st_size < 10]
 
     def run(
         self, command: str, instant: str, spoil: Spoil | None = None, while_running: Callable[[int], None] | None = None
@@ -165,8 +166,8 @@ class Bench:
         try:
             for number, name in ((1, "out"), (2, "err")):
                 os.dup2(os.open(logs / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-            for one in SIGNALS[:3]:
-                signal.signal(one, signal.default_int_handler if one == signal.SIGINT else signal.SIG_DFL)
+            for number in SIGNALS[:3]:
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
             if command == "report-within":
                 os.chdir(self.target(command))
             os.environ["TMPDIR"] = str(self.base / "tmp")
@@ -250,9 +251,9 @@ class Bench:
                 break
             time.sleep(0.005)
         left = psutil.Process().children()
-        for one in left:
-            one.kill()
-            os.waitpid(one.pid, 0)
+        for process in left:
+            process.kill()
+            os.waitpid(process.pid, 0)
         return len(left)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from tools.torture.faulting.bench import NEW, OLD, Bench, Ended
 
 CRASHES = (-signal.SIGSEGV, -signal.SIGABRT)
-"""How libraries in C++ end a process that gets no memory; for the result that is no other than SIGKILL."""
+"""How C++ libraries end a process that gets no memory; for the result it is the same as SIGKILL."""
 NOISE = re.compile("Traceback|Exception ignored|internal error:|Fatal Python error|ResourceWarning|Segmentation")
 
 
@@ -30,7 +30,7 @@ class Tally:
 
 
 class Judge:
-    """Looks at what is left, and keeps count."""
+    """Checks what is left, and counts."""
 
     def __init__(self, bench: Bench) -> None:
         """What is judged happens on this bench."""

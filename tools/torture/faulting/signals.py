@@ -101,11 +101,13 @@ def _line(judge: Judge, dice: random.Random, command: str, numbers: list[int]) -
         jobs, bench.jobs = bench.jobs, 1
         bench.run(command, NEW, lambda: trace(Counting(path)))
         bench.jobs = jobs
-        known = bench.lines[command] = [tuple(one) for one in json.loads(path.read_text())]
+        known = bench.lines[command] = [tuple(row) for row in json.loads(path.read_text())]
     file, line, times = dice.choice(known)
     time_of = dice.choice([1, 1, times, dice.randint(1, times)])
     later = dice.randint(1, 60)
-    fault = f"{Path(file).name}:{line} time {time_of} of {times}, signals {[int(one) for one in numbers]} +{later}"
+    fault = (
+        f"{Path(file).name}:{line} time {time_of} of {times}, signals {[int(number) for number in numbers]} +{later}"
+    )
     return (lambda: trace(Firing(file, line, time_of, list(numbers), later))), fault
 
 

@@ -19,7 +19,7 @@ from tools.torture.faulting.judging import CRASHES, NOISE, Judge, Kind
 
 
 def memory(judge: Judge, dice: random.Random, command: str) -> None:
-    """A run that has begun gets only so much more memory."""
+    """A run that has begun gets only this much more memory."""
     before = judge.start_from(dice, command)
     more = dice.randrange(0, 12 << 20)
 
@@ -33,7 +33,7 @@ def memory(judge: Judge, dice: random.Random, command: str) -> None:
 
 
 def memory_from_the_start(judge: Judge, dice: random.Random, command: str) -> None:
-    """The whole process gets only so much memory."""
+    """The whole process gets only this much memory."""
     before = judge.start_from(dice, command)
     size = dice.randrange(60 << 20, 700 << 20)
 
@@ -49,7 +49,7 @@ def memory_from_the_start(judge: Judge, dice: random.Random, command: str) -> No
 
 
 _NO_MEMORY = r"no-memory\]: |worker-ended\]: "
-"""A worker that gets no memory may have to end without a word."""
+"""A worker that gets no memory may have to end without a message."""
 
 
 def read_error(judge: Judge, dice: random.Random, command: str) -> None:
@@ -79,7 +79,7 @@ def refused(judge: Judge, dice: random.Random, command: str) -> None:
 
 
 def closed_pipe(judge: Judge, dice: random.Random, command: str) -> None:
-    """Whoever reads the findings has seen enough."""
+    """The reader of the findings stops early."""
     bench = judge.bench
     bench.reset(command, None)
     arguments = ["evaluate", str(bench.base / "in"), "-o", "-", "--as-of", NEW]
@@ -141,13 +141,13 @@ def several_runs(judge: Judge, dice: random.Random, command: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(children[0][0], signal.SIGKILL)
     ends = [bench.wait(child) for child in children]
-    tell = {"codes": [one.code for one in ends], "errs": [one.err[-300:] for one in ends], "jobs": bench.jobs}
+    tell = {"codes": [ended.code for ended in ends], "errs": [ended.err[-300:] for ended in ends], "jobs": bench.jobs}
     if bench.orphans():
         judge.blame("a process is left", **tell)
     state, beside = bench.state(command), bench.beside(command)
     tell["state"] = state
     judge.tally.ended[f"several runs at once: {state}"] += 1
-    if any(one.code not in ((0, -signal.SIGKILL) if kills else (0,)) for one in ends):
+    if any(ended.code not in ((0, -signal.SIGKILL) if kills else (0,)) for ended in ends):
         judge.blame("runs hinder each other", **tell, beside=beside)
     if state not in ("old", "new"):
         judge.blame("neither result after several runs", **tell, beside=beside)

@@ -1,4 +1,4 @@
-"""Looks at every line that the modules which write run: counts them, or sends a signal at one of them."""
+"""Follows every line that the writing modules run: counts them, or sends a signal at one of them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,30 @@ from typing import Any
 from tools.torture.faulting.bench import ROOT
 
 PACKAGE = ROOT / "policy_engine"
-TRACED = {
-    *(str(PACKAGE / name) for name in (
-        "staging.py", "report_folder.py", "report_tables.py", "interruptions.py", "sorted_lines.py", "refusals.py",
-        "cli/__init__.py", "cli/output.py", "cli/evaluating.py", "cli/comparing.py", "render/workbook.py", "runs.py",
-        "workers.py", "scratch.py",
-    )),
-    *(str(module.__file__) for module in (contextlib, shutil, tempfile)),
-}  # fmt: skip
+WRITING = (
+    "core/files/*.py",
+    "report/*.py",
+    "report/formats/workbook.py",
+    "engine/run.py",
+    "engine/parallel/workers.py",
+    "cli/__init__.py",
+    "cli/output.py",
+    "cli/evaluating.py",
+    "cli/comparing.py",
+)
+"""The modules that write results, as patterns below the package."""
+
+
+def _files() -> set[str]:
+    found = {str(module.__file__) for module in (contextlib, shutil, tempfile)}
+    for pattern in WRITING:
+        names = {str(path) for path in PACKAGE.glob(pattern)}
+        assert names, f"{pattern} fits no module: a module was moved"
+        found |= names
+    return found
+
+
+TRACED = _files()
 """Files between whose lines a signal may come."""
 
 
@@ -37,13 +53,13 @@ class Counting:
 
         def write_and_exit(code: int) -> None:
             sys.settrace(None)
-            path.write_text(json.dumps([(*place, times) for place, times in sorted(self.lines.items())]))
+            path.write_text(json.dumps([(*position, times) for position, times in sorted(self.lines.items())]))
             exiting(code)
 
         os._exit = write_and_exit  # type: ignore[assignment]
 
     def __call__(self, file: str, line: int) -> None:
-        """Take note of a line."""
+        """Count a line."""
         self.lines[file, line] += 1
 
 
@@ -51,7 +67,7 @@ class Firing:
     """Sends signals to its own process: the first at a line, others some lines later."""
 
     def __init__(self, file: str, line: int, times: int, numbers: list[int], later: int) -> None:
-        self.place, self.times, self.numbers, self.later = (file, line), times, numbers, later
+        self.position, self.times, self.numbers, self.later = (file, line), times, numbers, later
         self.first = len(numbers)
         self.seen = 0
         self.process = os.getpid()
@@ -61,8 +77,8 @@ class Firing:
         if os.getpid() != self.process:
             return
         if len(self.numbers) == self.first:
-            self.seen += (file, line) == self.place
-            if self.seen < self.times or (file, line) != self.place:
+            self.seen += (file, line) == self.position
+            if self.seen < self.times or (file, line) != self.position:
                 return
         elif self.later:
             self.later -= 1
@@ -82,6 +98,6 @@ def trace(visit: Callable[[str, int], None]) -> None:
     def top(frame: FrameType, event: str, _: Any) -> Any:
         return local if frame.f_code.co_filename in TRACED else None
 
-    # What a trace function raises ends the tracing, so the handlers of signals must not run inside it: they do not,
-    # since Python looks for signals between two instructions of the program.
+    # What a trace function raises ends the tracing, so signal handlers must not run inside it. They do not: Python
+    # checks for signals between two instructions of the program.
     sys.settrace(top)

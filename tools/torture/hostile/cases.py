@@ -1,4 +1,4 @@
-"""What a case is, and what makers of cases share; every module beside this one adds its own to `CASES`."""
+"""What a case is, and what makers of cases share; every other module of this folder adds its cases to `CASES`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import ROOT
+
 MINIMAL = ROOT / "tests" / "packs" / "valid" / "minimal"
 DONE, USAGE, RULES, INPUT, NOTHING = 0, 2, 3, 4, 7
 AS_OF = "2026-01-08T00:00:00Z"
@@ -31,7 +32,7 @@ class Case:
     says: str
     """What the diagnostics must hold."""
     after: Callable[[Path], None]
-    """Looks at the findings of a run that succeeded; raises AssertionError."""
+    """Checks the findings of a run that succeeded; raises AssertionError."""
 
 
 def nothing_more(folder: Path) -> None:
@@ -46,7 +47,7 @@ def case(name: str, arguments: Callable[[Path, int], list[str]], codes: int | tu
 
 
 def repeated(text: bytes, count: int, before: bytes = b"", after: bytes = b"") -> Callable[[int], bytes]:
-    """A text that stands so often, times the scale, between two others."""
+    """A text that is repeated this often, times the scale, between two others."""
     return lambda scale: before + text * (count * scale) + after
 
 
@@ -63,7 +64,7 @@ def findings(folder: Path) -> list[dict[str, str]]:
 
 
 def ids(*expected: str) -> Callable[[Path], None]:
-    """Asks of the findings that they are about these tasks."""
+    """Requires that the findings are about these tasks."""
 
     def after(folder: Path) -> None:
         assert sorted(row["task_id"] for row in findings(folder)) == sorted(expected)

@@ -1,4 +1,4 @@
-"""Runs a case in a process of its own, within bounds of time and memory, and says what went wrong."""
+"""Runs a case in a process of its own, within bounds of time and memory, and reports what went wrong."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def try_case(case: Case, scale: int = 1) -> Result:
                 case.after(folder)
             except (AssertionError, OSError) as error:
                 failures.append(f"the findings are wrong: {error}")
-        for place in folder.rglob("*"):
-            if place.is_file() and not place.is_symlink() and not os.access(place, os.W_OK):
-                place.chmod(0o600)
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink() and not os.access(path, os.W_OK):
+                path.chmod(0o600)
     took = used.ru_utime + used.ru_stime
     if not is_in_time:
         failures.append("too long")
@@ -90,7 +90,7 @@ def _run_child(case: Case, folder: Path, log: Path, scale: int) -> None:
 
 
 def _wait(child: int, seconds: float) -> tuple[int, resource.struct_rusage, bool]:
-    """The exit code, what was used, and whether it came to its end."""
+    """The exit code, the resources used, and whether it ended in time."""
     # In small steps: time in which all of it was paused is nobody's fault.
     left, looked = seconds, time.monotonic()
     while True:

@@ -15,7 +15,8 @@ from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.text.wording import count_of
-from policy_engine.packs.rule_space import Box, RuleSpace, says_the_same, version_name
+from policy_engine.packs.bitemporal import VersionBox, version_name
+from policy_engine.packs.rule_space import RuleSpace, says_the_same
 
 
 def check(question: LintQuestion) -> CheckResult:
@@ -69,7 +70,9 @@ def _repeated_rules(space: RuleSpace) -> list[Problem]:
         other = first.setdefault(tuple(sorted(_statement(box) for box in boxes)), rule)
         if other is not rule:
             box = boxes[0]
-            instant = format_instant(example_instant(box.since, box.until, box.version.recorded_on))
+            instant = format_instant(
+                example_instant(box.times.created_from, box.times.created_until, box.version.recorded_on)
+            )
             problems.append(
                 Problem(
                     "duplicate-version",
@@ -85,14 +88,14 @@ def _repeated_rules(space: RuleSpace) -> list[Problem]:
     return problems
 
 
-def _statement(box: Box) -> tuple[object, ...]:
+def _statement(box: VersionBox) -> tuple[object, ...]:
     """The range and the statement of a box, in a form that can be sorted."""
     version = box.version
     conditions = tuple(sorted((fact, tuple(sorted(values))) for fact, values in version.selector.conditions.items()))
     window = version.operation_window
     return (
-        box.since,
-        box.until,
+        box.times.created_from,
+        box.times.created_until,
         conditions,
         str(version.storage),
         -1 if version.retention is None else version.retention,

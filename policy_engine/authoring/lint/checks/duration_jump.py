@@ -20,7 +20,8 @@ from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import RuleVersion
 from policy_engine.core.text.wording import count_of
-from policy_engine.packs.rule_space import FOR_EVER, Box, RuleSpace
+from policy_engine.packs.bitemporal import FOR_EVER, VersionBox
+from policy_engine.packs.rule_space import RuleSpace
 
 FACTOR = 8
 """A period is a jump if it is at least this many times longer or shorter than another."""
@@ -49,7 +50,7 @@ _SUBJECTS = (
 class _Rival(NamedTuple):
     """What a period is compared with."""
 
-    box: Box
+    box: VersionBox
     words: str
 
 
@@ -70,21 +71,21 @@ def check(question: LintQuestion) -> CheckResult:
     return CheckResult(tuple(sorted(problems, key=Problem.sort_key)), covered)
 
 
-def _successions(space: RuleSpace) -> Iterator[tuple[Box | None, Box]]:
+def _successions(space: RuleSpace) -> Iterator[tuple[VersionBox | None, VersionBox]]:
     """Every current box with the one in force just before it."""
     for history in space.histories.values():
-        current = sorted((box for box in history.boxes if box.is_current), key=lambda box: box.since)
+        current = sorted((box for box in history.boxes if box.is_current), key=lambda box: box.times.created_from)
         if current:
             yield None, current[0]
         for before, box in pairwise(current):
-            yield (before if before.until == box.since else None), box
+            yield (before if before.times.created_until == box.times.created_from else None), box
 
 
 def _is_jump(first: int, second: int) -> bool:
     return max(first, second) >= FACTOR * min(first, second)
 
 
-def _jump_in_time(before: Box | None, box: Box, subject: _Subject) -> _Rival | None:
+def _jump_in_time(before: VersionBox | None, box: VersionBox, subject: _Subject) -> _Rival | None:
     """The version in force just before, if the period jumps against it."""
     if before is None:
         return None
@@ -100,34 +101,36 @@ class _Siblings:
     def __init__(self, space: RuleSpace, subject: _Subject) -> None:
         self._subject = subject
         self._all = [
-            box for box in space.boxes if box.is_current and box.until == FOR_EVER and subject.period(box.version)
+            box
+            for box in space.boxes
+            if box.is_current and box.times.created_until == FOR_EVER and subject.period(box.version)
         ]
-        self._by_service: dict[str | None, list[Box]] = {}
+        self._by_service: dict[str | None, list[VersionBox]] = {}
         for box in self._all:
             named = box.version.selector.conditions.get("service")
             for service in (None,) if named is None else sorted(named):
                 self._by_service.setdefault(service, []).append(box)
 
-    def jump(self, box: Box) -> _Rival | None:
+    def jump(self, box: VersionBox) -> _Rival | None:
         """The nearest sibling, if the period jumps against every one of at least two."""
-        if box.until != FOR_EVER:
+        if box.times.created_until != FOR_EVER:
             return None
         mine = self._period(box)
         siblings = [other for other in self._near(box) if other.rule is not box.rule and self._is_alike(box, other)]
         if len(siblings) < 2 or not all(_is_jump(mine, self._period(other)) for other in siblings):
             return None
 
-        def distance(other: Box) -> tuple[float, str]:
+        def distance(other: VersionBox) -> tuple[float, str]:
             theirs = self._period(other)
             return max(mine, theirs) / min(mine, theirs), other.rule.id
 
         nearest = min(siblings, key=distance)
         return _Rival(nearest, f"{nearest.shown}, the closest of {len(siblings)} siblings")
 
-    def _period(self, box: Box) -> int:
+    def _period(self, box: VersionBox) -> int:
         return self._subject.period(box.version) or 0
 
-    def _near(self, box: Box) -> Sequence[Box]:
+    def _near(self, box: VersionBox) -> Sequence[VersionBox]:
         """Rules about the same services if at least two of them are alike, else all rules."""
         named = box.version.selector.conditions.get("service")
         if named is None:
@@ -136,7 +139,7 @@ class _Siblings:
         alike = [other for other in near.values() if self._is_alike(box, other)]
         return alike if sum(other.rule is not box.rule for other in alike) >= 2 else self._all
 
-    def _is_alike(self, box: Box, other: Box) -> bool:
+    def _is_alike(self, box: VersionBox, other: VersionBox) -> bool:
         """Windows are comparable if they share an operation."""
         ours, theirs = box.version.operation_window, other.version.operation_window
         if self._subject.period is not _window or ours is None or theirs is None:
@@ -144,12 +147,12 @@ class _Siblings:
         return not set(ours.operations).isdisjoint(theirs.operations)
 
 
-def _problem(space: RuleSpace, box: Box, rival: _Rival, subject: _Subject) -> Problem:
+def _problem(space: RuleSpace, box: VersionBox, rival: _Rival, subject: _Subject) -> Problem:
     mine, theirs = subject.period(box.version) or 0, subject.period(rival.box.version) or 0
     times = max(mine, theirs) // min(mine, theirs)
     length = "longer" if mine > theirs else "shorter"
     profile: Mapping[str, str] = space.profile(box.version) or {}
-    instant = example_instant(box.since, box.until, box.version.recorded_on)
+    instant = example_instant(box.times.created_from, box.times.created_until, box.version.recorded_on)
     return Problem(
         "duration-jump",
         f"{box.shown} {subject.verb} for {describe_duration(mine)}, {times} times {length} than the "

@@ -19,7 +19,8 @@ from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem, SourceSpan
 from policy_engine.core.rule_model import Service
 from policy_engine.core.text.wording import count_of
-from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER, Box, RuleSpace, leaves
+from policy_engine.packs.bitemporal import FOR_EVER, SINCE_EVER, VersionBox
+from policy_engine.packs.rule_space import RuleSpace, leaves
 
 
 class _Hole(NamedTuple):
@@ -27,13 +28,13 @@ class _Hole(NamedTuple):
 
     start: int
     end: int
-    before: Box | None
+    before: VersionBox | None
     """What is in force up to its start."""
-    after: Box | None
+    after: VersionBox | None
     """What is in force from its end on."""
 
     @property
-    def borders(self) -> tuple[Box, ...]:
+    def borders(self) -> tuple[VersionBox, ...]:
         return tuple(box for box in (self.before, self.after) if box is not None)
 
 
@@ -67,7 +68,7 @@ def _never(service: Service) -> Problem:
     )
 
 
-def _in_time(space: RuleSpace, service: Service, boxes: Sequence[Box]) -> list[Problem]:
+def _in_time(space: RuleSpace, service: Service, boxes: Sequence[VersionBox]) -> list[Problem]:
     """Intervals without a rule for a kind of file that has one at other instants; kinds with one border are one gap."""
     found: dict[tuple[int, int, str], Problem] = {}
     for path, group in leaves(boxes, space.domains[service.id], _has_no_hole):
@@ -78,19 +79,19 @@ def _in_time(space: RuleSpace, service: Service, boxes: Sequence[Box]) -> list[P
     return list(found.values())
 
 
-def _has_no_hole(group: Sequence[Box]) -> bool:
+def _has_no_hole(group: Sequence[VersionBox]) -> bool:
     return bool(group) and not _holes(group)
 
 
-def _holes(group: Sequence[Box]) -> list[_Hole]:
+def _holes(group: Sequence[VersionBox]) -> list[_Hole]:
     """The intervals that none of the boxes covers."""
     holes: list[_Hole] = []
     reached, last = SINCE_EVER, None
-    for box in sorted(group, key=lambda box: (box.since, box.until, box.key)):
-        if box.since > reached:
-            holes.append(_Hole(reached, box.since, last, box))
-        if box.until > reached or last is None:
-            reached, last = max(reached, box.until), box
+    for box in sorted(group, key=lambda box: (box.times.created_from, box.times.created_until, box.key)):
+        if box.times.created_from > reached:
+            holes.append(_Hole(reached, box.times.created_from, last, box))
+        if box.times.created_until > reached or last is None:
+            reached, last = max(reached, box.times.created_until), box
     if last is not None and reached < FOR_EVER:
         holes.append(_Hole(reached, FOR_EVER, last, None))
     return holes
@@ -119,9 +120,9 @@ def _between(profile: dict[str, str], hole: _Hole) -> Problem:
     )
 
 
-def _ending(box: Box) -> SourceSpan | None:
+def _ending(box: VersionBox) -> SourceSpan | None:
     """Where a file states that a box ends: in the version that withdraws it, else in the version itself."""
     for version in reversed(box.rule.versions):
-        if version.effective_from == box.until:
+        if version.effective_from == box.times.created_until:
             return version.place("effective_from")
     return box.version.span

@@ -16,14 +16,15 @@ from policy_engine.authoring.lint.witness import example_instant, kind_of_file
 from policy_engine.core.periods import describe_duration, format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.text.wording import count_of
-from policy_engine.packs.rule_space import Box, Key, RuleSpace
+from policy_engine.packs.bitemporal import VersionBox, VersionKey
+from policy_engine.packs.rule_space import RuleSpace
 
 
 class _Pair(NamedTuple):
     """A retention period and a window that may apply to one file."""
 
-    kept: Box
-    accepted: Box
+    kept: VersionBox
+    accepted: VersionBox
 
     @property
     def retention(self) -> int:
@@ -43,10 +44,10 @@ def check(question: LintQuestion) -> CheckResult:
     shortest = min(map(_retention, kept), default=0)
 
     # Only these can take part, which leaves nothing to compare in most packs.
-    def is_short(box: Box) -> bool:
+    def is_short(box: VersionBox) -> bool:
         return box.is_current and box.version.retention is not None and _retention(box) < longest
 
-    def is_long(box: Box) -> bool:
+    def is_long(box: VersionBox) -> bool:
         return box.is_current and box.version.operation_window is not None and _window(box) > shortest
 
     pairs = [_Pair(box, box) for box in kept if box.version.operation_window is not None]
@@ -54,7 +55,7 @@ def check(question: LintQuestion) -> CheckResult:
         pairs.append(_Pair(short, long))
         if is_short(long) and is_long(short):
             pairs.append(_Pair(long, short))
-    found: dict[tuple[Key, Key], Problem] = {}
+    found: dict[tuple[VersionKey, VersionKey], Problem] = {}
     for pair in pairs:
         key = pair.kept.key, pair.accepted.key
         if pair.window > pair.retention and key not in found:
@@ -65,11 +66,11 @@ def check(question: LintQuestion) -> CheckResult:
     return CheckResult(tuple(sorted(found.values(), key=Problem.sort_key)), covered)
 
 
-def _retention(box: Box) -> int:
+def _retention(box: VersionBox) -> int:
     return box.version.retention or 0
 
 
-def _window(box: Box) -> int:
+def _window(box: VersionBox) -> int:
     return box.version.operation_window.period if box.version.operation_window is not None else 0
 
 
@@ -85,8 +86,10 @@ def _problem(space: RuleSpace, pair: _Pair) -> Problem | None:
     profile = space.profile(kept.version, accepted.version, services={id for id in offering if offering[id]})
     if profile is None:
         return None
-    since, until = max(kept.since, accepted.since), min(kept.until, accepted.until)
-    instant = example_instant(since, until, max(kept.version.recorded_on, accepted.version.recorded_on))
+    times = kept.times.meet(accepted.times)
+    assert times is not None
+    day = max(kept.version.recorded_on, accepted.version.recorded_on)
+    instant = example_instant(times.created_from, times.created_until, day)
     owner = "it" if accepted.key == kept.key else kept.shown
     return Problem(
         "outlasting-window",

@@ -21,42 +21,33 @@ from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem, Severity
 from policy_engine.core.rule_model import RuleVersion
 from policy_engine.core.text.wording import count_of
-from policy_engine.packs.rule_space import Box, Key, RuleSpace
+from policy_engine.packs.bitemporal import BitemporalBox, VersionBox, VersionKey
+from policy_engine.packs.rule_space import RuleSpace
 
 
 class _Meeting(NamedTuple):
     """Two boxes that share a profile, an instant of creation and a day of knowledge."""
 
-    first: Box
-    second: Box
-
-    @property
-    def since(self) -> int:
-        return max(self.first.since, self.second.since)
-
-    @property
-    def until(self) -> int:
-        return min(self.first.until, self.second.until)
-
-    @property
-    def is_current(self) -> bool:
-        return self.first.is_current and self.second.is_current
-
-    @property
-    def known_from(self) -> int:
-        return max(self.first.known_from, self.second.known_from)
+    first: VersionBox
+    second: VersionBox
+    times: BitemporalBox
+    """What both share of creation and knowledge."""
 
     def rank(self) -> tuple[bool, int, int]:
         """The least is shown: what holds today, else what was known first; then what begins first."""
-        return not self.is_current, 0 if self.is_current else self.known_from, self.since
+        is_current = self.times.is_current
+        return not is_current, 0 if is_current else self.times.known_from, self.times.created_from
 
 
 def check(question: LintQuestion) -> CheckResult:
     """Find each pair of rule versions that contradict each other."""
     space = question.space
-    found: dict[frozenset[Key], _Meeting] = {}
+    found: dict[frozenset[VersionKey], _Meeting] = {}
     for first, second in _meetings(space):
-        meeting = _Meeting(*sorted((first, second), key=lambda box: box.key))
+        times = first.times.meet(second.times)
+        assert times is not None
+        lesser, greater = sorted((first, second), key=lambda box: box.key)
+        meeting = _Meeting(lesser, greater, times)
         pair = frozenset((first.key, second.key))
         if pair not in found or meeting.rank() < found[pair].rank():
             found[pair] = meeting
@@ -67,19 +58,19 @@ def check(question: LintQuestion) -> CheckResult:
     return CheckResult(tuple(problems), covered)
 
 
-def _meetings(space: RuleSpace) -> Iterator[tuple[Box, Box]]:
+def _meetings(space: RuleSpace) -> Iterator[tuple[VersionBox, VersionBox]]:
     """Pairs that both cover storage, then pairs that both give a window for one operation."""
     yield from space.meetings(_stores, _stores)
     operations = {name for box in space.boxes for name in _operations(box.version)}
     for name in sorted(operations):
 
-        def offers(box: Box, name: str = name) -> bool:
+        def offers(box: VersionBox, name: str = name) -> bool:
             return name in _operations(box.version)
 
         yield from space.meetings(offers, offers)
 
 
-def _stores(box: Box) -> bool:
+def _stores(box: VersionBox) -> bool:
     return box.version.storage is not None
 
 
@@ -89,18 +80,18 @@ def _operations(version: RuleVersion) -> tuple[str, ...]:
 
 def _problem(space: RuleSpace, meeting: _Meeting) -> Problem:
     """State which two versions contradict each other, when, and for which file."""
-    first, second = meeting.first, meeting.second
+    first, second, times = meeting
     versions = first.version, second.version
     subject = "storage"
     if any(version.storage is None for version in versions):
         subject = next(name for name in _operations(versions[0]) if name in _operations(versions[1]))
     words = subject if subject == "storage" else f"the operation `{subject}`"
-    message = f"{first.shown} and {second.shown} both cover {words} {when(meeting.since, meeting.until)}"
+    message = f"{first.shown} and {second.shown} both cover {words} {when(times.created_from, times.created_until)}"
     help_text = "narrow one of the selectors, or end one rule where the other begins"
     severity: Severity = "error"
-    if not meeting.is_current:
+    if not times.is_current:
         severity = "warning"
-        message = f"as known on {date.fromordinal(meeting.known_from)}, {message}"
+        message = f"as known on {date.fromordinal(times.known_from)}, {message}"
         help_text = "nothing to do: later versions have settled it, and only a replay of that day finds it"
     return Problem(
         "overlap",
@@ -116,11 +107,11 @@ def _problem(space: RuleSpace, meeting: _Meeting) -> Problem:
 
 def _witness(space: RuleSpace, meeting: _Meeting, subject: str) -> str:
     """A file that both versions match, and what each of them states."""
-    first, second = meeting.first, meeting.second
+    first, second, times = meeting
     profile = space.profile(first.version, second.version)
     assert profile is not None
     day = max(first.version.recorded_on, second.version.recorded_on)
-    instant = format_instant(example_instant(meeting.since, meeting.until, day))
+    instant = format_instant(example_instant(times.created_from, times.created_until, day))
     answers = says(first.version, subject), says(second.version, subject)
     stated = f"{answers[0]} by {first.shown}, {answers[1]} by {second.shown}"
     if answers[0] == answers[1]:

@@ -15,8 +15,8 @@ from policy_engine.core.periods import format_duration, format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.text.wording import count_of
-from policy_engine.packs.catalog import fold
-from policy_engine.packs.rule_space import version_name
+from policy_engine.core.vocabulary import fold
+from policy_engine.packs.bitemporal import version_name
 
 _HELP = "restore v{number}, and add the change as a new version at the end of the file"
 

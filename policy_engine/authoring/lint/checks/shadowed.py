@@ -13,7 +13,7 @@ from policy_engine.authoring.lint.witness import first_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.text.wording import count_of
-from policy_engine.packs.rule_space import SINCE_EVER, version_name
+from policy_engine.packs.bitemporal import SINCE_EVER, version_name
 
 
 def check(question: LintQuestion) -> CheckResult:

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from policy_engine.authoring.lint.question import CheckResult, LintQuestion
+from policy_engine.core.fact_domain import ANY_OTHER
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.safe_text import plain
 from policy_engine.core.text.wording import count_of
 from policy_engine.core.vocabulary import FACTS
+from policy_engine.packs.bitemporal import version_name
 from policy_engine.packs.catalog import did_you_mean
-from policy_engine.packs.rule_space import RuleSpace, version_name
+from policy_engine.packs.rule_space import RuleSpace
 
 
 def check(question: LintQuestion) -> CheckResult:
@@ -64,7 +66,7 @@ class _Known:
                 for service, facts in self._space.domains.items()
                 if service in meant
                 for value in facts[fact]
-                if not value.startswith("(")
+                if value != ANY_OTHER
             ]
             self._values[key] = list(dict.fromkeys(listed))
         return self._values[key]

@@ -16,7 +16,8 @@ from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.text.wording import count_of
 from policy_engine.core.vocabulary import FACTS
-from policy_engine.packs.rule_space import RuleSpace, matches_some, version_name
+from policy_engine.packs.bitemporal import version_name
+from policy_engine.packs.rule_space import RuleSpace, matches_some
 
 
 def check(question: LintQuestion) -> CheckResult:

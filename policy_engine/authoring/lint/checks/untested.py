@@ -16,8 +16,9 @@ from policy_engine.core.periods import format_instant
 from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import Rule, RuleVersion
 from policy_engine.core.text.wording import count_of
+from policy_engine.packs.bitemporal import version_name
 from policy_engine.packs.cases import Case
-from policy_engine.packs.rule_space import RuleSpace, version_name
+from policy_engine.packs.rule_space import RuleSpace
 
 
 def check(question: LintQuestion) -> CheckResult:
@@ -84,6 +85,6 @@ def _witness(space: RuleSpace, rule: Rule, version: RuleVersion) -> str | None:
     if profile is None or not boxes:
         return None
     box = next((box for box in boxes if box.is_current), boxes[-1])
-    instant = format_instant(example_instant(box.since, box.until, version.recorded_on))
+    instant = format_instant(example_instant(box.times.created_from, box.times.created_until, version.recorded_on))
     known = "" if box.is_current else f", as known on {version.recorded_on}"
     return f"{kind_of_file(profile)}, created {instant}{known}"

@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import policy_engine
+from policy_engine.core import version
 from policy_engine.core.problems import InputUnusable, Problem, SourceSpan, UsageProblem
+from policy_engine.core.resources import PACKAGE
 from policy_engine.core.safe_text import plain
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def versions() -> dict[str, str]:
     """Everything that must be the same on all machines: package -> version; a missing one is left out."""
     found = {
         "Python": f"{sys.version_info[0]}.{sys.version_info[1]}",
-        "policy-engine": f"{policy_engine.__version__} ({_code()})",
+        "policy-engine": f"{version.__version__} ({_code()})",
     }
     for name in _PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
@@ -58,10 +59,9 @@ def versions() -> dict[str, str]:
 
 def _code() -> str:
     """A short digest of the program's own source: a version number alone does not tell two working copies apart."""
-    folder = Path(policy_engine.__file__).parent
     total = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py"), key=lambda one: one.relative_to(folder).as_posix()):
-        total.update(f"{path.relative_to(folder).as_posix()}\n{path.stat().st_size}\n".encode())
+    for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: path.relative_to(PACKAGE).as_posix()):
+        total.update(f"{path.relative_to(PACKAGE).as_posix()}\n{path.stat().st_size}\n".encode())
         total.update(path.read_bytes())
     return total.hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""Makes readers of tables take the general way, against which the fast ones are compared."""
+"""Makes readers of tables use the general path, with which the fast paths are compared."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 
 def no_plain_columns(*_: Any) -> None:
-    """In the place of `CsvLines.plain_columns`: every block wants a closer look."""
+    """Replaces `CsvLines.plain_columns`: no block is taken for plain."""
 
 
 def no_plain_rows(lines: Any) -> list[Any] | None:
-    """In the place of `CsvLines.plain_rows`: no block is plain, and only the end is what it is."""
+    """Replaces `CsvLines.plain_rows`: no block is taken for plain, and the end stays the end."""
     if lines._again:
         return None
     text = lines._text.block()

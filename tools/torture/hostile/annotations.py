@@ -1,4 +1,4 @@
-"""Hostile files that are no history and no rules: what is archived, exempted, mapped, and the house's own rules."""
+"""Hostile files other than histories and rule packs: inventories, exemptions, column mappings and house rules."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from policy_engine.core.files import opening
 from tools.torture.hostile.cases import DONE, INPUT, RULES, TASK, USAGE, case, evaluating
 
 _OPTIONS = {"archived": INPUT, "exemptions": INPUT, "house-rules": RULES, "columns": USAGE}
@@ -22,7 +23,7 @@ def _given(
         (folder / "x.jsonl").write_bytes(TASK)
         return [*evaluating(folder, "x.jsonl"), f"--{option}", str(make(folder, scale))]
 
-    case(f"marks-{name}", arguments, _OPTIONS[option] if codes == -1 else codes, says)
+    case(f"annotations-{name}", arguments, _OPTIONS[option] if codes == -1 else codes, says)
 
 
 def _file(name: str, content: Callable[[int], bytes]) -> Callable[[Path, int], Path]:
@@ -34,6 +35,7 @@ def _file(name: str, content: Callable[[int], bytes]) -> Callable[[Path, int], P
 
 
 def _pipe(folder: Path, scale: int) -> Path:
+    opening.PATIENCE = 1.0  # in the process of this case alone
     os.mkfifo(folder / "given")
     return folder / "given"
 

@@ -1,4 +1,4 @@
-"""The runner of the long tests: what it remembers, what it says of parts that are missing, and what it writes."""
+"""The runner of the long tests: what it remembers, what it reports about missing parts, and what it writes."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import ROOT
+from tests.support.paths import ROOT
 from tools.torture import run
+
+pytestmark = pytest.mark.slow
 
 PAGE = f"before\n\n{run.BEGIN}\nold\n{run.END}\n\nafter\n"
 
 
 def a_part(folder: Path, name: str, code: str) -> None:
-    """Write a program that stands for a long test."""
+    """Write a program that represents a long test."""
     (folder / f"{name}.py").write_text(f"import json, sys\n{code}\n", encoding="utf-8")
 
 
 def start(folder: Path, *arguments: str) -> int:
     """Run the runner on the parts of a folder."""
     (folder / "page.md").write_text(PAGE, encoding="utf-8")
-    places = ("--state", folder / "state.json", "--parts", folder, "--page", folder / "page.md")
-    return run.main([*arguments, *map(str, places)])
+    options = ("--state", folder / "state.json", "--parts", folder, "--page", folder / "page.md")
+    return run.main([*arguments, *map(str, options)])
 
 
 def test_counts_add_up_and_runs_go_on(tmp_path: Path) -> None:
@@ -84,20 +86,20 @@ def test_a_stopped_part_keeps_its_count_and_goes_on(tmp_path: Path) -> None:
         "import time\n"
         "seed = int(sys.argv[sys.argv.index('--seed') + 1]) if '--seed' in sys.argv else 1\n"
         "n = int(sys.argv[sys.argv.index('--decisions') + 1])\n"
-        "told = {'part': 'agreement', 'found': 1}\n"
-        "print(json.dumps(told | {'tried': 4, 'so_far': True, 'next_seed': seed + 2}), flush=True)\n"
-        "if seed == 1: print('standing', flush=True); time.sleep(60)\n"
-        "print(json.dumps(told | {'tried': n, 'next_seed': seed + n, 'found': 0})); sys.exit(1)"
+        "line = {'part': 'agreement', 'found': 1}\n"
+        "print(json.dumps(line | {'tried': 4, 'so_far': True, 'next_seed': seed + 2}), flush=True)\n"
+        "if seed == 1: print('waiting', flush=True); time.sleep(60)\n"
+        "print(json.dumps(line | {'tried': n, 'next_seed': seed + n, 'found': 0})); sys.exit(1)"
     ))  # fmt: skip
     (tmp_path / "page.md").write_text(PAGE, encoding="utf-8")
-    places = ("--state", tmp_path / "state.json", "--parts", tmp_path, "--page", tmp_path / "page.md")
+    options = ("--state", tmp_path / "state.json", "--parts", tmp_path, "--page", tmp_path / "page.md")
     with subprocess.Popen(
         [sys.executable, ROOT / "tools" / "torture" / "run.py", "--only", "agreement", "--scale", "0.00001",
-         *map(str, places)],
+         *map(str, options)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stderr is not None
-        while "standing" not in process.stderr.readline():
+        while "waiting" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
@@ -131,7 +133,7 @@ def test_a_defect_fails_the_run(tmp_path: Path) -> None:
 
 def test_only_the_table_of_the_page_is_rewritten(tmp_path: Path) -> None:
     """
-    What people wrote around the table stays, and running again changes nothing but the table.
+    The text around the table stays, and running again changes only the table.
     """
     start(tmp_path, "--table")
     text = (tmp_path / "page.md").read_text()
@@ -143,7 +145,7 @@ def test_only_the_table_of_the_page_is_rewritten(tmp_path: Path) -> None:
 
 def test_the_page_has_a_row_for_every_part() -> None:
     """
-    docs/development/reliability.md holds the table, with every part that there is.
+    docs/development/reliability.md holds the table, with every part.
     """
     text = (ROOT / "docs" / "development" / "reliability.md").read_text(encoding="utf-8")
     block = text[text.index(run.BEGIN) : text.index(run.END)]

@@ -1,11 +1,12 @@
 """
 Asks the engine and the oracle the same question and compares every determined column of every asset.
 
-A disagreement is told with the one asset and the rules that it takes.
+A disagreement is shown with one asset and the rules that are needed to see it.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
@@ -52,9 +53,11 @@ def timestamp(instant: int) -> pd.Timestamp:
 
 
 def ask(frame: pd.DataFrame, world: World, as_of: int | None = None) -> pd.DataFrame:
-    """Evaluate a frame with the question of a world, at another instant if one is given."""
+    """Evaluate a frame with the question of a world, at another instant if one is given; unknown values are meant."""
     question = {**world.question, "as_of": timestamp(world.as_of if as_of is None else as_of)}
-    return evaluate(frame, world.pack, **question)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return evaluate(frame, world.pack, **question)
 
 
 def plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""No room: full disks, no more files, limits of size and of open files, and every output refused one by one."""
+"""No space: full disks, no more files, limits of size and of open files, and every output refused one by one."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tools.torture.faulting.judging import Judge, Kind
 @contextlib.contextmanager
 def small_disks(bench: Bench) -> Iterator[bool]:
     """Small disks where results and temporary files are made; False where none can be mounted."""
-    places = [bench.base / name for name in ("out", "tmp")]
+    disks = [bench.base / name for name in ("out", "tmp")]
     mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs"]
-    can = os.geteuid() == 0 and all([_is_done([*mount, str(place)]) for place in places])
+    can = os.geteuid() == 0 and all([_is_done([*mount, str(disk)]) for disk in disks])
     try:
         yield can
     finally:
-        for place in places:
-            _is_done(["umount", "-q", str(place)])
+        for disk in disks:
+            _is_done(["umount", "-q", str(disk)])
 
 
 def _is_done(command: list[str]) -> bool:
@@ -36,21 +36,21 @@ def _is_done(command: list[str]) -> bool:
 
 
 @contextlib.contextmanager
-def _resized(judge: Judge, place: Path, option: str, back: str) -> Iterator[bool]:
+def _resized(judge: Judge, disk: Path, option: str, back: str) -> Iterator[bool]:
     """A disk with other limits; False where it does not take them."""
     change = ["mount", "-o"]
-    if not _is_done([*change, f"remount,{option}", str(place)]):
+    if not _is_done([*change, f"remount,{option}", str(disk)]):
         judge.tally.ended["the disk could not be made smaller"] += 1
         yield False
         return
     try:
         yield True
     finally:
-        _is_done([*change, f"remount,{back}", str(place)])
+        _is_done([*change, f"remount,{back}", str(disk)])
 
 
 def disk_full(judge: Judge, dice: random.Random, command: str) -> None:
-    """The disk has room for a part of the result only."""
+    """The disk has space for a part of the result only."""
     before = judge.start_from(dice, command)
     wanted = judge.bench.right[command, NEW]
     size = len(wanted) if isinstance(wanted, bytes) else sum(map(len, wanted.values()))
@@ -58,17 +58,17 @@ def disk_full(judge: Judge, dice: random.Random, command: str) -> None:
 
 
 def temporary_disk_full(judge: Judge, dice: random.Random, command: str) -> None:
-    """The disk of temporary files has room for a part of what several processes hand to each other."""
+    """The disk of temporary files has space for a part of what several processes hand to each other."""
     before, judge.bench.jobs = judge.start_from(dice, command), 2
     _fill(judge, "tmp", dice.randrange(0, 300_000, 4096), command, before)
 
 
 def _fill(judge: Judge, name: str, free: int, command: str, before: str | None) -> None:
-    place = judge.bench.base / name
-    room = os.statvfs(place)
-    used = (room.f_blocks - room.f_bfree) * room.f_frsize
+    disk = judge.bench.base / name
+    space = os.statvfs(disk)
+    used = (space.f_blocks - space.f_bfree) * space.f_frsize
     # Of no size at all means without a limit.
-    with _resized(judge, place, f"size={max(used + free, 4096)}", "size=64m") as is_small:
+    with _resized(judge, disk, f"size={max(used + free, 4096)}", "size=64m") as is_small:
         if not is_small:
             return
         ended = judge.bench.run(command, NEW)
@@ -79,10 +79,10 @@ def _fill(judge: Judge, name: str, free: int, command: str, before: str | None) 
 def no_more_files(judge: Judge, dice: random.Random, command: str) -> None:
     """The disk takes a few more files only."""
     before = judge.start_from(dice, command)
-    place = judge.bench.base / "out"
-    room = os.statvfs(place)
+    disk = judge.bench.base / "out"
+    space = os.statvfs(disk)
     free = dice.randrange(0, 14 if command.startswith("report") else 2)
-    with _resized(judge, place, f"nr_inodes={room.f_files - room.f_ffree + free}", "nr_inodes=100000") as is_small:
+    with _resized(judge, disk, f"nr_inodes={space.f_files - space.f_ffree + free}", "nr_inodes=100000") as is_small:
         if not is_small:
             return
         ended = judge.bench.run(command, NEW)
@@ -134,7 +134,7 @@ def one_output(judge: Judge, dice: random.Random, command: str) -> None:
 
 
 def _refusing(name: str, number: int, takes: int | None) -> Spoil:
-    """Let files of a name, or drafts of it, take so many bytes; None: all, but for an error when they are closed."""
+    """Let files of a name, or their drafts, take this many bytes; None: all, with an error when they are closed."""
 
     class Refusing(io.FileIO):
         left = takes

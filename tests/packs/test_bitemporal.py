@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 
 from policy_engine.core.rule_model import RulePack
-from policy_engine.packs.rule_space import FOR_EVER, SINCE_EVER, replay
+from policy_engine.packs.bitemporal import FOR_EVER, SINCE_EVER, replay
 from tests.support.brute_force import days, standing, stretches
 from tests.support.oracle import in_force
 from tests.support.strategies import RECORDED, packs
@@ -26,7 +26,8 @@ def test_boxes_are_the_replay(made: RulePack) -> None:
                 holding = [
                     box.version
                     for box in boxes
-                    if box.since <= instant < box.until and box.known_from <= at < box.known_until
+                    if box.times.created_from <= instant < box.times.created_until
+                    and box.times.known_from <= at < box.times.known_until
                 ]
                 version = standing(rule, instant, day)
                 assert holding == ([] if version is None else [version])
@@ -49,7 +50,8 @@ def test_days_out_of_order_are_replayed_alike(made: RulePack) -> None:
                 holding = [
                     box.version
                     for box in boxes
-                    if box.since <= instant < box.until and box.known_from <= at < box.known_until
+                    if box.times.created_from <= instant < box.times.created_until
+                    and box.times.known_from <= at < box.times.known_until
                 ]
                 version = in_force(odd, instant, day)
                 assert holding == ([] if version is None else [version])
@@ -63,9 +65,14 @@ def test_boxes_share_no_point(made: RulePack) -> None:
     for rule in made.rules:
         boxes = replay(rule).boxes
         for at, box in enumerate(boxes):
-            assert SINCE_EVER <= box.since < box.until <= FOR_EVER
-            assert box.known_from < box.known_until
+            assert SINCE_EVER <= box.times.created_from < box.times.created_until <= FOR_EVER
+            assert box.times.known_from < box.times.known_until
             for other in boxes[at + 1 :]:
-                apart_in_time = box.until <= other.since or other.until <= box.since
-                apart_in_knowledge = box.known_until <= other.known_from or other.known_until <= box.known_from
+                apart_in_time = (
+                    box.times.created_until <= other.times.created_from
+                    or other.times.created_until <= box.times.created_from
+                )
+                apart_in_knowledge = (
+                    box.times.known_until <= other.times.known_from or other.times.known_until <= box.times.known_from
+                )
                 assert apart_in_time or apart_in_knowledge

@@ -1,4 +1,4 @@
-"""Places that are no file, or not as they seem: links, pipes, devices, and files that change."""
+"""Inputs that are not regular files, or change while they are read: links, pipes, devices, growing files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _link_to_device(folder: Path, scale: int) -> list[str]:
 
 
 def _unreadable(folder: Path, scale: int) -> list[str]:
-    """A file that the system opens and refuses to read, whoever asks."""
+    """A file that the system opens and refuses to read for every user."""
     return ["evaluate", "/proc/self/mem", "-o", str(folder / "out.csv")]
 
 
@@ -64,16 +64,16 @@ def _not_permitted(folder: Path, scale: int) -> list[str]:
 
 
 def _deep_folders(folder: Path, scale: int) -> list[str]:
-    place, depth = folder / "exports", 900
-    place.mkdir()
-    here = os.open(place, os.O_RDONLY)
+    exports, depth = folder / "exports", 900
+    exports.mkdir()
+    here = os.open(exports, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir("d", dir_fd=here)
         below = os.open("d", os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = below
     os.close(here)
-    (place / "x.jsonl").write_bytes(TASK)
+    (exports / "x.jsonl").write_bytes(TASK)
     return evaluating(folder, "exports")
 
 
@@ -111,18 +111,18 @@ def _replace(file: Path) -> None:
     other.replace(file)
 
 
-case("place-loop-of-links", _loop_without_bad_link, DONE, "link to a folder", ids("t"))
-case("place-link-to-itself", _loop, INPUT, "itself.jsonl")
-case("place-loop-by-pattern", _loop_by_pattern, DONE, "", ids("t"))
-case("place-pipe", _pipe, INPUT, "not-a-file")
-case("place-pipe-in-a-folder", _pipe_in_folder, INPUT, "not-a-file")
-case("place-device-zero", _device("zero"), INPUT, "not-a-file")
-case("place-device-full", _device("full"), INPUT, "not-a-file")
-case("place-terminal", _device("tty"), INPUT, "")
-case("place-link-to-device", _link_to_device, INPUT, "not-a-file")
-case("place-unreadable", _unreadable, INPUT, "")
-case("place-not-permitted", _not_permitted, (DONE, INPUT))
-case("place-deep-folders", _deep_folders, (DONE, INPUT))
-case("place-file-that-grows", _changing(_grow), (DONE, INPUT))
-case("place-file-that-shrinks", _changing(_shrink), (DONE, INPUT, NOTHING))
-case("place-file-that-is-replaced", _changing(_replace), (DONE, INPUT))
+case("special-loop-of-links", _loop_without_bad_link, DONE, "link to a folder", ids("t"))
+case("special-link-to-itself", _loop, INPUT, "itself.jsonl")
+case("special-loop-by-pattern", _loop_by_pattern, DONE, "", ids("t"))
+case("special-pipe", _pipe, INPUT, "not-a-file")
+case("special-pipe-in-a-folder", _pipe_in_folder, INPUT, "not-a-file")
+case("special-device-zero", _device("zero"), INPUT, "not-a-file")
+case("special-device-full", _device("full"), INPUT, "not-a-file")
+case("special-terminal", _device("tty"), INPUT, "")
+case("special-link-to-device", _link_to_device, INPUT, "not-a-file")
+case("special-unreadable", _unreadable, INPUT, "")
+case("special-not-permitted", _not_permitted, (DONE, INPUT))
+case("special-deep-folders", _deep_folders, (DONE, INPUT))
+case("special-file-that-grows", _changing(_grow), (DONE, INPUT))
+case("special-file-that-shrinks", _changing(_shrink), (DONE, INPUT, NOTHING))
+case("special-file-that-is-replaced", _changing(_replace), (DONE, INPUT))
