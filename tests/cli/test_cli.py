@@ -237,6 +237,7 @@ def test_unexpected_end_of_file_is_no_interruption(desk: Path, monkeypatch: pyte
     assert policy_engine("report", "good.jsonl", "--as-of", AS_OF).code == 70
 
 
+@pytest.mark.slow
 def test_usage_names_the_command_as_installed() -> None:
     """
     Help and usage call the program `policy-engine`, however it was started.

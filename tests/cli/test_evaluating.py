@@ -146,6 +146,6 @@ def test_warnings_use_the_room_there_is(count: int) -> None:
     lines = render_text(model, "report/report.html").splitlines()
     assert len(lines) <= LINES
     told = [line for line in lines if line.startswith("warning   ")]
-    assert len(told) == count or "further warnings stand in the report" in lines[-2]
+    assert len(told) == count or "further warnings are in the report" in lines[-2]
     if count == 1:
         assert sum("word" in line for line in lines) == 3

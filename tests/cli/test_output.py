@@ -48,6 +48,7 @@ def test_hostile_file_names_are_shown_as_text(desk: Path) -> None:
     assert "\x1b" not in policy_engine("report", "good.jsonl", "-o", "folder\x1b").err
 
 
+@pytest.mark.slow
 def test_poor_terminals_are_served(desk: Path) -> None:
     """
     A terminal that cannot show a name shows its escape, and the run ends well.
@@ -75,6 +76,7 @@ def test_file_name_that_is_no_text(desk: Path) -> None:
         assert "bad\ufffd.jsonl" in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [f"evaluate {EXAMPLE} -o - --as-of {AS_OF}", "example --tasks 500 -o -", "rules", "schema findings"]
 )
@@ -93,6 +95,7 @@ def test_reader_who_stops_early(arguments: str) -> None:
     assert not re.search("Error|Exception|Broken", told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_report_outlives_its_reader(is_closed: bool, desk: Path) -> None:
     """
@@ -111,6 +114,7 @@ def test_report_outlives_its_reader(is_closed: bool, desk: Path) -> None:
     assert (desk / "report" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("arguments", [f"evaluate {EXAMPLE} -o - --as-of {AS_OF}", "rules"])
 def test_full_disk_behind_standard_output(arguments: str) -> None:
