@@ -35,7 +35,7 @@ Versions = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells that a worker sees the very file that this machine sees."""
+    """Identifies a file, so that a worker can check that it sees the same one."""
 
     name: str
     path: str
