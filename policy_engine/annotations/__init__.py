@@ -1,4 +1,4 @@
-"""Columns beside the verdicts: what the user has saved already, accepts on purpose, and wants saved by when."""
+"""Columns beside the verdicts: what the user has saved already, exempts, and wants saved by when."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_annotator(
     house_rules: str | Path | None = None,
 ) -> Annotator:
     """
-    Read the files that were named, None = there is none; `as_of` in ns decides which copies count.
+    Read the given files (None: not given); `as_of` in ns decides which copies count.
 
     Raises InputUnusable for an inventory or exemptions that cannot be used, PackInvalid for house rules.
     """

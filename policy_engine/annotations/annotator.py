@@ -1,4 +1,4 @@
-"""Puts what the user's own files say beside the verdicts: archived, exempted, to be saved by when; and counts it."""
+"""Adds columns from the user's own files to findings (archived, exempted, to be saved by when), and counts them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pair = tuple[int, int]
 
 @dataclass
 class AnnotationTotals:
-    """Sums over marks; `add` makes the sums of two parts."""
+    """Sums over annotations; `add` makes the sums of two parts."""
 
     archived: Pair = (0, 0)
     exempted: dict[str, Pair] = field(default_factory=dict)
@@ -36,9 +36,9 @@ class AnnotationTotals:
     """Verdict -> findings due within the horizon, neither archived nor exempted."""
     save_now_without_url: int = 0
     without_clock: int = 0
-    """Assets that a house rule fits and whose time of creation is not known."""
+    """Assets that a house rule fits, but without a known time of creation."""
     names: list[Hashes] = field(default_factory=list)
-    """Hashes of file names by which alone copies were found, one for each asset."""
+    """Hashes of file names, one for each asset whose copy was found by its name alone."""
 
     def add(self, other: AnnotationTotals) -> None:
         """Add the sums of another part."""
@@ -68,7 +68,7 @@ class AnnotationTotals:
         return parts[0] - both[0], parts[1] - both[1]
 
     def shared_names(self) -> int:
-        """Assets marked as archived by a file name that fits another asset as well."""
+        """Assets marked as archived by a file name that another asset has as well."""
         if not self.names:
             return 0
         _, counts = np.unique(np.concatenate(self.names), return_counts=True)
@@ -77,7 +77,7 @@ class AnnotationTotals:
 
 @dataclass(frozen=True)
 class Annotator:
-    """What the user brings beside the history; marks findings and never changes a verdict."""
+    """The user's own files; annotates findings and never changes a verdict."""
 
     as_of: int = 0
     """ns since 1970."""
@@ -118,12 +118,12 @@ class Annotator:
 
     def _exempted_by(self, findings: pd.DataFrame, exemptions: Exemptions, marks: AnnotationTotals) -> Any:
         codes = np.full(len(findings), -1, np.int32)
-        for place, exemption in enumerate(exemptions.items):
+        for position, exemption in enumerate(exemptions.items):
             fitting = exemption.fits(findings)
             if exemption.is_over(self.as_of):
                 marks.over[exemption.id] = int(fitting.sum())
             else:
-                codes[fitting & (codes < 0)] = place
+                codes[fitting & (codes < 0)] = position
         return categorical(codes, [exemption.id for exemption in exemptions.items])
 
     def _count(self, marked: pd.DataFrame, marks: AnnotationTotals) -> None:
@@ -145,7 +145,7 @@ class Annotator:
 
 
 def is_archived(findings: pd.DataFrame) -> Bool:
-    """The findings with a known copy."""
+    """The findings whose copy is known."""
     column = findings["archived"]
     if column.dtype == np.bool_:
         known: Bool = column.to_numpy(bool)
@@ -156,7 +156,7 @@ def is_archived(findings: pd.DataFrame) -> Bool:
 
 
 def is_exempted(findings: pd.DataFrame) -> Bool:
-    """The findings that an exemption accepts."""
+    """The findings that an exemption covers."""
     named: Bool = findings["exempted_by"].notna().to_numpy(bool)
     return named
 
@@ -173,8 +173,8 @@ def due_rows(findings: pd.DataFrame, as_of: int, horizon: int) -> Bool:
 def total(pairs: Any) -> Pair:
     """The sum of (assets, points)."""
     assets = points = 0
-    for one, other in pairs:
-        assets, points = assets + one, points + other
+    for count, amount in pairs:
+        assets, points = assets + count, points + amount
     return assets, points
 
 

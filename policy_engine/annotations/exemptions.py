@@ -1,4 +1,4 @@
-"""Turns a file of exemptions into permissions for findings to remain: dated, owned, reasoned."""
+"""Reads a file of exemptions: permissions for findings, each with an owner, a reason and a last day."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ COVERED = ("asset_id", "task_id", "service", "verdict")
 
 @dataclass(frozen=True)
 class Exemption:
-    """Permission for some findings to remain."""
+    """A permission for some findings to remain as they are."""
 
     id: str
     owner: str
-    """Who answers for it."""
+    """The person who is responsible for it."""
     reason: str
     until: date
     """Its last day, in UTC."""
@@ -38,7 +38,7 @@ class Exemption:
     """(column, values); all must fit."""
 
     def is_over(self, as_of: int) -> bool:
-        """True from the instant on at which its last day has ended."""
+        """True from the end of its last day on."""
         return as_of >= self.end
 
     @property
@@ -48,7 +48,7 @@ class Exemption:
         return min(max(int(midnight.timestamp()) * SECOND, MIN_INSTANT), MAX_INSTANT - DAY) + DAY
 
     def fits(self, findings: pd.DataFrame) -> Bool:
-        """The findings that it covers; what is not known fits nothing."""
+        """The findings that it covers; an unknown value matches nothing."""
         rows: Bool = np.ones(len(findings), bool)
         for column, values in self.covers:
             codes, words = codes_of(findings[column], len(findings))
@@ -64,11 +64,11 @@ class Exemptions:
     name: str
     sha256: str
     items: tuple[Exemption, ...]
-    """In the order of the file: the first that covers a finding is named."""
+    """In the order of the file: findings name the first one that covers them."""
 
 
 def read_exemptions(path: Path, name: str, catalog: Catalog) -> Exemptions:
-    """Read a file of exemptions; raises InputUnusable with every problem and its place."""
+    """Read a file of exemptions; raises InputUnusable with every problem and its location."""
     document, data, problems = read_checked(path, name, "exemptions")
     sources = {name: data.decode("utf-8-sig", "replace")}
     if document is None:
@@ -87,17 +87,20 @@ def read_exemptions(path: Path, name: str, catalog: Catalog) -> Exemptions:
 
 
 def _check(document: YamlDocument, catalog: Catalog) -> Iterator[Problem]:
-    """Ids that stand twice, and services that the catalog does not list: those would cover nothing, silently."""
+    """Repeated ids, and services that the catalog does not list, which would silently cover nothing."""
     known = [service.id for service in catalog.services]
     seen: dict[str, int] = {}
-    for place, entry in enumerate(document.value["exemptions"]):
-        here = ("exemptions", place)
+    for position, entry in enumerate(document.value["exemptions"]):
+        here = ("exemptions", position)
         if entry["id"] in seen:
             first = document.span("exemptions", seen[entry["id"]], "id")
             yield Problem(
-                "duplicate", f"the exemption `{entry['id']}` stands twice", document.span(*here, "id"), related=(first,)
+                "duplicate",
+                f"the exemption `{entry['id']}` appears twice",
+                document.span(*here, "id"),
+                related=(first,),
             )
-        seen.setdefault(entry["id"], place)
+        seen.setdefault(entry["id"], position)
         for number, service in enumerate(entry["covers"].get("service", ())):
             if service not in known:
                 span = document.span(*here, "covers", "service", number)

@@ -1,4 +1,4 @@
-"""Turns a file of house rules into instants by which the user wants each file saved."""
+"""Reads a file of house rules, and computes the instants by which the user wants each file saved."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from policy_engine.packs.yaml_document import ValuePath, YamlDocument
 
 @dataclass(frozen=True)
 class HouseRule:
-    """A rule of the house; `retention` of its versions is the time within which a file is to be saved."""
+    """A house rule; `retention` of its versions is the time within which a file is to be saved."""
 
     rule: Rule
     lead_times: Mapping[int, int] = field(default_factory=dict)
@@ -86,41 +86,42 @@ def _fits(version: RuleVersion, findings: pd.DataFrame) -> Bool:
 
 
 def read_house_rules(path: Path, name: str, catalog: Catalog) -> HouseRules:
-    """Read a file of house rules; raises PackInvalid with every problem and its place."""
+    """Read a file of house rules; raises PackInvalid with every problem and its location."""
     document, data, found = read_checked(path, name, "house-rules")
     sources = {name: data.decode("utf-8-sig", "replace")}
     if document is None:
         raise PackInvalid(found, sources)
     problems = ProblemList()
     rules = tuple(
-        _read_rule(document, place, entry, catalog, problems) for place, entry in enumerate(document.value["rules"])
+        _read_rule(document, position, entry, catalog, problems)
+        for position, entry in enumerate(document.value["rules"])
     )
     ids = [house.rule.id for house in rules]
-    for place, one in enumerate(ids):
-        if ids.index(one) != place:
-            first = document.span("rules", ids.index(one), "id")
-            problems.add(Problem(
-                "duplicate", f"the rule `{one}` stands twice", document.span("rules", place, "id"), related=(first,)
-            ))  # fmt: skip
+    for position, id_ in enumerate(ids):
+        if ids.index(id_) != position:
+            first, second = (document.span("rules", at, "id") for at in (ids.index(id_), position))
+            problems.add(Problem("duplicate", f"the rule `{id_}` appears twice", second, related=(first,)))
     if problems.has_errors:
         raise PackInvalid(sorted(dict.fromkeys(problems.items), key=Problem.sort_key), sources)
     return HouseRules(name, hashlib.sha256(data).hexdigest(), rules)
 
 
 def _read_rule(
-    document: YamlDocument, place: int, entry: Mapping[str, Any], catalog: Catalog, problems: ProblemList
+    document: YamlDocument, position: int, entry: Mapping[str, Any], catalog: Catalog, problems: ProblemList
 ) -> HouseRule:
     versions: list[RuleVersion] = []
     lead_times: dict[int, int] = {}
-    for index, one in enumerate(entry["versions"]):
-        here: ValuePath = ("rules", place, "versions", index)
-        version = _read_version(document, here, one, catalog, problems)
+    for index, item in enumerate(entry["versions"]):
+        here: ValuePath = ("rules", position, "versions", index)
+        version = _read_version(document, here, item, catalog, problems)
         _check_order(document, here, version, index, versions[-1] if versions else None, problems)
         versions.append(version)
-        if "lead_time" in one:
-            text = one["lead_time"]["period"]
+        if "lead_time" in item:
+            text = item["lead_time"]["period"]
             lead_times[version.number] = read_period(text, document, (*here, "lead_time", "period"), problems)
-    rule = Rule(entry["id"], entry["title"], entry.get("summary", ""), tuple(versions), document.span("rules", place))
+    rule = Rule(
+        entry["id"], entry["title"], entry.get("summary", ""), tuple(versions), document.span("rules", position)
+    )
     return HouseRule(rule, lead_times)
 
 
@@ -131,7 +132,7 @@ def _read_version(
     if not withdrawn and "save_within" not in entry and "lead_time" not in entry:
         message = f"version {entry['version']} says nothing: it has neither `save_within` nor `lead_time`"
         problems.add(Problem(
-            "says-nothing", message, document.span(*here), help="add one of them, or end it with `withdrawn: true`"
+            "says-nothing", message, document.span(*here), help="add one, or end the rule with `withdrawn: true`"
         ))  # fmt: skip
     within = entry.get("save_within")
     where = (*here, "save_within", "period")
@@ -161,9 +162,9 @@ def _check_order(
     problems: ProblemList,
 ) -> None:
     if version.number != index + 1:
-        message = f"version {version.number} stands where version {index + 1} belongs"
+        message = f"version {version.number} is where version {index + 1} should be"
         problems.add(Problem(
-            "version-number", message, document.span(*here, "version"), help="versions count 1, 2, 3 in their order"
+            "version-number", message, document.span(*here, "version"), help="number versions 1, 2, 3 in their order"
         ))  # fmt: skip
     if above is not None and version.recorded_on < above.recorded_on:
         message = f"version {version.number} was recorded on {version.recorded_on}, before the one above it"

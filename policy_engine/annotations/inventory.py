@@ -1,5 +1,5 @@
 """
-Turns a list of what the user already holds into hashed names, and finds which findings have a copy in it.
+Turns a list of saved files into hashed names, and finds out which findings have a copy in it.
 
 Each name is kept as a 64-bit hash, so an inventory takes some 24 bytes of memory for each entry, whatever its texts.
 Two names share a hash by chance in about one of 10^19 comparisons.
@@ -28,7 +28,7 @@ INVENTORY_COLUMNS: dict[str, str] = {
     "url": "Address of the file, with or without its signature.",
     "file": "Path or name of the copy.",
     "task_id": "Task the file is of; counts where the task has one file, and neither asset_id nor url is given.",
-    "size": "Bytes of the copy; 0 means that there is not a copy.",
+    "size": "Bytes of the copy; 0 means no copy.",
     "archived_at": "When the copy was made, RFC 3339 with a zone; after as_of it does not count.",
 }
 """Columns of an inventory that is a table, with their meaning; at least one of the first four must be there."""
@@ -55,7 +55,7 @@ class Inventory:
     unreadable: int = 0
     """Entries left out because their size or time could not be read, or because they name nothing."""
     first_unreadable: str = ""
-    """Place and reason of the first of those."""
+    """Location and reason of the first of those."""
     example: str = ""
     """The first entry that counts, for messages."""
     # INVARIANT: in ascending order, each once.
@@ -66,7 +66,7 @@ class Inventory:
 
     def holds(self, findings: pd.DataFrame) -> tuple[Bool, Hashes]:
         """
-        For each finding, whether a copy is in the inventory; also the names by which alone copies were found.
+        Whether each finding has a copy in the inventory; also the names of copies that were found by name alone.
 
         All files of a task must be in one frame.
         """
@@ -96,10 +96,10 @@ def _among(texts: Iterable[str], hashes: Hashes) -> Bool:
 
 
 def _found(wanted: Hashes, hashes: Hashes) -> Bool:
-    """Which hashes are among others in ascending order; the time grows with the logarithm of those."""
-    places = np.searchsorted(hashes, wanted)
-    places[places == len(hashes)] = 0
-    found: Bool = hashes[places] == wanted
+    """Which hashes are among others, which are sorted; the time grows with the logarithm of their number."""
+    positions = np.searchsorted(hashes, wanted)
+    positions[positions == len(hashes)] = 0
+    found: Bool = hashes[positions] == wanted
     return found
 
 
@@ -119,7 +119,7 @@ def _texts(column: pd.Series[Any]) -> list[str]:
 
 
 class Collector:
-    """Takes entries one by one and keeps their hashes."""
+    """Collects entries and keeps their hashes."""
 
     def __init__(self, as_of: int) -> None:
         self.as_of = as_of
@@ -132,12 +132,12 @@ class Collector:
         """One row of a table: documented column -> text."""
         self.entries += 1
         if not any(row.get(name) for name in KEYS):
-            self._set_aside(f"{where}: it names no file")
+            self._skip(f"{where}: it names no file")
             return
         size, made = row.get("size", ""), row.get("archived_at", "")
         if size:
             if not size.isdigit() or not size.isascii():
-                self._set_aside(f"{where}: the size `{plain(size, 40)}` is not a number of bytes")
+                self._skip(f"{where}: the size `{plain(size, 40)}` is not a number of bytes")
                 return
             if not int(size[:30]):
                 self.empty += 1
@@ -146,7 +146,7 @@ class Collector:
             try:
                 instant = parse_instant(made)
             except ValueError as error:
-                self._set_aside(f"{where}: archived_at `{plain(made, 40)}` is {plain(error)}")
+                self._skip(f"{where}: archived_at `{plain(made, 40)}` is {plain(error)}")
                 return
             if instant > self.as_of:
                 self.later += 1
@@ -198,12 +198,12 @@ class Collector:
             self._hashes[kind].append(np.unique(hash_texts(self._waiting[kind])))
             self._waiting[kind] = []
 
-    def _set_aside(self, why: str) -> None:
+    def _skip(self, why: str) -> None:
         self.unreadable += 1
         self.first_unreadable = self.first_unreadable or why
 
     def finish(self, name: str, sha256: str) -> Inventory:
-        """The inventory of all that was taken."""
+        """The inventory of all collected entries."""
         hashes: dict[str, Hashes] = {}
         for kind in self._waiting:
             self._hash(kind)

@@ -1,4 +1,4 @@
-"""Reads the files that an inventory may be: a CSV or Parquet table, or a listing; packed or not."""
+"""Reads an inventory from a CSV or Parquet table, or from a listing; packed or not."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _ALWAYS_UNPACKED = 1 << 23
 
 def read_inventory(path: Path, name: str, as_of: int) -> Inventory:
     """
-    Read an inventory: CSV or Parquet with documented columns, or a listing with one path, URL or id in each line.
+    Read an inventory: CSV or Parquet with documented columns, or a listing with a path, URL or id in each line.
 
-    Distinguished by content; text may be packed with gzip. Raises InputUnusable for a file that cannot be one.
+    The content decides which; text may be packed with gzip. Raises InputUnusable for a file that cannot be one.
     """
     collector = Collector(as_of)
     try:
@@ -64,15 +64,13 @@ def read_inventory(path: Path, name: str, as_of: int) -> Inventory:
         help_ = f"write a listing of it: `find {plain(name, 60)} -type f`" if path.is_dir() else "check the name"
         raise _unusable(f"the inventory cannot be read: {plain(reason)}", name, 1, help_) from None
     if not collector.entries:
-        raise _unusable(
-            "the inventory holds no entry", name, 1, "leave --archived out for as long as nothing is archived"
-        )
+        raise _unusable("the inventory has no entries", name, 1, "omit --archived as long as nothing is archived")
     return collector.finish(name, digest)
 
 
 @contextmanager
 def _seekable(stream: io.BufferedReader) -> Iterator[io.BufferedReader | io.BufferedRandom]:
-    """The stream itself, or a copy of what a pipe brings: it is read twice, for its digest and its entries."""
+    """The stream itself, or a copy of a pipe: it is read twice, for its digest and its entries."""
     if stream.seekable():
         yield stream
         return
@@ -88,21 +86,21 @@ def _read_text(stream: IO[bytes], name: str, collector: Collector) -> None:
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     if encoding == "utf-8-sig" and b"\0" in start:
         raise _unusable(
-            "the inventory is neither CSV nor Parquet nor a listing: it is binary", name, 1,
-            "give a text with one path or URL in each line, or a table",
+            "the inventory is binary, and neither CSV nor Parquet nor a listing", name, 1,
+            "use a text file with a path or URL in each line, or a table",
         )  # fmt: skip
     with io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="") as wrapped:
         text = _lines(wrapped, name)
-        line, header = next(((number, one) for number, one in enumerate(text, 1) if one.strip()), (1, ""))
-        delimiter, places = _columns(header)
-        if places:
-            _read_csv(text, name, collector, delimiter, places, line)
+        number, header = next(((number, line) for number, line in enumerate(text, 1) if line.strip()), (1, ""))
+        delimiter, positions = _columns(header)
+        if positions:
+            _read_csv(text, name, collector, delimiter, positions, number)
             return
         if header and name.lower().removesuffix(".gz").endswith(".csv"):
             message = f"the table has no column that names files; its first line is `{plain(header.strip(), 80)}`"
             raise _unusable(
-                message, name, line,
-                f"one of these must be there: {', '.join(KEYS)}; a plain listing should not end in .csv",
+                message, name, number,
+                f"add one of these: {', '.join(KEYS)}; a plain listing should not end in .csv",
             )  # fmt: skip
         for entry in chain([header], text):
             if entry.strip():
@@ -110,41 +108,43 @@ def _read_text(stream: IO[bytes], name: str, collector: Collector) -> None:
 
 
 def _lines(text: IO[str], name: str) -> Iterator[str]:
-    """Lines of a text; raises InputUnusable for one far too long for a name."""
+    """Lines of a text; raises InputUnusable for a line far too long for a name."""
     number = 0
     while line := text.readline(_LONGEST_LINE + 1):
         number += 1
         if len(line) > _LONGEST_LINE:
             raise _unusable(
                 f"a line of the inventory is longer than {_LONGEST_LINE >> 20} Mi characters", name, number,
-                "give a text with one path or URL in each line, or a table",
+                "use a text file with a path or URL in each line, or a table",
             )  # fmt: skip
         yield line
 
 
 def _columns(header: str) -> tuple[str, dict[str, int]]:
-    """Delimiter and positions of the documented columns in a header; no positions if it is not a header."""
+    """Delimiter and positions of the documented columns in a header; no positions for another line."""
     for delimiter in ",;\t":
         titles = next(csv.reader([header.strip("\r\n")], delimiter=delimiter), [])
-        places = {title.strip().lower(): place for place, title in reversed(list(enumerate(titles)))}
-        known = {title: place for title, place in places.items() if title in INVENTORY_COLUMNS or title == "verdict"}
+        positions = {title.strip().lower(): position for position, title in reversed(list(enumerate(titles)))}
+        known = {
+            title: position for title, position in positions.items() if title in INVENTORY_COLUMNS or title == "verdict"
+        }
         if any(title in known for title in KEYS):
             return delimiter, known
     return ",", {}
 
 
 def _read_csv(
-    text: Iterator[str], name: str, collector: Collector, delimiter: str, places: dict[str, int], above: int
+    text: Iterator[str], name: str, collector: Collector, delimiter: str, positions: dict[str, int], above: int
 ) -> None:
-    """Rows below the header, which is line `above`."""
-    _refuse_findings(places, name)
-    # The limit is one for the whole process, and a history that is being read has set its own.
+    """Read the rows below the header, which is on line `above`."""
+    _refuse_findings(positions, name)
+    # The limit is global to the process, and a history that is being read has set its own.
     others = csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(text, delimiter=delimiter)
     try:
         for fields in reader:
             if any(fields):
-                row = {title: fields[place].strip() for title, place in places.items() if place < len(fields)}
+                row = {title: fields[at].strip() for title, at in positions.items() if at < len(fields)}
                 collector.take_row(row, f"line {above + reader.line_num}")
     except csv.Error as error:
         raise _unusable(
@@ -167,7 +167,7 @@ def _read_parquet(stream: IO[bytes], name: str, collector: Collector) -> None:
             found = ", ".join(plain(title, 40) for title in file.schema_arrow.names[:8])
             raise _unusable(
                 f"the table has no column that names files; it has {found}", name, 1,
-                f"one of these must be there: {', '.join(KEYS)}",
+                f"add one of these: {', '.join(KEYS)}",
             )  # fmt: skip
         wanted = {title: own for title, own in titles.items() if title in INVENTORY_COLUMNS}
         row = 0
@@ -181,10 +181,10 @@ def _read_parquet(stream: IO[bytes], name: str, collector: Collector) -> None:
 
 
 def _as_texts(column: Any, pa: Any) -> list[str]:
-    """Cells as CSV would hold them; a time has the zone that its column has."""
+    """Cells as in CSV; a time has the zone of its column."""
     if pa.types.is_dictionary(column.type):
         distinct = _as_texts(column.dictionary, pa)
-        return ["" if place is None else distinct[place] for place in column.indices.to_pylist()]
+        return ["" if code is None else distinct[code] for code in column.indices.to_pylist()]
     if pa.types.is_timestamp(column.type):
         zone = "Z" if column.type.tz else ""
         whole = column.cast(pa.timestamp("ns")).cast(pa.int64()).to_pylist()
@@ -193,11 +193,11 @@ def _as_texts(column: Any, pa: Any) -> list[str]:
 
 
 def _refuse_findings(titles: Iterable[str], name: str) -> None:
-    """A table of findings lists what a history holds, archived or not: taken for an inventory it would mark it all."""
+    """Refuse a table of findings: it lists all files, archived or not, so that it would mark every one."""
     if "verdict" in titles:
         raise _unusable(
             "this is a table of findings, not an inventory of copies", name, 1,
-            "give a list of the files that you hold",
+            "use a list of the files that you have saved",
         )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ Profile = tuple[str | None, ...]
 
 @dataclass(frozen=True)
 class VersionRef:
-    """A rule version as findings name it; its place in DecisionTable.versions is the kernel's version index."""
+    """A rule version as findings name it; its position in DecisionTable.versions is the version index of the kernel."""
 
     rule_id: str
     number: int
@@ -45,7 +45,7 @@ class VersionRef:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the rules say at one instant for complete facts, as indices of versions."""
+    """The answer of the rules at one instant for complete facts, as indices of versions."""
 
     retention: int | None
     windows: tuple[int, ...]
@@ -65,14 +65,14 @@ class _Cell:
 
 
 _NO_CELL = _Cell(0, int(FAR), -int(FAR), int(NO_RULE), int(FAR), -int(FAR), int(NO_RULE), 0, 0)
-"""Stands where no profile was met; no row asks for it."""
+"""The cell of an empty table; no row asks for it."""
 
 
 class DecisionTable:
     """
     The answers of a pack over time, per profile; grows as profiles are met.
 
-    Rules are matched once per distinct profile, so the cost of a row does not depend on the number of rules.
+    Rules are evaluated once per distinct profile, so the cost of a row does not depend on the number of rules.
     """
 
     def __init__(self, pack: RulePack, known_on: date | None = None) -> None:
@@ -140,7 +140,7 @@ class DecisionTable:
         return known
 
     def _resolve(self, profile: Profile) -> list[tuple[int | None, int]]:
-        """Answers of one profile over time: (start, cell) with None = since ever."""
+        """Answers of one profile over time: (start, cell); None = without a start."""
         service = self.services[str(profile[0])]
         facts = dict(zip(FACTS, profile, strict=True))
         rules = self._candidates(facts)
@@ -159,8 +159,8 @@ class DecisionTable:
         starts = sorted({start for rule in rules for start, _ in self._timelines[rule] if start is not None})
         line: list[tuple[int | None, int]] = []
         for start in [None, *starts]:
-            standing = [index for rule in rules if (index := _at(self._timelines[rule], start)) is not None]
-            answers = [self._answer(completion, standing, bool(service.operations)) for completion in completions]
+            in_effect = [index for rule in rules if (index := _at(self._timelines[rule], start)) is not None]
+            answers = [self._answer(completion, in_effect, bool(service.operations)) for completion in completions]
             matters = sum(1 << FACTS.index(fact) for fact in unknown if _matters(fact, completions, answers))
             cell = self._cell_id(self._cell(answers, matters, service))
             if not line or line[-1][1] != cell:
@@ -168,7 +168,7 @@ class DecisionTable:
         return line
 
     def _candidates(self, facts: dict[str, str | None]) -> list[int]:
-        """Rules with some version in force at some time that may match the facts; None is any value."""
+        """Rules with a version that may match the facts at some time; None is any value."""
         rules = sorted({*self._by_service.get(None, ()), *self._by_service.get(facts["service"], ())})
         return [rule for rule in rules if any(self._may_match(at, facts) for _, at in self._timelines[rule])]
 

@@ -1,4 +1,4 @@
-"""The one place where rules and data meet: a frame of assets in, a frame of findings out, one chunk at a time."""
+"""Where rules and data meet: a frame of assets in, a frame of findings out, a chunk at a time."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Evaluator:
         out["rule_id"], out["rule_version"] = self._rule_columns(rule)
         out["basis"] = _named_codes(rule, self._bases)
         storage = _storage(judged.kinds, known)
-        out["storage"] = categorical(storage, [str(place) for place in StorageLocation])
+        out["storage"] = categorical(storage, [str(location) for location in StorageLocation])
         expires_earliest = np.where(known, judged.expires_earliest, NAT)
         out["expires_earliest"] = utc_times(expires_earliest)
         out["expires_latest"] = utc_times(np.where(known, judged.expires_latest, NAT))
@@ -204,7 +204,7 @@ class Evaluator:
         for position, fact in enumerate(FACTS):
             known = [profile[position] for profile in profiles]
             given = [profile[position] for profile in stated]
-            dropped = [value is None and one is not None for one, value in zip(given, known, strict=True)]
+            dropped = [value is None and word is not None for word, value in zip(given, known, strict=True)]
             if any(dropped):
                 outside[fact] = np.array(dropped)[compact]
             if fact not in ("service", "task_type") and (fact in respelt or any(dropped)):
@@ -212,7 +212,7 @@ class Evaluator:
         return _BoundRows(ids[compact], is_known[compact], per, facts, outside)
 
     def _value_of(self, fact: str, word: str) -> str | None:
-        """The value that a word of a frame means for some service; those of task types that no rule names are one."""
+        """The value that a word of a frame means; all task types that no rule names have the same value."""
         value = self._reader.read(fact, word)
         return ANY_OTHER if fact == "task_type" and value and fold(value) not in self._named_types else value
 
@@ -271,11 +271,11 @@ class Evaluator:
         which, distinct_bits = pd.factorize(judged.operations)
         pairs, distinct = pd.factorize(profile[shown] + which[shown] * width)
         lookup = np.empty(len(distinct), np.int32)
-        for place, pair in enumerate(distinct.tolist()):
+        for position, pair in enumerate(distinct.tolist()):
             names = self.table.services[per.service[pair % width]].operations
             mask = int(distinct_bits[pair // width])
             text = ";".join(name for bit, name in enumerate(names) if not mask or mask >> bit & 1)
-            lookup[place] = words.setdefault(text, len(words))
+            lookup[position] = words.setdefault(text, len(words))
         codes[shown] = lookup[pairs]
         return categorical(codes, list(words))
 
@@ -286,8 +286,8 @@ class Evaluator:
         if {"url_host", "host_owner", "link_expires_at"} <= out.keys():
             return
         urls = [url if isinstance(url, str) and is_url(url) else None for url in frame["url"].tolist()]
-        places, owned = self._owners.of_urls(urls)
-        sites = [(None, None) if place < 0 else owned[place] for place in places]
+        positions, owned = self._owners.of_urls(urls)
+        sites = [(None, None) if position < 0 else owned[position] for position in positions]
         if "url_host" not in out:
             out["url_host"] = pd.Series([host for host, _ in sites], index=frame.index, dtype="str")
         if "host_owner" not in out:
@@ -297,14 +297,14 @@ class Evaluator:
             out["link_expires_at"] = utc_times(np.array([NAT if end is None else end for end in ends], np.int64))
 
     def _evidence(self, out: dict[str, Any], frame: pd.DataFrame, storage: Int8) -> Any:
-        """Whether the host's owner fits the storage the rule says (1 = vendor CDN, 0 = platform, -1 = not said)."""
+        """Whether the owner of the host agrees with the storage (1: vendor CDN, 0: platform, -1: unknown)."""
         words = [str(word) for word in Evidence]
         codes = np.full(len(frame), words.index(Evidence.NONE), np.int8)
         if "host_owner" in out:
             owner_codes, owners = codes_of(pd.Series(out["host_owner"], index=frame.index), len(frame))
-            place = np.array([0 if owner == self.pack.platform_owner else 1 for owner in owners] + [-1], np.int8)
-            place[: len(owners)][[owner == "" for owner in owners]] = -1
-            held = place[owner_codes]
+            holders = np.array([0 if owner == self.pack.platform_owner else 1 for owner in owners] + [-1], np.int8)
+            holders[: len(owners)][[owner == "" for owner in owners]] = -1
+            held = holders[owner_codes]
             both = (held >= 0) & (storage >= 0)
             codes[both & (held == storage)] = words.index(Evidence.AGREES)
             codes[both & (held != storage)] = words.index(Evidence.CONFLICTS)
@@ -443,9 +443,9 @@ def _joined(reasons: Int32) -> Any:
 
 
 def _storage(kinds: Int32, known: Bool) -> Int8:
-    places = kinds & (ON_PLATFORM | ON_VENDOR_CDN)
+    storages = kinds & (ON_PLATFORM | ON_VENDOR_CDN)
     certain = known & ((kinds & NONE) == 0)
     out = np.full(len(kinds), -1, np.int8)
-    out[certain & (places == ON_PLATFORM)] = 0
-    out[certain & (places == ON_VENDOR_CDN)] = 1
+    out[certain & (storages == ON_PLATFORM)] = 0
+    out[certain & (storages == ON_VENDOR_CDN)] = 1
     return out

@@ -25,7 +25,7 @@ class NextUp:
     services: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: NextUp) -> None:
-        """Keep the nearer one; unite two of the same instant."""
+        """Keep the nearer instant; add up the services of two equal ones."""
         if other.instant is None:
             return
         if self.instant is None or other.instant < self.instant:
@@ -91,8 +91,8 @@ class FindingTotals:
     def verdict(self, verdict: str) -> Pair:
         """(assets, points) of one verdict over all services."""
         total = (0, 0)
-        for (_, one), pair in self.by_service.items():
-            if one == verdict:
+        for (_, found), pair in self.by_service.items():
+            if found == verdict:
                 total = _plus(total, pair)
         return total
 
@@ -109,7 +109,7 @@ def count_findings(findings: pd.DataFrame, as_of: int) -> FindingTotals:
     points = findings["points"].fillna(0).to_numpy(np.int64)
     totals.points = int(points.sum())
     services = _words(findings["service"])
-    verdicts = _places(findings["verdict"], VERDICTS)
+    verdicts = _codes(findings["verdict"], VERDICTS)
     width = len(VERDICTS)
     # An unknown service has the name "".
     service_codes = np.where(services.codes < 0, len(services.names), services.codes)
@@ -119,13 +119,13 @@ def count_findings(findings: pd.DataFrame, as_of: int) -> FindingTotals:
     # int64 sums: float weights of bincount would round large amounts.
     points_by = np.zeros(len(assets_by), np.int64)
     np.add.at(points_by, key, points)
-    for place in np.flatnonzero(assets_by).tolist():
-        name = service_names[place // width], str(VERDICTS[place % width])
-        totals.by_service[name] = (int(assets_by[place]), int(points_by[place]))
+    for pair in np.flatnonzero(assets_by).tolist():
+        name = service_names[pair // width], str(VERDICTS[pair % width])
+        totals.by_service[name] = (int(assets_by[pair]), int(points_by[pair]))
     possibly = findings["possibly_past"].to_numpy(bool)
     totals.possibly_past = (int(possibly.sum()), int(points[possibly].sum()))
     totals.windows = _count(findings["operation_verdict"])
-    windows = _places(findings["operation_verdict"], OPERATION_VERDICTS)
+    windows = _codes(findings["operation_verdict"], OPERATION_VERDICTS)
     is_closing = windows == OPERATION_VERDICTS.index("closing")
     totals.closing_points = int(points[is_closing].sum())
     totals.evidence = _count(findings["evidence"])
@@ -165,8 +165,8 @@ def _words(column: pd.Series[Any]) -> _Words:
     return _Words(codes.astype(np.int64), names)
 
 
-def _places(column: pd.Series[Any], words: Sequence[str]) -> Int64:
-    """Place of each value in a list of words, whatever the order of the column's own categories."""
+def _codes(column: pd.Series[Any], words: Sequence[str]) -> Int64:
+    """Position of each value in a list of words, whatever the order of the column's own categories."""
     found = _words(column)
     known = [str(word) for word in words]
     return np.array([*(known.index(name) for name in found.names), -1])[found.codes]
@@ -195,8 +195,8 @@ def _rule_counts(rules: pd.Series[Any], versions: pd.Series[Any]) -> dict[tuple[
 
 def _is_same_rule(findings: pd.DataFrame) -> Bool:
     rules, windows = _words(findings["rule_id"]), _words(findings["operation_rule_id"])
-    # One numbering for both; -1 means that there is not a rule; a missing window and a missing rule are not distinguished.
-    numbering = {name: place for place, name in enumerate(rules.names)}
+    # One numbering for both; -1 is "no rule", and -2 keeps "no window" different from it.
+    numbering = {name: position for position, name in enumerate(rules.names)}
     lookup = np.array([*(numbering.get(name, -2) for name in windows.names), -2])
     is_same_version = findings["rule_version"] == findings["operation_rule_version"]
     same: Bool = (rules.codes == lookup[windows.codes]) & is_same_version.fillna(False).to_numpy(bool)
@@ -217,9 +217,9 @@ def _next_up(
 
 def _by_stretch(stretches: Int64, points: Int64) -> dict[int, Pair]:
     """Assets and points per stretch of time."""
-    found, places, assets = np.unique(stretches, return_inverse=True, return_counts=True)
+    found, positions, assets = np.unique(stretches, return_inverse=True, return_counts=True)
     sums = np.zeros(len(found), np.int64)
-    np.add.at(sums, places, points)
+    np.add.at(sums, positions, points)
     columns = zip(found.tolist(), assets.tolist(), sums.tolist(), strict=True)
     return {stretch: (count, amount) for stretch, count, amount in columns}
 

@@ -48,8 +48,8 @@ class Cells:
     """
     The distinct answers of a decision table, one array element each (n cells).
 
-    A cell is what the rules say at one instant of creation for one profile: the kinds of admissible answers, and
-    of the dated ones the least and greatest period with the version that gives the least.
+    A cell holds the answers of the rules at one instant of creation for one profile: their kinds, and for the dated
+    ones the least and greatest period with the version that gives the least.
     """
 
     kinds: Int32
@@ -123,7 +123,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the kernel says, per row; instants in ns, NAT where there is none."""
+    """The answers of the kernel, per row; instants in ns, NAT where there is none."""
 
     verdict: Int8
     """Index into vocabulary.VERDICTS."""
@@ -161,7 +161,7 @@ def read_creation(submitted: Int64, completed: Int64, bound: Int64, longest_task
     last = np.where(has_completed, completed, np.where(has_submitted, limit, NAT))
     inverted = has_submitted & (last < first)
     swapped = both & inverted
-    # A bound before the submission cannot be right either: the completion is then no earlier than the submission.
+    # A bound before the submission is wrong as well: the completion is then no earlier than the submission.
     low, high = np.where(swapped, last, first), np.where(inverted, first, last)
     return Readings(
         first=low,
@@ -208,10 +208,10 @@ def _locate(rows: Rows, bound: BoundTable) -> tuple[_Ends, _Ends]:
 
 
 def _answers(rows: Rows, bound: BoundTable, segments: _Ends, ends: _Ends) -> _Answers:
-    """Everything that the rules may say about each row, for all its admissible instants."""
+    """All answers of the rules about each row, for all its admissible instants."""
     readings, cells = rows.readings, bound.cells
     first, last = readings.first, readings.last
-    # Between two instants of one cell all is one stretch; the others, which are few, begin with the first instant.
+    # Two instants of one cell make one stretch; the other rows, which are few, begin with the first instant alone.
     changing = np.flatnonzero(ends.first != ends.last)
     end = last.copy()
     end[changing] = first[changing]
@@ -254,7 +254,7 @@ class _Span:
 
 @dataclass
 class _Answers:
-    """What the rules may say about each row; the arrays are its own."""
+    """All answers of the rules about each row; no other object shares the arrays."""
 
     kinds: Int32
     matters: Int32
@@ -274,7 +274,7 @@ class _Answers:
         )
 
     def widen(self, rows: Positions, start: Int64, end: Int64, cells: Cells, cell: Positions) -> None:
-        """Add what is said about the instants `[start, end]` under one cell each, for some rows."""
+        """Add the answers for the instants `[start, end]` under one cell each, for some rows."""
         self.kinds[rows] |= cells.kinds[cell]
         self.matters[rows] |= cells.matters[cell]
         self.operations[rows] |= cells.operations[cell]

@@ -19,7 +19,7 @@ from policy_engine.core.files.scratch import Scratch
 from policy_engine.core.frames import Bool, UInt64
 from policy_engine.core.rule_model import RulePack
 from policy_engine.core.vocabulary import QUARANTINE_COLUMNS
-from policy_engine.engine.assets.maker import AssetMaker, Period, place
+from policy_engine.engine.assets.maker import AssetMaker, Period, location
 from policy_engine.engine.control_totals import Totals
 from policy_engine.engine.evaluation import Evaluator
 from policy_engine.engine.finding_totals import count_findings
@@ -217,7 +217,7 @@ class EvaluationRun:
         """Quarantined records, one row each, in the order of the input; its columns are QUARANTINE_COLUMNS."""
         ordered = sorted(self.totals.seen.quarantine, key=lambda row: (row.file, row.line, row.item, row.reason))
         rows = [
-            (place(self.sources[row.file].name, row.line, row.item), row.reason, row.found, row.expected)
+            (location(self.sources[row.file].name, row.line, row.item), row.reason, row.found, row.expected)
             for row in ordered
         ]
         return pd.DataFrame(rows, columns=list(QUARANTINE_COLUMNS), dtype="str")

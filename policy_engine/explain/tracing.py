@@ -13,7 +13,7 @@ from policy_engine.core.fact_domain import domain_of
 from policy_engine.core.periods import NAT
 from policy_engine.core.problems import NothingToEvaluate
 from policy_engine.core.rule_model import RulePack, Service
-from policy_engine.engine.assets.maker import AssetMaker, place
+from policy_engine.engine.assets.maker import AssetMaker, location
 from policy_engine.engine.evaluation import Evaluator
 from policy_engine.engine.kernel import read_creation
 from policy_engine.engine.question import Question
@@ -231,10 +231,10 @@ class _Tracer:
                 task.consume[0] is not None or task.share[0] is not None,
                 files,
             ),
-            records=tuple(place(self._sources[file].name, line, item) for file, line, item in records),
+            records=tuple(location(self._sources[file].name, line, item) for file, line, item in records),
             unreadable=tuple(
                 UnreadableField(
-                    place(self._sources[problem.file].name, problem.line, problem.item), problem.field, problem.found
+                    location(self._sources[problem.file].name, problem.line, problem.item), problem.field, problem.found
                 )
                 for problem in self._problems
                 if (problem.file, problem.line, problem.item) in records

@@ -65,7 +65,7 @@ def test_ids_are_unique(tmp_path: Path) -> None:
     """
     Two exemptions of one name cannot be told apart in the findings.
     """
-    assert "the exemption `a` stands twice" in problems_in(tmp_path, text_of(GOOD, GOOD))[0]
+    assert "the exemption `a` appears twice" in problems_in(tmp_path, text_of(GOOD, GOOD))[0]
 
 
 def test_the_last_day_ends_at_midnight_utc() -> None:

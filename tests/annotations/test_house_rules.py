@@ -93,8 +93,8 @@ def test_without_a_clock_there_is_no_date(tmp_path: Path) -> None:
         (rule(WEEK.replace("P7D", "7 days")), "bad-format", "is not an ISO 8601 duration"),
         (rule(WEEK.replace("P7D", "P0D")), "zero-period", "has no length"),
         (rule(WEEK.replace("verdict: [vendor_cdn,", "service: [klinga,")), "unknown-service", "`klinga`"),
-        (rule(WEEK) + rule(WEEK), "duplicate", "the rule `house` stands twice"),
-        (rule(WEEK).replace("version: 1", "version: 2"), "version-number", "stands where version 1 belongs"),
+        (rule(WEEK) + rule(WEEK), "duplicate", "the rule `house` appears twice"),
+        (rule(WEEK).replace("version: 1", "version: 2"), "version-number", "is where version 1 should be"),
         (rule(WEEK.replace("save_within", "retention")), "unknown-key", "unknown key `retention`"),
     ],
 )

@@ -149,9 +149,9 @@ def test_encodings_and_packing(encoding: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "holds no entry"),
-        (b"\n \n", "holds no entry"),
-        (b"\x00\x01\x02binary", "it is binary"),
+        (b"", "has no entries"),
+        (b"\n \n", "has no entries"),
+        (b"\x00\x01\x02binary", "is binary"),
         (b"PAR1nothing", "Parquet file cannot be read"),
         (b"\x1f\x8bbroken", "cannot be read"),
         (b"name,when\na,b\n", "no column that names files; its first line is `name,when`"),

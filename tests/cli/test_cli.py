@@ -191,8 +191,8 @@ def test_defects_are_not_blamed_on_the_user(desk: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), 2, "error[no-room]: the disk is full; what was there"),
-        (OSError(errno.EDQUOT, "x", "y"), 2, "error[no-room]: the disk is full: nothing is left of the quota (`y`)"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "error[no-room]: the disk is full; an earlier output"),
+        (OSError(errno.EDQUOT, "x", "y"), 2, "error[no-room]: the disk quota is used up (`y`)"),
         (OSError(errno.EFBIG, "File too large"), 2, "larger than the system or its limit (`ulimit -f`) allows"),
         (OSError(errno.EMFILE, "Too many open files", "x"), 2, "error[too-many-files]: "),
         (PermissionError(13, "Permission denied", "x"), 2, "`x` cannot be used: Permission denied"),

@@ -127,5 +127,5 @@ def test_full_disk_behind_standard_output(arguments: str) -> None:
             stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), check=False,
         )  # fmt: skip
     assert done.returncode == 2
-    assert "error[no-room]: the disk is full; what was there before is as it was" in done.stderr
+    assert "error[no-room]: the disk is full; an earlier output is unchanged" in done.stderr
     assert not re.search("Traceback|Exception ignored", done.stderr)

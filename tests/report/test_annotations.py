@@ -240,7 +240,7 @@ def test_fail_on_leaves_out_what_is_settled(tmp_path: Path) -> None:
     [
         ("--archived", "photos/beach.jpg\n", 4, "no entry of the inventory matches any of the 2 files"),
         ("--archived", "task_id,size\nt-1,0\n", 4, "no entry of the inventory counts: 1 empty, 0 made after as_of"),
-        ("--archived", "", 4, "the inventory holds no entry"),
+        ("--archived", "", 4, "the inventory has no entries"),
         ("--exemptions", 'exemptions: [{id: a, reason: r, until: "2026-03-01", covers: {task_id: [t]}}]\n', 4,
          "file:1:14: error[missing-key]: the key `owner` is missing"),
         ("--exemptions", "exemptions: [{id: a, owner: o, reason: r, covers: {task_id: [t]}}]\n", 4,

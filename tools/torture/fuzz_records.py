@@ -43,9 +43,9 @@ with fuzzing.instrumented(*(f"policy_engine.{name}" for name in MODULES)):
     from policy_engine.core.text.csv_blocks import csv_lines
     from policy_engine.core.text.csv_cells import to_bytes, to_csv_lines
     from policy_engine.engine.assets import maker as assets_module
-    from policy_engine.engine.assets.json_outputs import OutputColumns
+    from policy_engine.engine.assets.json_outputs import JsonOutputs
     from policy_engine.engine.assets.maker import AssetMaker, TaskTotals
-    from policy_engine.engine.assets.output_paths import FileKinds
+    from policy_engine.engine.assets.output_paths import OutputPaths
     from policy_engine.history import HistoryReader, ReadTotals, find_sources, merge_records
     from policy_engine.history import partitions as units_module
     from policy_engine.history import reader as reading
@@ -163,7 +163,7 @@ def _same_files(first: Batch, other: Batch) -> None:
         maker, totals = _maker(), TaskTotals()
         points = maker._points(batch, totals)
         files, reasons = maker._files(batch, totals)
-        kinds = [maker.kinds.kinds[kind] for kind in files.kinds.tolist()]
+        kinds = [maker.paths.kinds[kind] for kind in files.kinds.tolist()]
         results.append((
             files.rows.tolist(), kinds, files.ordinals.tolist(), files.urls, reasons.tolist(), points.tolist(), totals,
         ))  # fmt: skip
@@ -404,9 +404,9 @@ def _read_outcome(file: Path) -> tuple[Any, ...]:
 
 
 @functools.cache
-def _output_reader(service: str) -> tuple[FileKinds, OutputColumns]:
-    kinds = FileKinds(CATALOG)
-    return kinds, OutputColumns(kinds, service)
+def _output_reader(service: str) -> tuple[OutputPaths, JsonOutputs]:
+    kinds = OutputPaths(CATALOG)
+    return kinds, JsonOutputs(kinds, service)
 
 
 def check_outputs(text: bytes, service: str) -> None:

@@ -91,7 +91,7 @@ def _with_mask(region: Region, position: int, mask: int) -> Region:
 
 
 def _joined_times(regions: Mapping[Region, Labels], first: str, last: str) -> dict[Region, Labels]:
-    """Regions that differ in one range only become one where the ranges touch; `first` and `last` are the fields of it."""
+    """Regions that differ in one range only become one where the ranges touch; `first`, `last`: its fields."""
     groups: dict[Region, list[tuple[int, int, Labels]]] = {}
     for region, labels in regions.items():
         start, end = getattr(region.times, first), getattr(region.times, last)

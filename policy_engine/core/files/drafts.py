@@ -1,4 +1,4 @@
-"""Makes places for results in the making, and clears away what runs that were killed have left of theirs."""
+"""Creates drafts of results beside their targets, and removes drafts of runs that were killed."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def is_draft(name: str, target: str) -> bool:
 
 
 def claim_name(target: str) -> str:
-    """Name of the folder whose files are being moved into the one around it; only one run can have it."""
+    """Name of the folder whose files are being moved into its parent; only one run can have it."""
     return f".{target}.publishing"
 
 
-def draft_folder(place: Path, target: str) -> AbstractContextManager[Path]:
-    """A new folder in `place` for what is to be called `target`; removed at the end, unless it was moved."""
-    return _draft(place, target, is_folder=True)
+def draft_folder(parent: Path, target: str) -> AbstractContextManager[Path]:
+    """A new folder in `parent` for a future `target`; removed at the end, unless it was moved."""
+    return _draft(parent, target, is_folder=True)
 
 
 def draft_file(target: Path) -> AbstractContextManager[Path]:
@@ -41,12 +41,12 @@ def draft_file(target: Path) -> AbstractContextManager[Path]:
 
 
 @contextmanager
-def _draft(place: Path, target: str, *, is_folder: bool) -> Iterator[Path]:
+def _draft(parent: Path, target: str, *, is_folder: bool) -> Iterator[Path]:
     draft = None
     try:
         with uninterrupted():
-            clear_abandoned(place, target)
-            draft = _new_draft(place, target, is_folder=is_folder)
+            clear_abandoned(parent, target)
+            draft = _new_draft(parent, target, is_folder=is_folder)
         yield draft[0]
     finally:
         with uninterrupted():
@@ -66,11 +66,11 @@ def scratch_folder() -> Iterator[Path]:
     try:
         with uninterrupted():
             try:
-                # The name of the system's folder is asked for first: it may be a link.
-                place = Path(os.path.realpath(tempfile.gettempdir()))
+                # The folder of the system may be a link.
+                parent = Path(os.path.realpath(tempfile.gettempdir()))
                 with suppress(OSError):
-                    _clear_scratch(place)
-                folder, lock = _new_scratch(place)
+                    _clear_scratch(parent)
+                folder, lock = _new_scratch(parent)
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise
@@ -85,27 +85,27 @@ def scratch_folder() -> Iterator[Path]:
                 _discard(folder, lock)
 
 
-def clear_abandoned(place: Path, target: str) -> None:
+def clear_abandoned(parent: Path, target: str) -> None:
     """
-    Remove drafts of `target` whose runs have ended without doing so; those of runs at work stay.
+    Remove drafts of `target` that killed runs have left; drafts of running ones stay.
 
-    An earlier result that a killed run had moved aside, and not yet replaced, goes back to its place.
+    An earlier result that a killed run had moved aside, and not yet replaced, is moved back.
     """
     with suppress(OSError):
-        for name in sorted(name for name in os.listdir(place) if is_draft(name, target)):  # noqa: PTH208 - names alone
-            path = place / name
+        for name in sorted(name for name in os.listdir(parent) if is_draft(name, target)):  # noqa: PTH208 - names alone
+            path = parent / name
             if name == claim_name(target):
                 continue
             with suppress(OSError), held(path) as is_ours:
-                if is_ours and ".earlier-" in name and not (place / target).exists():
-                    path.rename(place / target)
+                if is_ours and ".earlier-" in name and not (parent / target).exists():
+                    path.rename(parent / target)
                 elif is_ours:
                     remove(path)
 
 
-def _clear_scratch(place: Path) -> None:
-    for entry in os.scandir(place):
-        # A folder of somebody's own may begin alike, but is hardly closed to everybody else and named to this length.
+def _clear_scratch(parent: Path) -> None:
+    for entry in os.scandir(parent):
+        # A user's own folder may have the same prefix, but hardly the same length and no access for others.
         if re.fullmatch(rf"{_SCRATCH}[a-z0-9_]{{8}}", entry.name) is None:
             continue
         with suppress(OSError):
@@ -124,34 +124,34 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _new_draft(place: Path, target: str, *, is_folder: bool) -> tuple[Path, int | None]:
-    """A new file or folder that is ours, and the descriptor that says so; raises OSError."""
+def _new_draft(parent: Path, target: str, *, is_folder: bool) -> tuple[Path, int | None]:
+    """A new file or folder, and the descriptor that locks it; raises OSError."""
     number = 0
     while True:
         number += 1
-        # Processes in two containers can have one number, and share a folder.
-        path = place / f".{target}.partial-{os.getpid()}{f'-{number}' if number > 1 else ''}"
+        # Processes in two containers can have the same number, and share a folder.
+        path = parent / f".{target}.partial-{os.getpid()}{f'-{number}' if number > 1 else ''}"
         try:
             if is_folder:
                 path.mkdir(mode=0o755)
             else:
                 path.touch(exist_ok=False)
-            return path, _hold(path)
+            return path, _lock(path)
         except (FileExistsError, BlockingIOError):
-            # There is one of that name, or another run took this one for abandoned before it could be held.
+            # The name is taken, or another run removed this one before it could be locked.
             continue
 
 
-def _new_scratch(place: Path) -> tuple[Path, int | None]:
+def _new_scratch(parent: Path) -> tuple[Path, int | None]:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=place))
+        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=parent))
         with suppress(BlockingIOError):
-            return folder, _hold(folder)
+            return folder, _lock(folder)
 
 
 def _discard(path: Path, lock: int | None) -> None:
-    """Remove what is at the path of a draft, unless that was moved and another run has taken the name."""
-    _let_go(lock)
+    """Remove a draft, unless it was moved and another run has taken its name."""
+    _unlock(lock)
     try:
         with held(path):
             remove(path)
@@ -160,31 +160,31 @@ def _discard(path: Path, lock: int | None) -> None:
     except MemoryError:
         pass
     if os.path.lexists(path):
-        # There is more memory, and there are more files to open, when Python ends and the run has given its own back.
+        # Try again when Python ends, and the run has released its memory and open files.
         atexit.register(remove, path)
 
 
 @contextmanager
 def held(path: Path) -> Iterator[bool]:
     """
-    Hold a file or folder that a run may have left; False where nobody can say whether that run has ended.
+    Lock a file or folder that a run may have left; False where it is unknown whether that run has ended.
 
     Raises BlockingIOError when it has not.
     """
-    lock = _hold(path)
+    lock = _lock(path)
     try:
         yield lock is not None
     finally:
-        _let_go(lock)
+        _unlock(lock)
 
 
-def _hold(path: Path) -> int | None:
+def _lock(path: Path) -> int | None:
     """
-    Tell other runs that this one needs a file or folder; None if that is not possible.
+    Lock a file or folder, so that other runs know that it is in use; None where that is not possible.
 
-    The system forgets it with the process, however that ends. What cannot be held is never taken for abandoned:
-    Windows and some network file systems know no such thing. Raises BlockingIOError when another run needs it, or has
-    just removed it.
+    The system releases the lock with the process, however that ends. A file that cannot be locked is never considered
+    abandoned: Windows and some network file systems have no such locks. Raises BlockingIOError when another run holds
+    the lock, or has just removed the file.
     """
     if sys.platform == "win32":
         return None
@@ -201,19 +201,19 @@ def _hold(path: Path) -> int | None:
         if not os.path.samestat(os.fstat(descriptor), path.lstat()):
             raise FileNotFoundError
     except (BlockingIOError, FileNotFoundError) as error:
-        _let_go(descriptor)
+        _unlock(descriptor)
         raise BlockingIOError from error
     except OSError:
-        _let_go(descriptor)
+        _unlock(descriptor)
         return None
     return descriptor
 
 
-def _let_go(lock: int | None) -> None:
+def _unlock(lock: int | None) -> None:
     if lock is not None:
         import fcntl
 
-        # Closing alone would not do while a process that was started meanwhile has not ended: it holds the file, too.
+        # Closing is not enough while a process that was started meanwhile still runs: it has the file open, too.
         with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_UN)
         os.close(lock)
@@ -221,9 +221,9 @@ def _let_go(lock: int | None) -> None:
 
 def put_in_place(draft: Path, target: Path) -> None:
     """
-    Give a finished folder the name of its target; what was there is then at the draft's, to be removed with it.
+    Give a finished folder the name of its target; an earlier folder then has the name of the draft, to be removed.
 
-    In one step where the system can, so that a reader, or a run that is killed, sees the one or the other.
+    In one step where the system can, so that a reader sees the old or the new one even if the run is killed.
     """
     while True:
         if not target.exists():
@@ -240,13 +240,13 @@ def put_in_place(draft: Path, target: Path) -> None:
         return
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders change places in one step; False where the system or the file system cannot."""
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two folders in one step; False where the system or the file system cannot."""
     import ctypes
 
     try:
         system = ctypes.CDLL(None, use_errno=True)
-        paths = os.fsencode(one), os.fsencode(other)
+        paths = os.fsencode(first), os.fsencode(second)
         if sys.platform == "darwin":
             failed = system.renamex_np(*paths, 2)  # RENAME_SWAP
         else:
@@ -259,7 +259,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def _replace_in_two_steps(draft: Path, target: Path) -> None:
     earlier = draft.with_name(draft.name.replace(".partial-", ".earlier-"))
-    # Held, so that no other run takes it for abandoned between the two steps.
+    # Locked, so that no other run considers it abandoned between the two steps.
     with held(target):
         target.rename(earlier)
         try:

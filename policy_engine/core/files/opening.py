@@ -1,4 +1,4 @@
-"""Opens files that arguments name: regular ones and pipes, and no device, which may have no end."""
+"""Opens files named by arguments: regular files and pipes, but not devices, which may be endless."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PATIENCE = 10.0
-"""Seconds in which somebody must begin to write into a pipe that has a name; a shell's `<(...)` is waited for."""
+"""Seconds in which writing to a named pipe must begin; for `<(...)` of a shell there is no limit."""
 
 
 @contextmanager
 def open_given(path: Path) -> Iterator[io.BufferedReader]:
     """
-    Open a file, or a pipe, for reading; raises OSError, also for a device and a pipe that nobody writes into.
+    Open a file or a pipe for reading; raises OSError, also for a device and for a pipe without a writer.
 
-    A name may be a link to anything, and a repository of rules is not always one's own.
+    A name may be a link to anything, and a repository of rules may come from others.
     """
     mode = path.stat().st_mode
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-        # What a folder is refused with, the system knows best.
+        # For a folder, the system raises the right error.
         with path.open("rb") as stream:
             yield stream
         return
@@ -38,6 +38,6 @@ def open_given(path: Path) -> Iterator[io.BufferedReader]:
 
 
 def _has_name(path: Path) -> bool:
-    """True for a pipe of a file system; one of a shell (`/dev/fd/63`) has its writer already."""
+    """True for a pipe of a file system; a pipe of a shell (`/dev/fd/63`) has its writer already."""
     real = os.path.realpath(path)
     return Path(real).exists() and not real.startswith("/dev/")

@@ -1,4 +1,4 @@
-"""A private folder for what does not fit into memory: made when it is first needed, removed however a run ends."""
+"""A private folder for data that does not fit into memory: made when first needed, removed however a run ends."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Scratch:
 
     def __init__(self, parent: Path | None = None) -> None:
         """`parent` is where the folder is made; the system's folder for temporary files by default."""
-        self.place = parent if parent is not None else Path(tempfile.gettempdir())
+        self.parent = parent if parent is not None else Path(tempfile.gettempdir())
         """The folder around it."""
         self._made: tempfile.TemporaryDirectory[str] | None = None
 
     @cached_property
     def folder(self) -> Path:
-        """The folder, which nobody else may read; raises OSError when it cannot be made."""
-        # INVARIANT: results of workers are unpickled from here, so nobody else may be able to write into it.
-        self._made = tempfile.TemporaryDirectory(prefix="policy-engine-", dir=self.place)
+        """The folder, which no other user may read; raises OSError when it cannot be made."""
+        # INVARIANT: results of workers are unpickled from here, so no other user may be able to write into it.
+        self._made = tempfile.TemporaryDirectory(prefix="policy-engine-", dir=self.parent)
         return Path(self._made.name)
 
     def __enter__(self) -> Scratch:

@@ -1,4 +1,4 @@
-"""Copies lines of a file into another in the order of a key, holding only where each line stands."""
+"""Copies lines of a file to another in the order of a key, holding only the position of each line."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Sink(Protocol):
 
 
 def joined(starts: Int64, ends: Int64) -> list[tuple[int, int]]:
-    """Where stretches of bytes begin and end; those that follow each other without a gap are one."""
+    """Starts and ends of ranges of bytes; adjacent ranges are joined."""
     gaps = np.flatnonzero(starts[1:] != ends[:-1])
     first, last = np.concatenate([starts[:1], starts[gaps + 1]]), np.concatenate([ends[gaps], ends[-1:]])
     return list(zip(first.tolist(), last.tolist(), strict=True))
 
 
 class SortedLines:
-    """Where lines are in a file and what orders them. There are too many to keep, so they are read again."""
+    """Positions of lines in a file, and their keys; the lines, too many to be held, are read again."""
 
     def __init__(self) -> None:
         """Nothing is known yet."""
@@ -38,12 +38,12 @@ class SortedLines:
         return sum(len(keys) for keys, _, _ in self._parts)
 
     def add(self, keys: Int64, starts: Int64, sizes: Int64) -> None:
-        """Lines to copy: their keys, their places in bytes, their lengths in bytes."""
+        """Lines to copy: their keys, and their positions and lengths in bytes."""
         if len(keys):
             self._parts.append((keys, starts, sizes))
 
     def copy(self, source: Path, stream: Sink) -> None:
-        """Write the lines, the least key first; equal ones in the order in which they stand."""
+        """Write the lines, the least key first; equal keys in the order of the file."""
         if not self._parts:
             return
         keys, starts, sizes = (np.concatenate(column) for column in zip(*self._parts, strict=True))

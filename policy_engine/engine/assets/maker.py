@@ -1,4 +1,4 @@
-"""Turns tasks into assets: one row per output file, and the tasks without one counted by reason."""
+"""Turns tasks into assets: one row per output file, and counts the tasks without a file by reason."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from policy_engine.core.rule_model import ExpectedOutputs, RulePack, Service
 from policy_engine.core.urls.address_column import UrlColumn
 from policy_engine.core.urls.addresses import HostOwners, link_expiry
 from policy_engine.core.vocabulary import ACCOUNTS, WITHOUT_ASSET_REASONS, fold
-from policy_engine.engine.assets.json_outputs import OutputColumns
-from policy_engine.engine.assets.output_paths import FileKinds
-from policy_engine.engine.assets.settled_files import FoundFiles
-from policy_engine.engine.assets.table_outputs import MAYBE_FLAT, find_flat, is_flat
+from policy_engine.engine.assets.json_outputs import JsonOutputs
+from policy_engine.engine.assets.output_paths import OutputPaths
+from policy_engine.engine.assets.settled_files import SettledFiles
+from policy_engine.engine.assets.table_outputs import TABLE_OUTPUT_TYPES, find_table_files, is_table_output
 from policy_engine.history import STATES, Batch, Source
 from policy_engine.history.merging.merge import carries_output, service_key
 from policy_engine.history.records.names import WAITING_STATES
@@ -46,7 +46,7 @@ _STATE_REASONS = tuple(
     for state in STATES
 )
 _FEW = 24
-"""Outputs of one service that are not worth reading together."""
+"""With fewer outputs of one service, reading them together does not pay."""
 
 
 @dataclass
@@ -64,9 +64,9 @@ class TaskTotals:
     other_units: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Unit without a dollar value -> (amount, tasks)."""
     unknown_models: dict[str, int] = field(default_factory=dict)
-    """Model names that lead to no service of the catalog (`no model` where there is none) -> tasks."""
+    """Model names without a service in the catalog (`no model` for an absent name) -> tasks."""
     newest: int = NAT
-    """Latest instant that a record mentions, no later than asked about or not."""
+    """Latest instant that a record mentions, even after `as_of`."""
 
     def add(self, other: TaskTotals) -> None:
         """Add the totals of another chunk."""
@@ -101,10 +101,10 @@ class AssetMaker:
     def __init__(self, pack: RulePack, sources: tuple[Source, ...], as_of: int, period: Period | None = None) -> None:
         """`as_of` in ns: a task created after it has no asset yet."""
         self.pack = pack
-        self.kinds = FileKinds(pack.catalog)
+        self.paths = OutputPaths(pack.catalog)
         self._owners = HostOwners(pack.host_owners)
         self._services = {service.id: service for service in pack.catalog.services}
-        self._columns: dict[str, OutputColumns] = {}
+        self._json: dict[str, JsonOutputs] = {}
         self._expected: dict[tuple[str, str | None], tuple[int, ...]] = {}
         self._sources = [source.name for source in sources]
         self._as_of = as_of
@@ -129,7 +129,7 @@ class AssetMaker:
         for reason in np.unique(reasons[reasons >= 0]).tolist():
             rows = reasons == reason
             totals.without_assets[_REASONS[reason]] = (int(rows.sum()), int(points[rows].sum()))
-        # Divided equally; what does not divide goes to the first file of the task.
+        # Divided equally; the remainder goes to the first file of the task.
         shares = points // np.maximum(counts, 1)
         asset_points = shares[files.rows]
         first = np.flatnonzero(np.diff(files.rows, prepend=-1))
@@ -137,7 +137,7 @@ class AssetMaker:
         return self._frame(batch, files, asset_points), totals
 
     def _files(self, batch: Batch, totals: TaskTotals) -> tuple[_Files, Int8]:
-        """The files of all tasks, and per task the place in _REASONS of why it has none (-1 = it has some)."""
+        """The files of all tasks, and per task the position in _REASONS of why it has none (-1 = it has some)."""
         reasons = np.full(len(batch), -1, np.int8)
         latest = np.maximum(batch.created, batch.ended)
         excluded = self._excluded(batch.created, latest)
@@ -148,12 +148,12 @@ class AssetMaker:
         for row in left:
             value = output[row]
             if type(value) is bytes and b"://" not in value and b"\\" not in value:
-                # The blanks of a task without a file, which are alike for many tasks.
+                # A cheap case: the output of a task without a file, which is alike for many tasks.
                 if batch.state[row] not in WAITING_STATES and decode_output(value):
                     reasons[row] = _REASONS.index(self._why_no_url(batch, row, 0))
                     continue
             elif value:
-                found = self.kinds.files_of(service[row], value)
+                found = self.paths.files_of(service[row], value)
                 totals.previews += found.previews
                 totals.same_file += found.same_file
                 if found.files:
@@ -174,22 +174,22 @@ class AssetMaker:
         return files.settle(), reasons
 
     def _plain_files(self, batch: Batch, rows: Int64, files: _Files, totals: TaskTotals) -> list[int]:
-        """Take the files of plain outputs, service by service, and of tables; returns the other rows, in any order."""
+        """Take the files of plain outputs, service by service, and of tables; return the other rows, in any order."""
         left: list[Int64] = []
         output = batch.output
 
-        def take(group: Int64, found: FoundFiles) -> None:
+        def take(group: Int64, found: SettledFiles) -> None:
             totals.previews += found.previews
             totals.same_file += found.same_file
             files.extend(group[found.rows], found.kinds, found.ordinals, found.urls)
             left.append(group[found.left])
 
         types = list(map(type, output))
-        flat = np.fromiter(map(MAYBE_FLAT.__contains__, types), bool, len(types))[rows]
-        flat[flat] = [is_flat(output[row]) for row in rows[flat].tolist()]
+        flat = np.fromiter(map(TABLE_OUTPUT_TYPES.__contains__, types), bool, len(types))[rows]
+        flat[flat] = [is_table_output(output[row]) for row in rows[flat].tolist()]
         if np.count_nonzero(flat) >= max(_FEW, 1):
             group, rows = rows[flat], rows[~flat]
-            take(group, find_flat(self.kinds, taken(batch.service, group), taken(output, group)))
+            take(group, find_table_files(self.paths, taken(batch.service, group), taken(output, group)))
         is_text = np.fromiter(map(is_, types, itertools.repeat(bytes)), bool, len(types))
         services, names = coded(batch.service)
         codes = np.where(is_text[rows], services[rows], -1)
@@ -201,9 +201,9 @@ class AssetMaker:
                 left.append(group)
                 continue
             name = names[code]
-            reader = self._columns.get(name)
+            reader = self._json.get(name)
             if reader is None:
-                reader = self._columns[name] = OutputColumns(self.kinds, name)
+                reader = self._json[name] = JsonOutputs(self.paths, name)
             take(group, reader.find(taken(output, group)))
         others: list[int] = np.concatenate(left).tolist()
         return others
@@ -213,9 +213,11 @@ class AssetMaker:
         spent, units = batch.consume, batch.unit
         if batch.share.count(None) != len(batch):
             stated = list(zip(spent, batch.share, units, strict=True))
-            spent = [share if one is None else one for one, share, _ in stated]
-            units = [unit or "point" if one is None and share is not None else unit for one, share, unit in stated]
-        amounts = np.array([one or 0 for one in spent], np.int64)
+            spent = [share if amount is None else amount for amount, share, _ in stated]
+            units = [
+                unit or "point" if amount is None and share is not None else unit for amount, share, unit in stated
+            ]
+        amounts = np.array([amount or 0 for amount in spent], np.int64)
         amounts[np.array(batch.state) != _COMPLETED] = 0
         codes, words = coded(units)
         priced = np.array([*(word in self._priced for word in words), False])[codes]
@@ -254,7 +256,7 @@ class AssetMaker:
         known = self._expected.get((service, task_type))
         if known is None:
             entry = expected_outputs(self._services[service], task_type)
-            known = tuple(self.kinds.named(service, name) for name in entry.names) if entry else ()
+            known = tuple(self.paths.named(service, name) for name in entry.names) if entry else ()
             self._expected[service, task_type] = known
         return known
 
@@ -268,7 +270,7 @@ class AssetMaker:
         for row in column.with_query():
             expiry = link_expiry(column.urls[row])
             link_expires[row] = NAT if expiry is None else expiry
-        facts = self.kinds.kinds
+        facts = self.paths.kinds
         rate = self.pack.money.points_per_usd
         task_ids = texts(batch.task_id)
         columns: dict[str, Any] = {
@@ -278,19 +280,19 @@ class AssetMaker:
             "model": category_of(batch.model, index),
             "task_type": category_of(batch.task_type, index),
             "account": _accounts(batch, index),
-            "media": _by_place([one.media for one in facts], kind),
-            "role": _by_place([one.role for one in facts], kind),
-            "watermarked": _by_place([one.watermarked for one in facts], kind),
+            "media": _words_at([fact.media for fact in facts], kind),
+            "role": _words_at([fact.role for fact in facts], kind),
+            "watermarked": _words_at([fact.watermarked for fact in facts], kind),
             "url": column.texts(),
-            "url_host": _by_place([host for host, _ in owned], site),
-            "host_owner": _by_place([owner for _, owner in owned], site),
+            "url_host": _words_at([host for host, _ in owned], site),
+            "host_owner": _words_at([owner for _, owner in owned], site),
             "status": category_of(batch.status, index),
             "created_at": utc_times(batch.created[index]),
             "completed_at": utc_times(batch.ended[index]),
             "completion_bound": utc_times(batch.bound[index]),
             "link_expires_at": utc_times(link_expires),
             "expected": site < 0,
-            "facts_conflict": np.array([one.is_conflicting for one in facts])[kind],
+            "facts_conflict": np.array([fact.is_conflicting for fact in facts])[kind],
             "points": pd.array(points),
             "cost_usd": pd.array(points / rate),
             "account_id": category_of(batch.account_id, index),
@@ -301,7 +303,7 @@ class AssetMaker:
 
     def _asset_ids(self, batch: Batch, files: _Files, task_ids: Any) -> Any:
         """service/task_id/output name/ordinal of each file; `task_ids` is the column of the batch."""
-        names = [one.name for one in self.kinds.kinds]
+        names = [kind.name for kind in self.paths.kinds]
         width = int(files.ordinals.max(initial=0)) + 1
         which, distinct = pd.factorize(files.kinds * width + files.ordinals)
         endings = [f"/{names[code // width]}/{code % width}" for code in distinct.tolist()]
@@ -314,18 +316,19 @@ class AssetMaker:
         return joined_texts((beginnings, services[index]), (task_ids, index), (endings, which))
 
     def _source_texts(self, batch: Batch, index: Int64) -> Any:
-        """Where the records of each asset's task stand: `file:line`, `file#record`, several joined by `; `."""
+        """Locations of the records of each asset's task: `file:line`, `file#record`, several joined by `; `."""
         names, also = self._sources, batch.also
         lines = np.array(batch.line)
         if not also and len(set(batch.file)) == 1 and not any(batch.item) and lines.all():
             return joined_texts(([f"{names[batch.file[0]]}:"], index * 0), (lines, index))
-        places = [
-            place(names[file], line, item) for file, line, item in zip(batch.file, batch.line, batch.item, strict=True)
+        locations = [
+            location(names[file], line, item)
+            for file, line, item in zip(batch.file, batch.line, batch.item, strict=True)
         ]
         for row, others in also.items():
-            further = [place(names[file], line, item) for file, line, item in others]
-            places[row] = "; ".join([places[row], *further])
-        return texts(places, index)
+            further = [location(names[file], line, item) for file, line, item in others]
+            locations[row] = "; ".join([locations[row], *further])
+        return texts(locations, index)
 
 
 @dataclass
@@ -342,12 +345,12 @@ class _Files:
     _single_urls: list[str | None] = field(default_factory=list)
 
     def add(self, row: int, kind: int, ordinal: int, url: str | None) -> None:
-        """Take one file; those of one task come one after another."""
+        """Take a file; the files of a task must come one after another."""
         self._single.append((row, kind, ordinal))
         self._single_urls.append(url)
 
     def extend(self, rows: Int64, kinds: Int64, ordinals: Int64, urls: Sequence[str]) -> None:
-        """Take many files of tasks that bring no other ones."""
+        """Take many files of tasks that have no others."""
         self._parts.append((rows, kinds, ordinals))
         self.urls.extend(urls)
 
@@ -360,13 +363,13 @@ class _Files:
         return _Files(rows[order], kinds[order], ordinals[order], taken(urls, order))
 
 
-def place(name: str, line: int, item: int) -> str:
-    """How a run calls the place of a record: `name:line`, `name#record`, or `name:line#record`."""
+def location(name: str, line: int, item: int) -> str:
+    """The location of a record in words: `name:line`, `name#record`, or `name:line#record`."""
     return f"{name}{f':{line}' if line else ''}{f'#{item}' if item else ''}"
 
 
 def expected_outputs(service: Service, task_type: str | None) -> ExpectedOutputs | None:
-    """The catalog's entry for a task type: the one that names it, else the one for every other type."""
+    """The entry of the catalog that names a task type, else the one for all other types."""
     folded = fold(task_type) if task_type is not None else None
     default = None
     for entry in service.expected:
@@ -378,14 +381,14 @@ def expected_outputs(service: Service, task_type: str | None) -> ExpectedOutputs
 
 
 def _accounts(batch: Batch, index: Positions) -> Any:
-    """Account per asset: the private pool decides, where it is silent the service mode, else unknown."""
+    """Account per asset: as stated, else by the private pool, else by the service mode, else unknown."""
     mixed = np.zeros(len(batch), np.int64)
-    told: list[list[Any]] = []
+    choices: list[list[Any]] = []
     for values in (batch.account, batch.pool, batch.mode):
         codes, words = coded(values)
-        told.append([*words, None])
-        mixed = mixed * len(told[-1]) + codes % len(told[-1])
-    combined = itertools.product(*told)
+        choices.append([*words, None])
+        mixed = mixed * len(choices[-1]) + codes % len(choices[-1])
+    combined = itertools.product(*choices)
     account = np.array([_account_code(*facts) for facts in combined])[mixed]
     return categorical(account[index], list(ACCOUNTS))
 
@@ -398,8 +401,8 @@ def _account_code(account: str | None, pool: bool | None, mode: str | None) -> i
     return {"public": 0, "private": 1}.get((mode or "").strip().lower(), -1)
 
 
-def _by_place(values: Sequence[str | None], places: Positions) -> Any:
-    """A categorical column of the values at places; None, "" and the place -1 are missing."""
+def _words_at(values: Sequence[str | None], positions: Positions) -> Any:
+    """A categorical column of the values at positions; None, "" and the position -1 are missing."""
     words: dict[str, int] = {}
     lookup = np.array([*(words.setdefault(value, len(words)) if value else -1 for value in values), -1])
-    return categorical(lookup[places], list(words))
+    return categorical(lookup[positions], list(words))

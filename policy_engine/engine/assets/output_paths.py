@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from policy_engine.core.fact_domain import FactReader
 from policy_engine.core.rule_model import Catalog, Service
@@ -14,12 +14,12 @@ from policy_engine.history import FlatFile, Outputs
 from policy_engine.history.records.outputs import decode_output
 
 UNLISTED = 0
-"""Place of the kind of file that no catalog path lists."""
+"""Position of the kind of file that no catalog path lists."""
 
 
 @dataclass(frozen=True)
 class FileKind:
-    """The facts of a file that a path (or a table's row) determines."""
+    """The facts that a path (or a row of a table) states about a file."""
 
     name: str
     media: str | None
@@ -27,7 +27,7 @@ class FileKind:
     watermarked: str | None
     """`true`, `false` or None."""
     disputed: frozenset[str] = frozenset()
-    """Facts on which its addresses, or a table's row and the catalog, disagree; they count as unknown."""
+    """Facts about which two sources disagree, such as a row of a table and the catalog; they count as unknown."""
     rank: int = 1 << 30
     """Order among the files of a task."""
 
@@ -42,38 +42,49 @@ class TaskFiles:
     """The files of one task, in the order of their assets, and the addresses that make no asset."""
 
     files: list[tuple[int, int, str]]
-    """(place in FileKinds.kinds, ordinal from 1, URL)."""
+    """(position in OutputPaths.kinds, ordinal from 1, URL)."""
     previews: int = 0
     same_file: int = 0
 
 
 FILE, SAME_FILE, PREVIEW = range(3)
-"""What an address at a listed path is."""
-OutputRole = tuple[int, int, str]
-"""(FILE, SAME_FILE or PREVIEW; place in FileKinds.kinds; output name): what an address at a path is."""
+"""Uses of an address at a listed path."""
+
+
+class OutputRole(NamedTuple):
+    """What an address at a path is."""
+
+    use: int
+    """FILE, SAME_FILE or PREVIEW."""
+    kind: int
+    """Position in OutputPaths.kinds."""
+    name: str
+    """Output name."""
+
+
 _Found = list[tuple[OutputRole | None, str]]
-"""Addresses in the order met, with the leaf of their path; None = at no path that the catalog lists."""
+"""Addresses in the order met, with the role of their path; None = at no path that the catalog lists."""
 
 
 @dataclass
-class Node:
-    """What the catalog lists at a place in an output and below it."""
+class PathNode:
+    """What the catalog lists at a position in an output and below it."""
 
-    keys: dict[str, Node] = field(default_factory=dict)
-    any_key: Node | None = None
-    element: Node | None = None
+    keys: dict[str, PathNode] = field(default_factory=dict)
+    any_key: PathNode | None = None
+    element: PathNode | None = None
     leaf: OutputRole | None = None
 
 
-class FileKinds:
-    """Knows the paths of every service; grows by kinds that tables state or conflicts make."""
+class OutputPaths:
+    """The paths of every service and the kinds of files at them; grows by kinds that tables state or conflicts make."""
 
     def __init__(self, catalog: Catalog) -> None:
         """Build one tree of paths per service."""
         self._reader = FactReader(catalog)
         self.kinds: list[FileKind] = [FileKind("unlisted", None, UNLISTED_ROLE, None)]
         self._ids: dict[tuple[object, ...], int] = {}
-        self._trees: dict[str, Node] = {}
+        self._trees: dict[str, PathNode] = {}
         self._by_name: dict[str, dict[str, int]] = {}
         self._leaves: dict[str, dict[str, OutputRole]] = {}
         self._flat: dict[tuple[str | None, ...], OutputRole | None] = {}
@@ -81,38 +92,38 @@ class FileKinds:
             self._add(service)
 
     def _add(self, service: Service) -> None:
-        root = Node()
+        root = PathNode()
         names: dict[str, int] = {}
         leaves: dict[str, OutputRole] = {}
         for rank, spec in enumerate(service.outputs):
             node = root
             for step in _steps(spec.path):
                 if step == "[]":
-                    node.element = node.element or Node()
+                    node.element = node.element or PathNode()
                     node = node.element
                 elif step == "{}":
-                    node.any_key = node.any_key or Node()
+                    node.any_key = node.any_key or PathNode()
                     node = node.any_key
                 else:
-                    node = node.keys.setdefault(step, Node())
+                    node = node.keys.setdefault(step, PathNode())
             kind = self._kind(FileKind(spec.name, spec.media, spec.role, _mark(spec.watermarked), rank=rank))
             if spec.kind == "file":
                 names.setdefault(spec.name, kind)
-                node.leaf = (FILE, kind, spec.name)
+                node.leaf = OutputRole(FILE, kind, spec.name)
             elif spec.kind == "same_file":
-                node.leaf = (SAME_FILE, kind, spec.name)
+                node.leaf = OutputRole(SAME_FILE, kind, spec.name)
             else:
-                node.leaf = (PREVIEW, kind, "")
+                node.leaf = OutputRole(PREVIEW, kind, "")
             leaves[spec.path] = node.leaf
         self._trees[service.id] = root
         self._by_name[service.id] = names
         self._leaves[service.id] = leaves
 
     def named(self, service: str, name: str) -> int:
-        """Place of the kind of a service's output by its name."""
+        """Position of the kind of a service's output, by its name."""
         return self._by_name[service][name]
 
-    def tree(self, service: str) -> Node:
+    def tree(self, service: str) -> PathNode:
         """The listed paths of a service."""
         return self._trees[service]
 
@@ -123,20 +134,20 @@ class FileKinds:
         Every address ends as an asset, as a preview, or as another address of a file that is counted.
         """
         if type(output) is FlatFile:
-            leaf = self.leaf_of(service, output)
-            if leaf is None or leaf[0] == FILE:
-                return TaskFiles([(UNLISTED if leaf is None else leaf[1], 1, output.url)])
-            return self._settle(service, [(leaf, output.url)])
+            role = self.role_of(service, output)
+            if role is None or role.use == FILE:
+                return TaskFiles([(UNLISTED if role is None else role.kind, 1, output.url)])
+            return self._settle(service, [(role, output.url)])
         if type(output) is bytes:
             output = decode_output(output)
         found: _Found = []
         tree = self._trees.get(service) if service is not None else None
         if isinstance(output, Outputs):
-            for one in output:
-                if type(one) is FlatFile:
-                    found.append((self.leaf_of(service, one), one.url))
+            for part in output:
+                if type(part) is FlatFile:
+                    found.append((self.role_of(service, part), part.url))
                 else:
-                    _walk(tree, one, found)
+                    _walk(tree, part, found)
         else:
             _walk(tree, output, found)
         return self._settle(service, found) if found else TaskFiles([])
@@ -144,43 +155,43 @@ class FileKinds:
     def _settle(self, service: str | None, found: _Found) -> TaskFiles:
         """Decide for every address whether it is a file of its own, the same file again, or a preview."""
         if len(found) == 1:
-            leaf, url = found[0]
-            if leaf is None:
+            role, url = found[0]
+            if role is None:
                 return TaskFiles([(UNLISTED, 1, url)])
-            if leaf[0] == FILE:
-                return TaskFiles([(leaf[1], 1, url)])
+            if role.use == FILE:
+                return TaskFiles([(role.kind, 1, url)])
         result = TaskFiles([])
         files: dict[str, list[Any]] = {}  # identity -> [kind, url]
         later: _Found = []
         names: set[str] = set()
         needs_order = False
-        for leaf, url in found:
-            if leaf is None or leaf[0] != FILE:
-                later.append((leaf, url))
-                needs_order = needs_order or leaf is None or leaf[0] != SAME_FILE
+        for role, url in found:
+            if role is None or role.use != FILE:
+                later.append((role, url))
+                needs_order = needs_order or role is None or role.use != SAME_FILE
                 continue
             identity = file_identity(url)
             present = files.get(identity)
             if present is None:
-                files[identity] = [leaf[1], url]
-                names.add(leaf[2])
+                files[identity] = [role.kind, url]
+                names.add(role.name)
             else:
                 result.same_file += 1
-                if present[0] != leaf[1]:
-                    present[0] = self._merge(present[0], leaf[1])
-        # What is only another address of a file, or at no listed path, counts when no listed file has it.
-        for leaf, url in sorted(later, key=_lateness) if needs_order else later:
-            if leaf is not None and leaf[0] == SAME_FILE and leaf[2] in names:
+                if present[0] != role.kind:
+                    present[0] = self._merge(present[0], role.kind)
+        # An address that only repeats a file, or is at no listed path, counts when no listed file has it.
+        for role, url in sorted(later, key=_lateness) if needs_order else later:
+            if role is not None and role.use == SAME_FILE and role.name in names:
                 result.same_file += 1
                 continue
             identity = file_identity(url)
             if identity in files:
                 result.same_file += 1
-            elif leaf is None:
+            elif role is None:
                 files[identity] = [UNLISTED, url]
-            elif leaf[0] == SAME_FILE and service is not None:
-                files[identity] = [self._by_name[service][leaf[2]], url]
-                names.add(leaf[2])
+            elif role.use == SAME_FILE and service is not None:
+                files[identity] = [self._by_name[service][role.name], url]
+                names.add(role.name)
             else:
                 result.previews += 1
         self._number(files, names, result)
@@ -195,13 +206,13 @@ class FileKinds:
         kinds = self.kinds
         if len(names) == len(files):
             ranks = [kinds[kind].rank for kind, _ in files.values()]
-            if all(one < other for one, other in pairwise(ranks)):
+            if all(rank < following for rank, following in pairwise(ranks)):
                 # Each name once, in the catalog's order already: nothing to number.
                 result.files.extend([(kind, 1, url) for kind, url in files.values()])
                 return
         ordered = sorted(
-            (kinds[kind].rank, identity if kind == UNLISTED else "", place, kind, url)
-            for place, (identity, (kind, url)) in enumerate(files.items())
+            (kinds[kind].rank, identity if kind == UNLISTED else "", position, kind, url)
+            for position, (identity, (kind, url)) in enumerate(files.items())
         )
         counts: dict[str, int] = {}
         for *_, kind, url in ordered:
@@ -218,61 +229,63 @@ class FileKinds:
         return known
 
     def _merge(self, first: int, second: int) -> int:
-        """The kind of a file with two addresses: what either determines; what they disagree on is unknown."""
-        one, other = sorted((self.kinds[first], self.kinds[second]), key=lambda kind: (kind.rank, kind.name))
-        return self._kind(_unite(one, other))
+        """The kind of a file with two addresses: what either states, and unknown where they disagree."""
+        first_kind, second_kind = sorted(
+            (self.kinds[first], self.kinds[second]), key=lambda kind: (kind.rank, kind.name)
+        )
+        return self._kind(_unite(first_kind, second_kind))
 
-    def leaf_of(self, service: str | None, file: FlatFile) -> OutputRole | None:
-        """What a table's row states about its file: the catalog's facts by path or name, else the row's own."""
+    def role_of(self, service: str | None, file: FlatFile) -> OutputRole | None:
+        """The role that a row of a table gives its file: by the path or name in the catalog, else by its own facts."""
         key = (service, file.output, file.media, file.role, file.watermarked)
         if key in self._flat:
             return self._flat[key]
-        leaf = self._flat_leaf(*key)
-        if leaf is not None or file.output is None:
-            # Names that no catalog lists are not kept: each row of a table may have another one.
-            self._flat[key] = leaf
-        return leaf
+        role = self._flat_role(*key)
+        if role is not None or file.output is None:
+            # Names that no catalog lists are not cached: each row of a table may have a new one.
+            self._flat[key] = role
+        return role
 
-    def _flat_leaf(
+    def _flat_role(
         self, service: str | None, output: str | None, media: str | None, role: str | None, watermarked: str | None
     ) -> OutputRole | None:
-        leaf = None
+        listed = None
         if output is not None:
-            leaf = self._leaves.get(service or "", {}).get(output)
+            listed = self._leaves.get(service or "", {}).get(output)
             named = self._by_name.get(service or "", {}).get(output)
-            if leaf is None and named is not None:
-                leaf = (FILE, named, output)
-        if (media, role, watermarked) == (None, None, None) or (leaf is not None and leaf[0] != FILE):
-            return leaf
-        if leaf is None:
+            if listed is None and named is not None:
+                listed = OutputRole(FILE, named, output)
+        if (media, role, watermarked) == (None, None, None) or (listed is not None and listed.use != FILE):
+            return listed
+        if listed is None:
             name = output or "file"
             # A row that states no role is about a file that the catalog does not list, which is a role of its own.
             role = UNLISTED_ROLE if role is None else self._reader.read("role", role, service)
             kind = FileKind(name, media or None, role or None, watermarked, rank=1 << 20)
         else:
-            name = leaf[2]
+            name = listed.name
             role = self._reader.read("role", role, service)
-            kind = _unite(self.kinds[leaf[1]], FileKind(name, media or None, role or None, watermarked))
-        return FILE, self._kind(kind), name
+            kind = _unite(self.kinds[listed.kind], FileKind(name, media or None, role or None, watermarked))
+        return OutputRole(FILE, self._kind(kind), name)
 
 
-def _unite(one: FileKind, other: FileKind) -> FileKind:
+def _unite(kind: FileKind, other: FileKind) -> FileKind:
     """
-    One file reported twice, named and ordered like the first.
+    The kind of a file that is described twice, named and ordered like the first.
 
-    A fact that only one of them states is taken; one that was ever disputed stays so, whatever comes later.
+    A fact that only one description states is taken; a fact that was ever disputed stays so.
     """
-    disputed = set(one.disputed | other.disputed)
+    disputed = set(kind.disputed | other.disputed)
     facts: dict[str, str | None] = {}
     for fact in ("media", "role", "watermarked"):
-        told = {value for value in (getattr(one, fact), getattr(other, fact)) if value is not None}
-        if fact == "role" and len(told) > 1:
-            # A path that is not listed states nothing that a listed one could contradict.
-            told.discard(UNLISTED_ROLE)
-        if len(told) > 1:
+        stated = {value for value in (getattr(kind, fact), getattr(other, fact)) if value is not None}
+        if fact == "role" and len(stated) > 1:
+            # An unlisted path states nothing that a listed one could contradict.
+            stated.discard(UNLISTED_ROLE)
+        if len(stated) > 1:
             disputed.add(fact)
-        facts[fact] = told.pop() if len(told) == 1 and fact not in disputed else None
-    return FileKind(one.name, **facts, disputed=frozenset(disputed), rank=one.rank)
+        facts[fact] = stated.pop() if len(stated) == 1 and fact not in disputed else None
+    return FileKind(kind.name, **facts, disputed=frozenset(disputed), rank=kind.rank)
 
 
 def _steps(path: str) -> list[str]:
@@ -294,14 +307,14 @@ def _mark(watermarked: bool | None) -> str | None:
     return None if watermarked is None else "true" if watermarked else "false"
 
 
-def _lateness(one: tuple[OutputRole | None, str]) -> int:
+def _lateness(found: tuple[OutputRole | None, str]) -> int:
     """Repeats of listed files come before addresses at no listed path, and these before previews."""
-    leaf = one[0]
-    return 1 if leaf is None else 0 if leaf[0] == SAME_FILE else 2
+    role = found[0]
+    return 1 if role is None else 0 if role.use == SAME_FILE else 2
 
 
-def _walk(node: Node | None, value: Any, found: _Found) -> None:
-    """Collect every address in a decoded value, with the leaf of its path."""
+def _walk(node: PathNode | None, value: Any, found: _Found) -> None:
+    """Collect every address in a decoded value, with the role of its path."""
     kind = type(value)
     if kind is dict:
         pairs = value.items()
@@ -312,23 +325,23 @@ def _walk(node: Node | None, value: Any, found: _Found) -> None:
             if other is not None:
                 # The order of a map's keys means nothing, so it must not decide the numbering.
                 pairs = sorted(pairs, key=_key_of)
-        for key, one in pairs:
-            if one:
-                kind = type(one)
+        for key, item in pairs:
+            if item:
+                kind = type(item)
                 if kind is str:
-                    if "://" in one:
+                    if "://" in item:
                         child = keys.get(key, other)
-                        _take(None if child is None else child.leaf, one, found)
+                        _take(None if child is None else child.leaf, item, found)
                 elif kind is dict or kind is list:
-                    _walk(keys.get(key, other), one, found)
+                    _walk(keys.get(key, other), item, found)
     elif kind is list:
         element = None if node is None else node.element
-        leaf = None if element is None else element.leaf
-        for one in value:
-            if type(one) is not str:
-                _walk(element, one, found)
-            elif "://" in one:
-                _take(leaf, one, found)
+        role = None if element is None else element.leaf
+        for item in value:
+            if type(item) is not str:
+                _walk(element, item, found)
+            elif "://" in item:
+                _take(role, item, found)
     elif kind is str and "://" in value:
         _take(None if node is None else node.leaf, value, found)
 
@@ -337,11 +350,11 @@ def _key_of(pair: tuple[str, Any]) -> str:
     return pair[0]
 
 
-_NO_KEYS: dict[str, Node] = {}
+_NO_KEYS: dict[str, PathNode] = {}
 
 
-def _take(leaf: OutputRole | None, text: str, found: _Found) -> None:
+def _take(role: OutputRole | None, text: str, found: _Found) -> None:
     if is_plain_url(text):
-        found.append((leaf, text))
+        found.append((role, text))
     else:
-        found.extend((leaf, url) for url in urls_in(text, leaf is not None))
+        found.extend((role, url) for url in urls_in(text, role is not None))

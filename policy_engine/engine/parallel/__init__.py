@@ -1,1 +1,1 @@
-"""Shares chunks of work among processes."""
+"""Distributes chunks of work over processes."""

@@ -11,9 +11,9 @@ MIB = 1 << 20
 # Measured on nested task objects with all columns of findings, rounded up;
 # tests/engine/parallel/test_memory.py measures whole runs.
 _BASE = 190 * MIB
-"""What a process takes before it reads anything, all libraries loaded and a writer of Parquet at work."""
+"""Memory of a process before it reads anything, with all libraries loaded and a Parquet writer at work."""
 _WORKER = 100 * MIB
-"""What a further process takes, its batch left out."""
+"""Memory of a further process, without its batch."""
 _PER_RECORD = 5 << 10
 """Bytes that a record takes while its batch is read, judged and written."""
 _PER_WAITING = 2 << 10
@@ -30,9 +30,9 @@ class Sizes:
     """How much of a history is held at a time; no result depends on it."""
 
     unit: int | None = None
-    """Bytes of JSON Lines that are handed to a process at a time; None = as reading is used to."""
+    """Bytes of JSON Lines that are handed to a process at a time; None: the default of the reader."""
     records: int | None = None
-    """Records that are read and judged at a time; None = as reading is used to."""
+    """Records that are read and judged at a time; None: the default of the reader."""
     merged: int = 20_000
     """Records that are merged and judged at a time."""
     waiting: int = 50_000
@@ -44,9 +44,9 @@ class Sizes:
 def sizes_within(limit: int, jobs: int, embedded: int | None = None) -> Sizes:
     """
     The sizes with which `jobs` processes stay within `limit` bytes together; `embedded` rows are in the page of a
-    report, None where there is no report.
+    report; None without a report.
 
-    Raises UsageProblem for a limit too small to work in; says the least that would do.
+    Raises UsageProblem for a limit that is too small, which names the least sufficient one.
     """
     processes = 1 if jobs == 1 else jobs + 1
     fixed = _BASE + (processes - 1) * _WORKER
@@ -57,9 +57,9 @@ def sizes_within(limit: int, jobs: int, embedded: int | None = None) -> Sizes:
     if limit < least:
         raise UsageProblem(Problem(
             "memory-limit",
-            f"a memory limit of {limit // MIB:,} MiB is too small to work in with {jobs} "
+            f"a memory limit of {limit // MIB:,} MiB is too small for {jobs} "
             + ("process" if jobs == 1 else "processes"),
-            help=f"the least that would do is --memory-limit {-(-least // MIB)}MiB"
+            help=f"the least sufficient one is --memory-limit {-(-least // MIB)}MiB"
             + (", or less with fewer --jobs" if jobs > 1 else "")
             + (", or less with fewer rows to --embed" if embedded else ""),
         ))  # fmt: skip

@@ -23,8 +23,8 @@ from policy_engine.core.files.signals import uninterrupted
 from policy_engine.core.files.system_errors import is_out_of_memory
 from policy_engine.core.problems import Problem, WorkerEnded
 
-# Processes and pipes alone: the pools of the standard library have threads, and a thread that the system gives no
-# memory is waited for without end.
+# Only processes and pipes: the pools of the standard library have threads, and wait forever for a thread that the
+# system gives no memory.
 
 _AHEAD = 1
 """Items under way beyond one per process, so that none waits for work."""
@@ -41,9 +41,9 @@ class Workers:
         self._context: Any = context
         self._tasks: Any = context.SimpleQueue()
         self._processes: dict[Connection, BaseProcess] = {}
-        """Pipe on which a process says what it has done -> the process."""
+        """Pipe on which a process reports finished items -> the process."""
         self._done: dict[int, BaseException | None] = {}
-        """Number of an item -> what went wrong with it, for items that nobody has asked for yet."""
+        """Number of an item -> its error, for finished items that are not read yet."""
 
     def map(self, function: Callable[[Any, Any], Iterator[Any]], items: Iterable[Any]) -> Iterator[Iterator[Any]]:
         """
@@ -68,22 +68,22 @@ class Workers:
         error = self._done.pop(number)
         if error is not None:
             raise error
-        # Written by a process of this run, into a folder that nobody else may enter.
+        # Written by a process of this run, into a folder that no other user may enter.
         yield from read_results_of(_results_file(self._folder, number))
 
     def _listen(self) -> None:
-        """Wait for a process to say what it has done; raises WorkerEnded when one has ended instead."""
+        """Wait for a process to report a finished item; raises WorkerEnded when one has ended instead."""
         sentinels = [process.sentinel for process in self._processes.values()]
         for ready in wait([*self._processes, *sentinels]):
-            # What a process said before its end counts.
-            pipe = next(one for one, process in self._processes.items() if ready in (one, process.sentinel))
+            # A report that a process sent before its end counts.
+            pipe = next(pipe for pipe, process in self._processes.items() if ready in (pipe, process.sentinel))
             try:
                 if not pipe.poll():
                     raise EOFError
                 number, error = pipe.recv()
             except (EOFError, OSError):
                 raise WorkerEnded(Problem(
-                    "worker-ended", "a process that read the history was ended by the system or by somebody",
+                    "worker-ended", "a process that read the history was ended from outside",
                     help="did the machine run out of memory? try --jobs 1, or a --memory-limit",
                 )) from None  # fmt: skip
             self._done[number] = error
@@ -95,14 +95,14 @@ class Workers:
             ours, theirs = self._context.Pipe(duplex=False)
             work = (state, self._folder, self._tasks, theirs, is_main)
             process = self._context.Process(target=_serve, args=work, daemon=True)
-            # What Python runs after a fork swallows what is raised in it.
+            # Python swallows what is raised in handlers that run after a fork.
             with uninterrupted():
                 process.start()
                 self._processes[ours] = process
             theirs.close()
 
     def stop(self) -> None:
-        """Kill the processes, which wait for work or do what nobody waits for, and see that they have ended."""
+        """Kill the processes, whose remaining work is not needed, and wait until they have ended."""
         with uninterrupted():
             for process in self._processes.values():
                 process.kill()
@@ -116,10 +116,10 @@ class Workers:
 @contextmanager
 def start_workers(jobs: int, state: Any, scratch: Scratch) -> Iterator[Workers]:
     """
-    A context in which `jobs` processes hold `state`; when it is left they have ended.
+    A context in which `jobs` processes hold `state`; at its end they have ended.
 
-    Results travel as files of the scratch folder. Only short messages go through the pipes, so that nothing waits for
-    a reader.
+    Results are files of the scratch folder. Only short messages go through the pipes, so that no writer waits for a
+    reader.
     """
     workers = Workers(jobs, scratch)
     try:
@@ -130,16 +130,16 @@ def start_workers(jobs: int, state: Any, scratch: Scratch) -> Iterator[Workers]:
 
 
 def _serve(state: Any, folder: Path, tasks: Any, pipe: Connection, has_main_parent: bool) -> None:
-    """Work until somebody ends it."""
+    """Work until the process is ended."""
     try:
-        # Ctrl-C on a terminal reaches all processes; the one that started the others decides.
+        # Ctrl-C on a terminal reaches all processes; the parent decides what happens.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         end_with_parent(has_main_parent)
         while True:
             number, function, item = tasks.get()
             pipe.send((number, _work(function, state, item, _results_file(folder, number))))
     finally:
-        # The process that waits for an answer gets it; a process without memory cannot say more.
+        # The parent notices the closed pipe; a process without memory cannot report more.
         os._exit(1)
 
 
@@ -162,7 +162,7 @@ def _results_file(folder: Path, number: int) -> Path:
 
 
 def write_results(results: Iterable[Any], stream: IO[bytes]) -> None:
-    """Write results one by one; all of them must be values, not None."""
+    """Write results one by one; no result may be None."""
     for result in results:
         pickle.dump(result, stream, pickle.HIGHEST_PROTOCOL)
     pickle.dump(None, stream)
@@ -175,25 +175,25 @@ def read_results(stream: IO[bytes]) -> Generator[Any, None, None]:
 
 
 def read_results_of(path: Path) -> Generator[Any, None, None]:
-    """Read a file of results, which is then removed."""
+    """Read a file of results, and remove it."""
     try:
         with path.open("rb") as stream:
             yield from read_results(stream)
     finally:
-        # An interrupted run may release results only when their folder has gone.
+        # In an interrupted run this may happen after the folder was removed.
         path.unlink(missing_ok=True)
 
 
 def end_with_parent(has_main_parent: bool = False) -> None:
     """
-    Let a worker process not outlive the process that started it, even if that was killed.
+    End a worker process when its parent ends, even if that was killed.
 
-    `has_main_parent` says that the main thread started it: then no thread is needed where the system can do it.
+    `has_main_parent`: the main thread started it. Then the system can do this without a thread.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    # The system watches the thread that started this process, and other threads may end before the process does.
+    # The system watches the thread that started this process, and other threads may end before their process.
     if sys.platform == "linux" and has_main_parent:
         with suppress(AttributeError, OSError):
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

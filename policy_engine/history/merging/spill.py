@@ -117,7 +117,7 @@ def no_room(scratch: Scratch, why: str) -> UsageProblem:
     """The error of a temporary folder that cannot take what does not fit into memory."""
     return UsageProblem(Problem(
         "no-room",
-        f"records of tasks that occur more than once cannot be kept in `{plain(scratch.place)}`: {plain(why)}",
+        f"records of tasks that occur more than once cannot be kept in `{plain(scratch.parent)}`: {plain(why)}",
         help="is the disk full? set TMPDIR to a folder with room for the history once or twice, or give --memory-limit "
         "more so that less has to be kept there",
     ))  # fmt: skip

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_engine.engine.assets.json_outputs import OutputColumns
-from policy_engine.engine.assets.output_paths import FileKinds
+from policy_engine.engine.assets.json_outputs import JsonOutputs
+from policy_engine.engine.assets.output_paths import OutputPaths
 from policy_engine.packs import read_pack
 
 CATALOG = read_pack("piapi").catalog
@@ -19,7 +19,7 @@ SERVICES = [service.id for service in CATALOG.services]
 FILE = "https://img.theapi.app/temp/a.png"
 
 
-def general(kinds: FileKinds, service: str, output: Any) -> tuple[list[tuple[str, int, str]], int, int]:
+def general(kinds: OutputPaths, service: str, output: Any) -> tuple[list[tuple[str, int, str]], int, int]:
     """Files as (name, ordinal, URL), previews and repetitions by the general way."""
     found = kinds.files_of(service, output)
     return (
@@ -31,8 +31,8 @@ def general(kinds: FileKinds, service: str, output: Any) -> tuple[list[tuple[str
 
 def check(service: str, outputs: list[Any]) -> list[int]:
     """Compare both ways for the outputs of one service; returns those that the column-wise way left."""
-    kinds = FileKinds(CATALOG)
-    found = OutputColumns(kinds, service).find([msgspec.json.encode(output) for output in outputs])
+    kinds = OutputPaths(CATALOG)
+    found = JsonOutputs(kinds, service).find([msgspec.json.encode(output) for output in outputs])
     files: dict[int, list[tuple[str, int, str]]] = {}
     for row, kind, ordinal, url in zip(found.rows, found.kinds, found.ordinals, found.urls, strict=True):
         files.setdefault(int(row), []).append((kinds.kinds[kind].name, int(ordinal), url))
@@ -152,7 +152,7 @@ def test_the_usual_outputs_are_not_left(service: str) -> None:
 def test_what_is_unusual_is_left(text: bytes) -> None:
     """An output with an escaped, doubled, hidden or odd address is left, and its neighbours are not."""
     plain = msgspec.json.encode({"image_url": FILE})
-    found = OutputColumns(FileKinds(CATALOG), "flux").find([plain, text, plain])
+    found = JsonOutputs(OutputPaths(CATALOG), "flux").find([plain, text, plain])
     assert found.left == [1]
     assert found.rows.tolist() == [0, 2]
     assert found.urls == [FILE, FILE]
@@ -198,5 +198,5 @@ def test_files_of_one_name_are_numbered_through() -> None:
 def test_every_answer_is_counted_once() -> None:
     """Each output has files or is left, never both and never neither."""
     outputs = [{"image_url": FILE}, {}, {"image_url": f"{FILE}?v={1}"}, {"other": FILE}, {"image_url": ""}]
-    found = OutputColumns(FileKinds(CATALOG), "flux").find([msgspec.json.encode(output) for output in outputs])
+    found = JsonOutputs(OutputPaths(CATALOG), "flux").find([msgspec.json.encode(output) for output in outputs])
     assert Counter([*found.rows.tolist(), *found.left]) == Counter(range(len(outputs)))

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from policy_engine.core.periods import MAX_INSTANT, parse_instant
 from policy_engine.core.vocabulary import WITHOUT_ASSET_REASONS
 from policy_engine.engine.assets import maker as assets_module
-from policy_engine.engine.assets.maker import AssetMaker, Period, TaskTotals, expected_outputs, place
-from policy_engine.engine.assets.output_paths import FileKinds, TaskFiles
+from policy_engine.engine.assets.maker import AssetMaker, Period, TaskTotals, expected_outputs, location
+from policy_engine.engine.assets.output_paths import OutputPaths, TaskFiles
 from policy_engine.history import Batch, ServiceNames, merge_records
 from policy_engine.history.records.record_reader import RecordReader
 from policy_engine.history.sources import Source
@@ -311,13 +311,13 @@ def tables_and_objects() -> Batch:
 def outputs_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The outputs that are read one by one from here on."""
     alone: list[object] = []
-    files_of = FileKinds.files_of
+    files_of = OutputPaths.files_of
 
-    def read_alone(kinds: FileKinds, service: str | None, output: object) -> TaskFiles:
+    def read_alone(kinds: OutputPaths, service: str | None, output: object) -> TaskFiles:
         alone.append(output)
         return files_of(kinds, service, output)
 
-    monkeypatch.setattr(FileKinds, "files_of", read_alone)
+    monkeypatch.setattr(OutputPaths, "files_of", read_alone)
     return alone
 
 
@@ -364,14 +364,14 @@ def test_what_the_catalog_says_is_worked_out_once(monkeypatch: pytest.MonkeyPatc
 
         monkeypatch.setattr(assets_module, name, call)
 
-    count("OutputColumns")
+    count("JsonOutputs")
     count("expected_outputs")
     maker = AssetMaker(pack(), (Source("made-up", "made-up", "json", "", 0),), AS_OF)
     for _ in range(2):
         rows = [history_row(f"r-{at}", "kling", action="video_generation") for at in range(2)]
         assets, _ = maker.make(plain_batch_of(*(task(f"{at:02d}") for at in range(30)), *rows))
         assert len(assets) == 30 + 2 * 2
-    assert calls == {"OutputColumns": 1, "expected_outputs": 1}
+    assert calls == {"JsonOutputs": 1, "expected_outputs": 1}
 
 
 @pytest.mark.parametrize(
@@ -643,7 +643,7 @@ def test_models_without_a_service_are_counted() -> None:
 )
 def test_places(line: int, item: int, expected: str) -> None:
     """A record is called by its file, its line and its number in it."""
-    assert place("a.json", line, item) == expected
+    assert location("a.json", line, item) == expected
 
 
 def test_totals_add_up() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy_engine.core.urls.addresses import file_identity
-from policy_engine.engine.assets.output_paths import FileKinds, TaskFiles
+from policy_engine.engine.assets.output_paths import OutputPaths, TaskFiles
 from policy_engine.history import FlatFile, Outputs
 from tests.support.exports import CLEAN, COVER, MARKED, kling_output, pack
 
@@ -19,12 +19,12 @@ Told = list[tuple[str, int, str]]
 
 def files_of(service: str | None, output: Any) -> TaskFiles:
     """The files of an output by the bundled catalog."""
-    return FileKinds(pack().catalog).files_of(service, output)
+    return OutputPaths(pack().catalog).files_of(service, output)
 
 
 def told(service: str | None, output: Any) -> Told:
     """(name, ordinal, URL) of the files of an output."""
-    kinds = FileKinds(pack().catalog)
+    kinds = OutputPaths(pack().catalog)
     return [(kinds.kinds[kind].name, ordinal, url) for kind, ordinal, url in kinds.files_of(service, output).files]
 
 
@@ -35,7 +35,7 @@ def flat(url: str, output: str | None = None, **facts: str) -> FlatFile:
 
 def facts_of(service: str | None, output: Any) -> list[tuple[str, str | None, str | None, str | None, bool]]:
     """(name, media, role, watermarked, in conflict) of the files of an output."""
-    kinds = FileKinds(pack().catalog)
+    kinds = OutputPaths(pack().catalog)
     found = [kinds.kinds[kind] for kind, _, _ in kinds.files_of(service, output).files]
     return [(kind.name, kind.media, kind.role, kind.watermarked, kind.is_conflicting) for kind in found]
 

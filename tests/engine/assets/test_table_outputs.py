@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_engine.engine.assets.output_paths import FileKinds
-from policy_engine.engine.assets.table_outputs import find_flat, is_flat
+from policy_engine.engine.assets.output_paths import OutputPaths
+from policy_engine.engine.assets.table_outputs import find_table_files, is_table_output
 from policy_engine.history import FlatFile, Outputs
 from policy_engine.packs import read_pack
 
@@ -40,8 +40,8 @@ TASKS = st.tuples(
 @given(st.lists(TASKS, min_size=1, max_size=12))
 def test_equals_the_general_way(tasks: list[tuple[str | None, FlatFile | Outputs]]) -> None:
     """Files, their order, their numbers, previews and repetitions are those that a look at each task gives."""
-    kinds = FileKinds(CATALOG)
-    found = find_flat(kinds, [service for service, _ in tasks], [output for _, output in tasks])
+    kinds = OutputPaths(CATALOG)
+    found = find_table_files(kinds, [service for service, _ in tasks], [output for _, output in tasks])
     files: dict[int, list[tuple[int, int, str]]] = {}
     for row, kind, ordinal, url in zip(found.rows, found.kinds, found.ordinals, found.urls, strict=True):
         files.setdefault(int(row), []).append((int(kind), int(ordinal), url))
@@ -59,13 +59,13 @@ def test_equals_the_general_way(tasks: list[tuple[str | None, FlatFile | Outputs
 
 def test_what_is_taken() -> None:
     """Ordinary tasks are not left: one file, known or not, and several known ones in the order of the catalog."""
-    kinds = FileKinds(CATALOG)
+    kinds = OutputPaths(CATALOG)
     service = next(one for one in CATALOG.services if sum(spec.kind == "file" for spec in one.outputs) > 1)
     first, second = [spec.name for spec in service.outputs if spec.kind == "file"][:2]
     flat = [FlatFile(f"https://a.b/{place}", name, None, None, None) for place, name in enumerate((first, second))]
     unlisted = FlatFile("https://a.b/9", None, None, None, None)
     several = Outputs(reversed(flat))
-    found = find_flat(kinds, [service.id, None, service.id], [flat[1], unlisted, several])
+    found = find_table_files(kinds, [service.id, None, service.id], [flat[1], unlisted, several])
     assert found.left == []
     assert found.rows.tolist() == [0, 1, 2, 2]
     assert [kinds.kinds[kind].name for kind in found.kinds] == [second, "unlisted", first, second]
@@ -74,17 +74,17 @@ def test_what_is_taken() -> None:
 
 def test_what_is_left() -> None:
     """Two files with one address, and a file at no known place beside others, are left to the general way."""
-    kinds = FileKinds(CATALOG)
+    kinds = OutputPaths(CATALOG)
     known = FlatFile("https://a.b/1", None, "image", None, None)
     again = FlatFile("https://a.b/1?x=1", None, "video", None, None)
     unlisted = FlatFile("https://a.b/2", None, None, None, None)
-    found = find_flat(kinds, [None, None], [Outputs([known, again]), Outputs([known, unlisted])])
+    found = find_table_files(kinds, [None, None], [Outputs([known, again]), Outputs([known, unlisted])])
     assert found.left == [0, 1]
 
 
 def test_what_is_flat() -> None:
     """Only files that rows of tables name are taken, alone or together."""
     file = FlatFile("https://a.b/1", None, None, None, None)
-    assert is_flat(file)
-    assert is_flat(Outputs([file, file]))
-    assert not any(map(is_flat, (None, b"{}", {}, [], Outputs(), Outputs([file, {"url": file.url}]))))
+    assert is_table_output(file)
+    assert is_table_output(Outputs([file, file]))
+    assert not any(map(is_table_output, (None, b"{}", {}, [], Outputs(), Outputs([file, {"url": file.url}]))))

@@ -234,7 +234,7 @@ def test_a_worker_that_is_killed_is_replaced(history: Path, tmp_path: Path, monk
         os.kill(next(iter(one._client.run(os.getpid).values())), signal.SIGKILL)
         run.mapper = one
         assert rows(list(run.chunks())) == expected
-        with pytest.raises(UsageProblem, match="the workers that read this part of the file ended") as caught:
+        with pytest.raises(UsageProblem, match="several workers that read this part of the file ended") as caught:
             next(one.map(die, None, [Partition(1)]))
     assert codes(caught) == ["worker-killed"]
     assert caught.value.problems[0].span == SourceSpan("b.jsonl.gz", 1)

@@ -43,8 +43,8 @@ def test_limit_too_small_is_refused_with_the_least_that_would_do() -> None:
     """A limit in which no run can work is exit 2, and the least that it names is taken."""
     done = policy_engine("evaluate", EXAMPLE, "--as-of", AS_OF, "-o", "-", "--memory-limit", "64MiB")
     assert done.code == 2
-    assert "error[memory-limit]: a memory limit of 64 MiB is too small to work in with 1 process\n" in done.err
-    match = re.search(r"the least that would do is --memory-limit ([0-9]+MiB)", done.err)
+    assert "error[memory-limit]: a memory limit of 64 MiB is too small for 1 process\n" in done.err
+    match = re.search(r"the least sufficient one is --memory-limit ([0-9]+MiB)", done.err)
     assert match is not None
     assert policy_engine("evaluate", EXAMPLE, "--as-of", AS_OF, "-o", "-", "--memory-limit", match[1]).code == 0
 

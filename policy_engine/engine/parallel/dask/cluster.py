@@ -1,4 +1,4 @@
-"""Opens a cluster for one run: a new one on this machine, or one that exists."""
+"""Opens a cluster for one run: a private one on this machine, or an existing one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOCAL = "local"
 """Name of the scheduler that is started for one run, on this machine."""
 
 _CLOSE = 10.0
-"""Seconds in which a new scheduler must have closed its connections."""
+"""Seconds in which a private scheduler must have closed its connections."""
 
 
 @contextmanager
@@ -36,8 +36,8 @@ def open_cluster(
     """
     Workers that have been checked: the same program, the same packages, the same files.
 
-    `scheduler` is `local` (then `jobs` processes are started, and what they write is in `folder`) or the address of
-    one that runs. Raises UsageProblem for a cluster that cannot do the work, InputUnusable for a worker that does
+    `scheduler` is `local` (then `jobs` processes are started, which write to `folder`) or the address of a
+    running one. Raises UsageProblem for a cluster that cannot do the work, InputUnusable for a worker that does
     not see the files; nothing has been read then.
     """
     _require_dask()
@@ -51,11 +51,11 @@ def open_cluster(
         if scheduler == LOCAL:
             own = OwnWorkers(jobs, stack.enter_context(Scratch(folder)).folder)
             address, options = stack.enter_context(_own_scheduler(own))
-        # Versions are compared below, in words that say what to do.
+        # Versions are compared below, with a message that says what to do.
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", VersionMismatchWarning)
         try:
-            # One that is not complete cannot be closed, and takes long to give up; one of our own answers at once.
+            # A client that is not complete cannot be closed, and gives up late; a private scheduler answers at once.
             with uninterrupted() if own is not None else nullcontext():
                 client = stack.enter_context(Client(address, timeout=CONNECT, set_as_default=False, **options))
         except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
@@ -65,7 +65,7 @@ def open_cluster(
                 help="is it running, and does this machine reach its port? an encrypted one is named tls://HOST:PORT",
             )) from None  # fmt: skip
         mapper = DaskMapper(client, [stamp(source) for source in sources], own)
-        mapper.look_at_workers(at_least=jobs if own is not None else 1)
+        mapper.check_workers(at_least=jobs if own is not None else 1)
         yield mapper
 
 
@@ -83,8 +83,8 @@ def _own_scheduler(workers: OwnWorkers) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     A scheduler in this process for processes of this machine, and what a client needs to reach it.
 
-    Nobody else can talk to them: they listen on the loopback address, and have keys of their own. The keys matter
-    where several people share a machine: anyone who reaches an open scheduler can run code as its owner.
+    They listen on the loopback address only, and have keys of their own. The keys matter on shared machines: anyone who
+    reaches an open scheduler can run code as its owner.
     """
     import dask.config
     from distributed.security import Security
@@ -95,7 +95,7 @@ def _own_scheduler(workers: OwnWorkers) -> Iterator[tuple[str, dict[str, Any]]]:
         stack.callback(runner.stop)
         try:
             with uninterrupted():
-                # Copies of this process can be made only before it has a second thread.
+                # This process can be forked only before it has a second thread.
                 workers.start()
                 security = Security.temporary()
                 runner.start()
@@ -104,7 +104,7 @@ def _own_scheduler(workers: OwnWorkers) -> Iterator[tuple[str, dict[str, Any]]]:
                 workers.invite(scheduler.address, security)
             yield scheduler.address, {"security": security, "loop": runner.loop}
         finally:
-            # Before the scheduler, which would ask them to end, and wait until they have.
+            # Before the scheduler, which would ask them to end and wait for it.
             workers.end()
 
 
@@ -116,7 +116,7 @@ async def _start_scheduler(security: Any) -> Any:
         protocol="tls://",
         security=security,
         dashboard=False,
-        # Without a port of its own it would ask for a usual one, and warn where that is taken.
+        # Without this it would ask for the usual port, and warn where that is taken.
         dashboard_address=f"{HOST}:0",
     )
 
@@ -128,7 +128,7 @@ async def _close_scheduler(scheduler: Any) -> None:
 
 @contextmanager
 def _quiet_logs() -> Iterator[None]:
-    """Dask's own log would repeat, in its words, what this program says when it matters."""
+    """Silence the log of Dask, which repeats what this program reports in its own words."""
     logs = [logging.getLogger(name) for name in ("distributed", "tornado.application")]
     before = [log.level for log in logs]
     for log in logs:

@@ -35,7 +35,7 @@ Versions = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Stamp:
-    """What shows that a worker sees the same file as this machine."""
+    """Identifies a file, so that a worker can check that it sees the same one."""
 
     name: str
     path: str

@@ -1,4 +1,4 @@
-"""Hands the units of a run to Dask workers, and gives their results back in order."""
+"""Hands the units of a run to Dask workers, and returns their results in order."""
 
 from __future__ import annotations
 
@@ -39,34 +39,34 @@ CONNECT = 10.0
 _START = 120.0
 """Seconds in which processes of this machine must have started."""
 _ANSWER = 60.0
-"""Seconds in which every worker must have said what it has."""
+"""Seconds in which every worker must have reported its versions."""
 _PATIENCE = 60.0
-"""Seconds without any worker after which a run gives up; a worker that ended is mostly there again after a few."""
+"""Seconds without any worker after which a run gives up; a worker that ended is usually back after a few."""
 _LOOK = 2.0
 """Seconds between two checks of a cluster that has not answered yet."""
 _AHEAD = 2
-"""Results per thread of the cluster that may be under way or wait for their turn."""
+"""Results per thread of the cluster that may be in progress or wait for their turn."""
 _FEWEST = 4
-"""Units that are handed out at least, so that a cluster that grows with its work has a reason to."""
+"""Least number of units handed out, so that a cluster that grows with its work does."""
 
 
 class DaskMapper:
     """
-    Hands units to the workers of a cluster and gives their results back in the order of the units.
+    Hands units to the workers of a cluster and returns their results in the order of the units.
 
-    Results travel as pickled bytes, so Dask sees no frame and converts no text; those of processes of this machine as
-    files, so Dask does not see them. What is needed to compute a unit stays with the scheduler: a worker that ends
-    in the middle costs the time to do its units again.
+    Results are pickled bytes, so Dask sees no frame and converts no text; those of processes of this machine are files,
+    so Dask does not see them at all. The input of a unit stays with the scheduler: a worker that ends in the middle
+    costs the time to do its units again.
     """
 
     def __init__(self, client: Any, stamps: Sequence[Stamp], own: OwnWorkers | None = None) -> None:
-        """`own` are the workers of this run alone; without them the cluster goes on after the run."""
+        """`own` are workers of this run only; without them the cluster continues after the run."""
         self._client = client
         self._stamps = tuple(stamps)
         self._own = own
         self._numbers = count()
 
-    def look_at_workers(self, at_least: int = 1) -> None:
+    def check_workers(self, at_least: int = 1) -> None:
         """Wait for workers, and raise UsageProblem or InputUnusable unless every one can do the work."""
         patience = CONNECT if self._own is None else _START
         if not self._have_come(at_least, patience):
@@ -74,17 +74,17 @@ class DaskMapper:
             raise UsageProblem(Problem(
                 "no-workers", f"after {patience:.0f} seconds the Dask scheduler has {wanted}",
                 help="start workers, for instance with `dask worker ADDRESS --nthreads 1`" if self._own is None
-                else "start fewer with --jobs, or leave --scheduler out",
+                else "start fewer with --jobs, or remove --scheduler",
             ))  # fmt: skip
         try:
             answers = self._ask(
-                lambda: self._client.run(_look_around, self._stamps, on_error="return"), timeout=_ANSWER
+                lambda: self._client.run(_report_worker, self._stamps, on_error="return"), timeout=_ANSWER
             )
             answers["the scheduler"] = self._ask_scheduler()
         except (OSError, TimeoutError) as error:
             raise UsageProblem(Problem(
                 "silent-worker", f"not all workers answered within {_ANSWER:.0f} seconds ({reason_of(error)})",
-                help="look at the workers, and take those away that hang",
+                help="check the workers, and remove those that hang",
             )) from None  # fmt: skip
         compare(answers)
 
@@ -101,7 +101,7 @@ class DaskMapper:
         return False
 
     def _ask_scheduler(self) -> tuple[Versions, list[Problem]] | Exception:
-        """What the scheduler has: it unpacks what it hands on, so it needs the program, though not the files."""
+        """The versions of the scheduler: it unpickles tasks, so it needs the program, though not the files."""
         try:
             return self._ask(lambda: self._client.run_on_scheduler(versions), timeout=_ANSWER), []
         except (OSError, TimeoutError):
@@ -129,7 +129,7 @@ class DaskMapper:
                 room = self._room() if rest else 0
                 while rest and len(waiting) < room:
                     unit = rest.popleft()
-                    task = (kept, digest, step, self._stamps[unit.file], unit, self._new_place("results"))
+                    task = (kept, digest, step, self._stamps[unit.file], unit, self._new_file("results"))
                     waiting.append((unit, self._client.submit(_perform, *task, pure=False)))
                 if fetching is None:
                     unit, future = waiting.popleft()
@@ -140,7 +140,7 @@ class DaskMapper:
                     # The next result comes in while this one is written.
                     unit, future = waiting.popleft()
                     fetching = unit, future, self._fetch(future)
-                # Anyone who runs a Dask cluster trusts its workers.
+                # The workers of a Dask cluster are trusted by its users.
                 with closing(
                     read_results_of(found) if isinstance(found, Path) else read_results(io.BytesIO(found))
                 ) as results:
@@ -160,20 +160,20 @@ class DaskMapper:
                     self._ask(lambda: self._client.run(_forget, digest, on_error="ignore"), timeout=_LOOK)
 
     def _keep(self, packed: bytes, digest: str) -> Any:
-        """Put what all units need where workers find it."""
-        path = self._new_place("work")
+        """Store what all units need where workers find it."""
+        path = self._new_file("work")
         if path is not None:
             path.write_bytes(packed)
             return path
         # Computed, and not scattered: the scheduler can have it made again on any worker.
         return self._client.submit(_keep, packed, key=f"policy-engine-work-{digest[:16]}")
 
-    def _new_place(self, what: str) -> Path | None:
-        """A file that this process and the workers share, if they are this run's own."""
+    def _new_file(self, what: str) -> Path | None:
+        """A file that this process and its own workers share; None for another cluster."""
         return self._own.folder / f"{what}-{next(self._numbers)}" if self._own is not None else None
 
     def _room(self) -> int:
-        """Units that may be under way; looked up each time, since workers come and go."""
+        """Units that may be in progress; computed each time, since workers come and go."""
         if self._own is not None:
             self._own.replace_ended()
         threads = 0
@@ -193,7 +193,7 @@ class DaskMapper:
 
     def _fetch(self, future: Any) -> concurrent.futures.Future[bytes | Path]:
         async def fetch() -> bytes | Path:
-            # If it raised, it would leave tasks behind whose end nobody hears of, and Python prints that.
+            # With errors="raise" it leaves tasks behind whose result is never read, and Python prints that.
             result: bytes | Path | None = await self._client.gather(future, errors="skip")
             if result is None:
                 raise await future.exception() or ConnectionError("the connection is closed")
@@ -218,11 +218,11 @@ class DaskMapper:
                 fetching.cancel()
                 raise UsageProblem(Problem(
                     "no-workers", f"all Dask workers ended, and none came back in {_PATIENCE:.0f} seconds",
-                    help="look at the workers' logs: is there too little memory for their number?",
+                    help="check the logs of the workers: is there too little memory for their number?",
                 ))  # fmt: skip
 
     def _is_alone(self) -> bool:
-        """True when there is no worker, or nobody to ask."""
+        """True when there is no worker, or no scheduler."""
         try:
             return not self._ask(self._client.nthreads, timeout=CONNECT)
         except (OSError, TimeoutError):
@@ -234,9 +234,9 @@ class DaskMapper:
         name = self._stamps[unit.file].name
         if isinstance(error, KilledWorker):
             return UsageProblem(Problem(
-                "worker-killed", "the workers that read this part of the file ended, one after the other",
+                "worker-killed", "several workers that read this part of the file ended",
                 SourceSpan(name, unit.first_line),
-                help="is there too little memory for their number, or does something end them? look at their logs",
+                help="is there too little memory for their number, or does something end them? check their logs",
             ))  # fmt: skip
         if future.status == "error":
             if isinstance(error, ImportError | AttributeError) and "policy_engine" in str(error):
@@ -248,7 +248,7 @@ class DaskMapper:
 
 def _ended(error: BaseException) -> UsageProblem:
     return UsageProblem(Problem(
-        "scheduler-ended", f"the Dask scheduler is no longer there ({reason_of(error)})",
+        "scheduler-ended", f"the Dask scheduler has ended ({reason_of(error)})",
         help="start it and its workers again, then run again; nothing was written",
     ))  # fmt: skip
 
@@ -256,7 +256,7 @@ def _ended(error: BaseException) -> UsageProblem:
 # --- what runs on a worker ---------------------------------------------------------------------------------------
 
 _WORKS: dict[tuple[str, int], Any] = {}
-"""Digest and thread -> the work that the thread has unpacked: what judges is made for one thread."""
+"""Digest and thread -> the work that the thread has unpickled: an evaluator is made for one thread."""
 
 
 def _keep(packed: bytes) -> bytes:
@@ -269,12 +269,12 @@ def _perform(
     step: Callable[[Any, Partition], Iterator[Any]],
     expected: Stamp,
     unit: Partition,
-    place: Path | None,
+    target: Path | None,
 ) -> bytes | Path:
     """
-    Do one unit, and give its results or the file that they are in.
+    Do one unit, and return its results or the file that holds them.
 
-    A worker that joined after all others were checked is noticed here.
+    This also checks workers that joined after the others had been checked.
     """
     key = (digest, threading.get_ident())
     work = _WORKS.get(key)
@@ -286,23 +286,23 @@ def _perform(
     problem = difference(expected)
     if problem is not None:
         raise InputUnusable(replace(problem, message=f"a worker {problem.message}"))
-    if place is None:
+    if target is None:
         memory = io.BytesIO()
         write_results(step(work, unit), memory)
         return memory.getvalue()
-    # Another worker may do the same unit, when this one is taken for ended: a file has its name when it is whole.
-    draft = place.with_name(f"{place.name}-{os.getpid()}")
+    # Another worker may do the same unit if this one seems to have ended: only a whole file has the final name.
+    draft = target.with_name(f"{target.name}-{os.getpid()}")
     with draft.open("wb") as stream:
         write_results(step(work, unit), stream)
-    return draft.replace(place)
+    return draft.replace(target)
 
 
 def _forget(digest: str) -> None:
-    """Give back the memory of a run that is over."""
+    """Release the memory of a run that has ended."""
     for key in [key for key in _WORKS if key[0] == digest]:
         _WORKS.pop(key, None)
 
 
-async def _look_around(stamps: Sequence[Stamp]) -> tuple[Versions, list[Problem]]:
-    """What a worker has, and what is wrong with files there; that they are read must not stop its heartbeat."""
-    return await asyncio.to_thread(lambda: (versions(), [one for one in map(difference, stamps) if one is not None]))
+async def _report_worker(stamps: Sequence[Stamp]) -> tuple[Versions, list[Problem]]:
+    """Versions of a worker and problems with its files; read in a thread, so that its heartbeat goes on."""
+    return await asyncio.to_thread(lambda: (versions(), [found for found in map(difference, stamps) if found]))

@@ -24,14 +24,14 @@ from policy_engine.engine.parallel.workers import end_with_parent
 HOST = "127.0.0.1"
 """Where scheduler and workers of one machine listen."""
 _CLOSE = 10.0
-"""Seconds in which a process that was killed must have ended."""
+"""Seconds in which a killed process must have ended."""
 
 
 def settings(folder: Path) -> dict[str, Any]:
     """
-    Settings of Dask for a scheduler and workers that serve one run: nothing to look at, and little looking around.
+    Settings of Dask for a scheduler and workers that serve one run: no dashboard, and little monitoring.
 
-    Together, what they do many times a second by default takes a twentieth of a processor.
+    By default, what is done many times a second takes a twentieth of a processor.
     """
     return {
         "temporary-directory": str(folder),
@@ -50,31 +50,31 @@ class OwnWorkers:
     """
     Worker processes of one thread each.
 
-    There is nobody between them and this process: it starts, replaces and ends them itself, which costs less than
-    Dask's own supervisor, a further process that loads everything once more.
+    This process starts, replaces and ends them directly, which costs less than the supervisor of Dask, a further
+    process that loads everything once more.
     """
 
     count: int
     folder: Path
-    """Where they may write; nobody else may be able to."""
+    """Where they may write; no other user may be able to."""
     _processes: list[BaseProcess] = field(default_factory=list)
     _invitation: tuple[str, Any] | None = None
     _waiting: list[Connection] = field(default_factory=list)
-    """Where processes listen that do not know the scheduler yet."""
+    """Pipes to processes that do not know the scheduler yet."""
 
     def start(self) -> None:
         """Start them all; they wait for `invite`. To be called before there is a second thread."""
-        # A copy of this process has loaded everything already. But what other threads hold is held in it forever.
+        # A fork of this process has loaded everything already. But locks of other threads stay locked in it forever.
         is_alone = threading.active_count() == 1
         can_fork = is_alone and "fork" in multiprocessing.get_all_start_methods()
         for _ in range(self.count):
             self._start_one("fork" if can_fork else "spawn")
 
     def invite(self, address: str, security: Any) -> None:
-        """Tell them where the scheduler is, and the keys by which it knows them."""
+        """Send them the address of the scheduler, and the keys by which it knows them."""
         self._invitation = address, security
         for outbox in self._waiting:
-            # One that has ended already is replaced later.
+            # A process that has ended already is replaced later.
             with suppress(OSError):
                 outbox.send(self._invitation)
             outbox.close()
@@ -82,15 +82,15 @@ class OwnWorkers:
 
     def replace_ended(self) -> None:
         """Start a new process for each that has ended."""
-        for process in [one for one in self._processes if not one.is_alive()]:
+        for process in [process for process in self._processes if not process.is_alive()]:
             self._processes.remove(process)
-            # There are threads by now, so this one loads everything again.
+            # There are threads by now, so the new process loads everything again.
             self._start_one("spawn")
         if self._invitation is not None:
             self.invite(*self._invitation)
 
     def end(self) -> None:
-        """Kill them: all they leave behind is in the folder."""
+        """Kill them; everything they leave behind is in the folder."""
         with uninterrupted():
             for process in self._processes:
                 process.kill()
@@ -113,15 +113,15 @@ class OwnWorkers:
 @contextmanager
 def _without_interruption(method: str) -> Iterator[None]:
     """
-    Let a process begin in a state in which Ctrl-C is none of its business.
+    Start a process with Ctrl-C blocked.
 
-    A terminal sends it to all processes of a command, and one that is still loading would print where it was.
+    A terminal sends it to all processes of a command, and a process that is still loading would print a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     if method == "spawn":
-        # It would be started by the first process, and undo the block.
+        # Started later, by the first process, it would undo the block.
         resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
@@ -136,12 +136,12 @@ def _without_interruption(method: str) -> Iterator[None]:
 def _serve(inbox: Connection, folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
-    # What is temporary goes with the folder, however this process ends.
+    # Temporary files are removed with the folder, however this process ends.
     tempfile.tempdir = folder
     try:
         asyncio.run(_work(folder, *inbox.recv()))
     except Exception:
-        # Without a scheduler there is nothing to do, and nobody to tell: the run says why it ends.
+        # Without a scheduler there is nothing to do; the run itself reports why it ends.
         os._exit(1)
 
 
@@ -155,7 +155,7 @@ async def _work(folder: str, address: str, security: Any) -> None:
             nthreads=1,
             host=HOST,
             security=security,
-            # What is under way bounds the memory; a worker that is ended for its size would only begin again.
+            # The number of units in progress bounds the memory; a worker ended for its size would only begin again.
             memory_limit=0,
             local_directory=folder,
             silence_logs=logging.CRITICAL,
