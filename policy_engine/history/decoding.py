@@ -29,7 +29,7 @@ def lines_of_objects(block: bytes) -> int:
     """
     Lines of a block that decodes as JSON objects, one after another; 0 where a line feed does not divide two of them.
 
-    Within a value a line feed cannot be between `}` and `{`. The decoder silently takes a value of several lines, or
+    No value has a line feed between `}` and `{`. The decoder silently takes a value over several lines, or
     several values in a line; counting values does not show this, since the two can cancel out.
     """
     if not block.startswith(b"{"):

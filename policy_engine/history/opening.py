@@ -22,7 +22,8 @@ _ALWAYS_UNPACKED = 1 << 27
 
 _MOST_UNPACKED = 100
 """
-What a packed file may hold: so many bytes in any case, and so many times its own size. Exports pack to a tenth of their
+What a packed file may hold: this number of bytes in any case, and this multiple of its own size.
+Exports pack to a tenth of their
 size, even made-up ones to a fiftieth; a few kilobytes that unpack to gigabytes are made to fill memory and time.
 """
 
@@ -49,7 +50,7 @@ def open_bytes(path: str, compression: Compression) -> Iterator[IO[bytes]]:
                 )
             ) from None
         except OSError as error:
-            # A read that fails does not say of which file.
+            # A read that fails does not name the file.
             error.filename = error.filename or path
             raise
 

@@ -21,9 +21,9 @@ class _Source(Protocol):
 
 
 def unreadable(name: str, error: OSError) -> InputUnusable:
-    """A file of a history that cannot be read to its end."""
+    """A file of a history that cannot be read completely."""
     return InputUnusable(Problem(
-        "unreadable-file", f"the file cannot be read to its end: {error.strerror or plain(error)}",
+        "unreadable-file", f"the file cannot be read completely: {error.strerror or plain(error)}",
         SourceSpan(name, 1), help="is the disk or the connection to it sound? copy the file elsewhere and run again",
     ))  # fmt: skip
 
@@ -61,6 +61,6 @@ def _named(sources: Sequence[_Source], error: OSError) -> InputUnusable:
         except OSError as found:
             return unreadable(source.name, found)
     return InputUnusable(Problem(
-        "unreadable-file", f"a file of the history could not be read to its end: {error.strerror or plain(error)}",
+        "unreadable-file", f"a file of the history could not be read completely: {error.strerror or plain(error)}",
         help="run again; if it stays, copy the files elsewhere",
     ))  # fmt: skip

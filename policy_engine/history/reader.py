@@ -76,7 +76,7 @@ class HistoryReader:
         The records of a unit, in batches, with what was set aside.
 
         Adjacent rows of a table that belong to one task come in one batch, unless they are too many
-        (adjacent_rows.MOST). Raises InputUnusable when the file itself cannot be read to its end.
+        (adjacent_rows.MOST). Raises InputUnusable when the file itself cannot be read completely.
         """
         records = self.records(unit)
         yield from _with_neighbours(records) if self.is_table(unit) else records

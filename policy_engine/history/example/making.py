@@ -53,7 +53,7 @@ _MIDJOURNEY_STATUSES = ("staged",) * 3 + _STATUSES[3:]
 """128 outcomes, all equally likely. Only Midjourney has a queue beyond the concurrency limit."""
 
 HELD = ("point", "luma_quota")
-"""Units of which an amount is held while the task runs and charged at its end; others are charged at once."""
+"""Units with an amount that is held while the task runs and charged at its end; others are charged at once."""
 
 _BURST = 2 * MINUTE
 _SHARES = ((4 * DAY, 32), (3 * DAY + _BURST, 6), (3 * DAY, 4), (4 * HOUR, 14), (0, 8))
@@ -71,7 +71,7 @@ class Task(NamedTuple):
     number: int
     """Counts from 0."""
     stock: Stock
-    """Of which kind it is."""
+    """Its kind."""
     state: str
     """`completed`, `failed` or `unfinished`."""
     created_instant: int
@@ -79,7 +79,7 @@ class Task(NamedTuple):
     updated_instant: int
     """When the last thing happened to it that is known."""
     chance: int
-    """32 random bits for whoever writes the record."""
+    """32 random bits for the writer of the record."""
     id: str
     a: str
     """Name of a file, like the next two."""
@@ -127,7 +127,7 @@ class Task(NamedTuple):
 
 
 class Template(NamedTuple):
-    """A record of one kind of task but for its values."""
+    """A record of one kind of task without its values."""
 
     text: str
     """With a `%` form for each value."""
@@ -260,7 +260,7 @@ def _uuids(noise: bytes) -> list[str]:
 
 
 def _prompts(seed: int) -> list[str]:
-    """Make up prompts of 4 to 13 words, ready to stand between the quotes of a JSON string."""
+    """Make up prompts of 4 to 13 words, ready to go between the quotes of a JSON string."""
     noise = shake_256(f"{seed} prompts".encode()).digest(15 * _PROMPTS)
     prompts = []
     for place in range(0, len(noise), 15):

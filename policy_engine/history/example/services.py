@@ -52,7 +52,7 @@ class Kind:
 
 _TEMPORARY = "https://img.theapi.app/temp/"
 _EPHEMERAL = "https://img.theapi.app/ephemeral/"
-# What somebody sent in: URLs in an input are no outputs, whatever their host.
+# What somebody sent in: URLs in an input are not outputs, whatever their host.
 _SENT = "https://uploads.example.com/in/<c>.jpg"
 _SENT_FACE = "https://uploads.example.com/in/<b>.jpg"
 _SENT_FILM = "https://uploads.example.com/in/<c>.mp4"
@@ -295,7 +295,7 @@ _FLUX = (
 
 
 def _tool(service: str, medium: str, task_type: str, cards: int, points: int, asked: dict[str, Json]) -> Kind:
-    """One of the tools that share a model, the face swaps among them: only the task type tells them apart."""
+    """One of the tools that share a model, the face swaps among them: only the task type distinguishes them."""
     return Kind(
         service, f"Qubico/{medium}-toolkit", task_type, cards, _PICTURE if medium == "image" else _VIDEO_URL, asked,
         (points,), (4, 30) if medium == "image" else (40, 600), history=f"{medium}_toolkit", unit="llm", logs=[],

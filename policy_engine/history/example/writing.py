@@ -12,7 +12,7 @@ from policy_engine.history.example.making import Task, make_tasks, time_text
 from policy_engine.history.example.services import KINDS
 
 _BATCH = 256
-"""So many lines are written at once."""
+"""Lines that are written at once."""
 _MILLISECOND = 1_000_000
 _PAGE = 100
 """Rows on a page of the history endpoint: the most it gives."""

@@ -115,7 +115,7 @@ def merge_neighbours(records: Batch, names: ServiceNames) -> tuple[Batch, int]:
 
 
 def _continues(records: Batch) -> npt.NDArray[np.bool_]:
-    """True for each row that says of its task what the row above it says."""
+    """True for each row that describes its task as the row above does."""
     same = np.zeros(len(records), bool)
     rows: Any = zip(*(getattr(records, name) for name in _SAME), strict=True)
     same[1:] = [above == below for above, below in pairwise(rows)]

@@ -21,7 +21,7 @@ def merge_records(batches: Sequence[Batch], names: ServiceNames) -> tuple[Batch,
     Merge records that share task ids; returns one row per task, ordered by (task_id, service), and how many
     records were merged away.
 
-    A task is (service, task id). A floating record joins the only task with its id, else it stands alone.
+    A task is (service, task id). A floating record joins the only task with its id, else it is a task of its own.
     The preferred value of a field comes from: a final status first, a task object over a history row, the latest
     instant, then the record's canonical form. Outputs are united.
     """

@@ -48,7 +48,7 @@ class RepeatedKeys:
         return self._stored + self._held
 
     def forget_from(self, count: int) -> None:
-        """Forget what was taken since there were so many."""
+        """Forget what was taken after the given count."""
         if count < self._stored:
             with self._path.open("r+b") as stream:
                 stream.truncate(8 * count)

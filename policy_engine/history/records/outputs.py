@@ -1,4 +1,4 @@
-"""Reads what a record says of its files: the output, legacy fields beside it, and the URL columns of tables."""
+"""Reads the files of a record: the output, legacy fields beside it, and the URL columns of tables."""
 
 from __future__ import annotations
 

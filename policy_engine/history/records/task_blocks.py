@@ -49,7 +49,7 @@ _PLAIN_STARTS = frozenset((b"{", b"[", b"n", b""))
 _LONG, _DEEP = 1_000, 500
 """Only longer outputs can be nested so deeply that decoding them later might fail where it would not have here."""
 _LONGEST_BLANK = 4
-"""Outputs this short are decoded at once, so that the common blanks (`null`, `{}`, `[]`) are none."""
+"""Outputs this short are decoded at once, so that the common blanks (`null`, `{}`, `[]`) become None."""
 
 
 _FIELDS: list[tuple[str, Any, Any]] = [
@@ -95,7 +95,7 @@ class FastPath:
         if not count:
             return None
         try:
-            # What is skipped is not looked at for its encoding.
+            # The encoding of what is skipped is not checked by the decoder.
             check_utf8(block)
             tasks: list[Any] = self._decoder.decode_lines(block)
         except STRICT_ERRORS:
@@ -119,7 +119,7 @@ class FastPath:
         types = [task.task_type or None for task in tasks]
         modes = [task.config.service_mode or None if task.config else None for task in tasks]
         units = [usage.type or None for usage in usages]
-        # One text for each word: what comes later then looks at few texts, and not at as many as there are tasks.
+        # One text for each word: later steps then read few texts instead of one per task.
         words: dict[Any, Any] = {}
         models, statuses, types, modes, units = (
             list(map(words.setdefault, column, column)) for column in (models, statuses, types, modes, units)

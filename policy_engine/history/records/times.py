@@ -96,7 +96,7 @@ def _read_column(texts: Sequence[Any], out: Int64) -> npt.NDArray[np.bool_] | No
     """
     Do what `_read_regular` does, or return None where pyarrow refuses the column.
 
-    It refuses all other values than text, but for bytes, which no reader gives.
+    It refuses all values except text and bytes, and no reader gives bytes.
     """
     import pyarrow as pa
 

@@ -21,7 +21,7 @@ _BLANK, _QUOTE, _FEED = b" "[0], b'"'[0], b"\n"[0]
 _MOST = 1 << 22
 """Characters: a text of lines that are longer than any row is not worth the memory."""
 _FEW = 4
-"""Where one column of so many or more is wanted, its fields are cut out and the others are not made."""
+"""Where one column of this many or more is wanted, its fields are cut out and the others are not made."""
 
 
 def divide(text: str, delimiter: str, width: int, indices: Sequence[int]) -> list[list[str]] | None:

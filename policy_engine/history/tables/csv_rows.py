@@ -105,7 +105,7 @@ class CsvLines:
 
         A caller may stop after the header and come again. A quotation mark that nobody closed swallows the lines below
         it. A row of several lines that is not `width` fields wide is therefore taken apart: its first line is the
-        defect, and each line below it that is a row by itself and plausible is a row.
+        defect, and each line below it that is a complete and plausible row is taken as one.
         """
         if not self.delimiter:
             self._choose_delimiter()

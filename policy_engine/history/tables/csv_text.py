@@ -85,7 +85,7 @@ class TableText:
         edge = block.rfind(b"\r", begin, len(block) - 1) + 1
         if not edge or len(block) - edge > _LONGEST_LINE:
             message = f"a line of the table is longer than {_LONGEST_LINE >> 20} MiB"
-            raise InputUnusable(Problem("line-too-long", message, help="is this a table, a row a line?"))
+            raise InputUnusable(Problem("line-too-long", message, help="is this a table with one row per line?"))
         self._rest = block[edge:]
         return block[:edge]
 

@@ -16,7 +16,8 @@ from policy_engine.core.problems import InputUnusable, Problem
 _ALWAYS = 1 << 27
 _MOST = 300
 """
-What columns may amount to: so many bytes in any case, and so many times the size of the file. Columns pack better than
+What columns may amount to: this number of bytes in any case, and this multiple of the size of the file.
+Columns pack better than
 lines, since equal values are adjacent; a file that is made to fill memory and time holds some ten thousand times its
 size.
 """
@@ -29,7 +30,7 @@ _BATCH = 1 << 26
 
 
 class Leaf(NamedTuple):
-    """What a Parquet file says of the values of a column, or of a part of a nested one."""
+    """What a Parquet file declares about the values of a column, or of a part of a nested one."""
 
     kind: str
     repetition: int
@@ -40,7 +41,7 @@ def leaves_of(file: Any) -> list[Leaf]:
     """
     The leaves of an open file.
 
-    To be asked once per file: pyarrow keeps what a file says of itself, megabytes where there are many row groups, for
+    To be asked once per file: pyarrow keeps the description of a file, megabytes where there are many row groups, for
     as long as Python does not look for cycles.
     """
     columns = [file.schema.column(index) for index in range(file.metadata.num_columns)]
@@ -106,7 +107,7 @@ def _repeated(
 
 
 def _longest_repeated(where: Any, title: str, group: int) -> int:
-    """Bytes of the longest text that a column of a row group may repeat; one value tells, since all come with it."""
+    """Bytes of the longest text that a column of a row group may repeat; one value is enough, as all come with it."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 

@@ -36,7 +36,7 @@ class FlatPath:
         """
         The records of rows on successive lines, or None when any of them wants the general reader.
 
-        `table` holds n cells for each documented column that there is; a missing value is None or "".
+        `table` holds n cells for each documented column of the table; a missing value is None or "".
         """
         try:
             return self._columns(table, first_line)
@@ -112,7 +112,7 @@ class FlatPath:
         ]  # fmt: skip
 
     def _facts(self, stated: tuple[Any, ...]) -> tuple[str | None, ...] | None:
-        """What a row says of the file at its address; None where its output is more than a name."""
+        """What a row states about the file at its address; None where its output is more than a name."""
         service, output, media, role, watermarked = stated
         return read_facts(output, media, role, watermarked, self._stated(service))
 

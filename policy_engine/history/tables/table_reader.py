@@ -47,7 +47,7 @@ TABLE_COLUMNS: dict[str, str] = {
     "role": "Role of the file, where `output` is missing.",
     "watermarked": "true or false, where `output` is missing.",
 }
-"""Columns of tables that are read, with their meaning; all text; other columns are passed over."""
+"""Columns of tables that are read, with their meaning; all text; other columns are ignored."""
 _ALSO = {"task_model": "model", "action": "task_type", "completed_at": "ended_at", "usage": "consume"}
 _LONGEST_FIELD = 1 << 24
 _IDS = 65_536

@@ -45,7 +45,7 @@ def test_damaged_disk_is_about_the_history(
     command: str, good: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A history that cannot be read to its end is unusable: exit 4 with its name, and no result of the part that could.
+    A history that cannot be read completely is unusable: exit 4 with its name, and no result of the part that could.
     """
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jsonl").write_text(as_lines([task("t-0")]), encoding="utf-8")
@@ -85,7 +85,7 @@ def test_file_is_named_by_the_read_that_failed(tmp_path: Path) -> None:
         raise pickle.loads(pickle.dumps(broken.value))  # noqa: S301 - as it comes from another process
         yield
 
-    with pytest.raises(InputUnusable, match="the file cannot be read to its end: broken") as refused:
+    with pytest.raises(InputUnusable, match="the file cannot be read completely: broken") as refused:
         list(reading(find_sources([str(path) for path in paths]).sources, failing()))
     (problem,) = refused.value.problems
     assert problem.span is not None
@@ -103,7 +103,7 @@ def test_error_that_does_not_come_again_is_still_one(tmp_path: Path) -> None:
 
     results = reading((), failing(errno.EIO))
     assert next(results) == 1
-    with pytest.raises(InputUnusable, match="a file of the history could not be read to its end: broken"):
+    with pytest.raises(InputUnusable, match="a file of the history could not be read completely: broken"):
         next(results)
     with pytest.raises(OSError, match="broken"):
         list(reading((), failing(errno.ENOSPC)))
