@@ -133,11 +133,13 @@ def table_rows() -> list[dict[str, object]]:
     """Rows of a table of files: here output, role and media are the user's words too."""
     return [
         {
-            "task_id": f"c-{number}", "model": "kling", "task_type": value, "status": "completed",
+            "task_id": f"{model}-{number}", "model": model, "task_type": value, "status": "completed",
             "created_at": "2026-01-06T10:00:00Z", "output": value, "role": value, "media": value, "watermarked": value,
-            "url": f"https://storage.theapi.app/{number}.mp4", "account_id": value, "api_key_id": value,
+            "url": f"https://storage.theapi.app/{model}/{number}.mp4", "account_id": value, "api_key_id": value,
             "usage_type": value,
         }
+        # A service with rules, and one for which there is none.
+        for model in ("kling", "music-u")
         for number, value in enumerate(VALUES)
         if "\0" not in value and "\ud83d" not in value
     ]  # fmt: skip
@@ -253,7 +255,7 @@ def write_marks(folder: Path) -> dict[str, Path]:
         for number in range(8)
     ]})  # fmt: skip
     names = [value.replace("\n", "").replace("\r", "").replace("\0", "") for value in VALUES]
-    text = "".join(f"{name}\n" for name in [*names, "c-1", "k-1-0", "kling/k-2-0/video_watermarked/1.mp4"])
+    text = "".join(f"{name}\n" for name in [*names, "kling-1", "k-1-0", "kling/k-2-0/video_watermarked/1.mp4"])
     (folder / "inventory.txt").write_text(text, encoding="utf-8", errors="replace")
     return {"--exemptions": folder / "exemptions.yaml", "--house-rules": folder / "house.yaml",
             "--archived": folder / "inventory.txt"}  # fmt: skip

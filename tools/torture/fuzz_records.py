@@ -390,7 +390,7 @@ def _read_outcome(file: Path) -> tuple[Any, ...]:
     assert totals.tasks == totals.with_assets + sum(count for count, _ in totals.without_assets.values())
     csv_lines(frame)
     outputs = [
-        sorted(map(str, _maker().kinds.files_of(service, output).files))
+        sorted(map(str, _maker().paths.files_of(service, output).files))
         for service, output in zip(merged.service, merged.output, strict=True)
     ]
     return (

@@ -63,9 +63,9 @@ def _one_text(pa: Any) -> Any:
 
 
 for _option in _OPTIONS:
-    _given(f"{_option}-device", _option, lambda folder, scale: "/dev/zero", "a device")
-    _given(f"{_option}-link-to-device", _option, _link, "a device")
-    _given(f"{_option}-pipe", _option, _pipe, "nobody has written")
+    _given(f"{_option}-device", _option, lambda folder, scale: "/dev/zero", "a regular file (device")
+    _given(f"{_option}-link-to-device", _option, _link, "a regular file (device")
+    _given(f"{_option}-pipe", _option, _pipe, "nothing was written")
     _given(f"{_option}-folder", _option, lambda folder, scale: folder)
     _given(f"{_option}-null-bytes", _option, _file("given", lambda scale: b"\0" * (8 << 20)))
 for _option in ("exemptions", "house-rules", "columns"):
