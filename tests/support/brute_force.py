@@ -34,7 +34,7 @@ def days(made: RulePack) -> list[date]:
 
 
 def standing(rule: Rule, instant: int, day: date | None) -> RuleVersion | None:
-    """The version that stands at an instant, a withdrawn one too."""
+    """The latest version that is effective at an instant, even a withdrawn one."""
     reached = [
         version
         for version in rule.versions

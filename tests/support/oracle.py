@@ -22,7 +22,7 @@ OTHER = object()
 """A value of a fact that its domain does not list; no condition can name it."""
 
 Facts = dict[str, object]
-"""Fact name -> value; complete when none is None."""
+"""Fact name -> value; complete when every value is known (not None)."""
 
 DETERMINED = (
     "verdict", "possibly_past", "reason", "rule_id", "rule_version", "basis", "storage",

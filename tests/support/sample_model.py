@@ -44,7 +44,7 @@ TITLES = {
         "deadline near",
         "The earliest admissible deadline lies within the horizon; the latest is still ahead.",
     ),
-    "expired": ("past its deadline", "Every admissible deadline is past; the file itself was not looked at."),
+    "expired": ("past its deadline", "Every admissible deadline is past; the file itself was not checked."),
     "vendor_cdn": (
         "on the vendor's CDN",
         "The vendor's terms decide how long it is kept, not the provider's rules.",
