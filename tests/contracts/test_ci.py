@@ -205,6 +205,33 @@ class Step:
 
 
 @needs_bash
+def test_action_installs_without_code_of_the_repository(tmp_path: Path) -> None:
+    """
+    Modules in the checked-out repository that have the names of modules that the installation uses are not run.
+    """
+    repository, action = tmp_path / "repository", tmp_path / "action"
+    for name in ("venv", "pip", "json", "subprocess", "sitecustomize"):
+        (repository / name).mkdir(parents=True)
+        hostile = f"open({str(tmp_path / 'ran')!r}, 'a').write({name!r})\n"
+        for path in (repository / f"{name}.py", repository / name / "__init__.py"):
+            path.write_text(hostile, encoding="utf-8")
+    (action / "requirements").mkdir(parents=True)
+    for name in ("core", "build"):
+        (action / "requirements" / f"{name}.txt").touch()
+    (step,) = [step for step in loaded(ACTION)["runs"]["steps"] if step["name"] == "Install policy-engine"]
+    temp = tmp_path / "temp"
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]], cwd=repository,
+        env={**environment(RUNNER_TEMP=str(temp), PYTHON=sys.executable, ACTION=str(action), PYTHONPATH=str(repository))},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    # The empty action is not a package; everything before that has run.
+    assert "'setup.py' nor 'pyproject.toml' found" in done.stderr
+    assert (temp / "policy-engine" / "bin" / "python").exists()
+    assert not (tmp_path / "ran").exists()
+
+
+@needs_bash
 def test_action_passes_a_valid_pack(tmp_path: Path) -> None:
     """
     With a sound pack the step passes, the log and the summary say what was checked, and the outputs say 0.
