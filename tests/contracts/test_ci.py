@@ -205,6 +205,7 @@ class Step:
 
 
 @needs_bash
+@pytest.mark.slow
 def test_action_installs_without_code_of_the_repository(tmp_path: Path) -> None:
     """
     Modules in the checked-out repository that have the names of modules that the installation uses are not run.
@@ -222,7 +223,9 @@ def test_action_installs_without_code_of_the_repository(tmp_path: Path) -> None:
     temp = tmp_path / "temp"
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]], cwd=repository,
-        env={**environment(RUNNER_TEMP=str(temp), PYTHON=sys.executable, ACTION=str(action), PYTHONPATH=str(repository))},
+        env=environment(
+            RUNNER_TEMP=str(temp), PYTHON=sys.executable, ACTION=str(action), PYTHONPATH=str(repository)
+        ),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     # The empty action is not a package; everything before that has run.
