@@ -205,7 +205,6 @@ class Step:
 
 
 @needs_bash
-@pytest.mark.slow
 def test_action_installs_without_code_of_the_repository(tmp_path: Path) -> None:
     """
     Modules in the checked-out repository that have the names of modules that the installation uses are not run.
