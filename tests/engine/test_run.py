@@ -31,7 +31,6 @@ from policy_engine.history import partitions as units_module
 from policy_engine.history import reader as reading_module
 from policy_engine.history.partitions import plan_units
 from tests.support.commands import JOBS, policy_engine
-from tests.support.effort import COSTLY
 from tests.support.exports import (
     AS_OF,
     IMAGE,
@@ -138,7 +137,6 @@ def test_records_of_a_document_are_given_in_parts(tmp_path: Path, monkeypatch: p
     assert run.totals.tasks.tasks == 25
 
 
-@COSTLY
 @given(st.lists(st.sampled_from(["{}", "[1]", "x", "", " ", '{"task_id":"a"}', '{"task_id":"\u00e9"}']), max_size=12),
        st.integers(1, 40), st.sampled_from(["\n", "\r\n"]), st.booleans())  # fmt: skip
 def test_units_cover_every_line_once(lines: list[str], block: int, end: str, has_last: bool) -> None:
@@ -300,7 +298,6 @@ def test_quarantine_is_in_the_order_of_the_input(tmp_path: Path) -> None:
 # --- Totals ----------------------------------------------------------------------------------------------
 
 
-@COSTLY
 @given(st.integers(0, 10_000), st.integers(1, 25))
 def test_totals_tie_on_any_mixture(seed: int, count: int) -> None:
     """Records, tasks, assets, verdicts and points add up, counted again from the findings themselves."""

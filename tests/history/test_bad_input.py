@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from policy_engine.core.problems import InputUnusable, format_problem
 from policy_engine.history import find_sources
 from tests.support.commands import JOBS
-from tests.support.effort import COSTLY
 from tests.support.exports import (
     CLEAN,
     IMAGE,
@@ -392,7 +391,6 @@ RECORDS = [task(), kling(), envelope(task()), page([history_row("t-1"), history_
            {**task("s", "suno"), "clips": {"c": {"audio_url": CLEAN}}, "url": IMAGE}]  # fmt: skip
 
 
-@COSTLY
 @given(st.lists(st.tuples(st.sampled_from(RECORDS), st.integers(0, 999), st.sampled_from(ODD)), min_size=1, max_size=4))
 def test_no_change_of_a_record_breaks_the_reader(changes: list[tuple[Any, int, Any]]) -> None:
     """Whatever stands in any one place of a record, the run ends, its totals tie, and the neighbours are read."""

@@ -15,7 +15,6 @@ from policy_engine.core.periods import DAY, HOUR, format_instant, parse_instant
 from policy_engine.core.rule_model import OperationWindow, RulePack
 from policy_engine.core.vocabulary import FACTS, StorageLocation
 from tests.support import oracle
-from tests.support.effort import COSTLY
 from tests.support.strategies import output, pack, packs, rule, service, version
 
 KEPT: dict[str, Any] = {"storage": StorageLocation.PLATFORM, "retention": 3 * DAY}
@@ -39,7 +38,6 @@ def everything_said(made: RulePack, dates: list[int], days: list[date | None]) -
     return said
 
 
-@COSTLY
 @given(made=packs(), choice=st.integers(0, 2**16))
 def test_agrees_with_brute_force(made: RulePack, choice: int) -> None:
     """

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from policy_engine.history import STATES, Batch, FlatFile, Outputs, ServiceNames, merge_records
 from policy_engine.history.merging.merge import service_key
 from policy_engine.history.records.record_reader import RecordReader
-from tests.support.effort import COSTLY
 from tests.support.exports import (
     CLEAN,
     CREATED,
@@ -111,7 +110,6 @@ def facts(reading: Reading) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return reading.answers, reading.counts
 
 
-@COSTLY
 @given(st.lists(st.one_of(objects(), rows()), min_size=1, max_size=7), st.integers(1, 3), st.randoms())
 def test_order_of_records_never_matters(records: list[Record], files: int, chance: random.Random) -> None:
     """Records shuffled over lines and files give the same findings and totals, apart from where they stand."""
@@ -127,7 +125,6 @@ def test_order_of_records_never_matters(records: list[Record], files: int, chanc
     assert facts(reading) == facts(expected)
 
 
-@COSTLY
 @given(st.lists(st.one_of(objects(), rows()), min_size=1, max_size=5))
 def test_telling_something_twice_changes_nothing(records: list[Record]) -> None:
     """A history beside a copy of itself gives the same findings; every copy is merged away, and nothing costs twice."""
@@ -141,7 +138,6 @@ def test_telling_something_twice_changes_nothing(records: list[Record]) -> None:
     assert twice.totals.tasks.tasks == once.totals.tasks.tasks
 
 
-@COSTLY
 @given(
     st.lists(st.one_of(objects(), rows(), st.sampled_from([7, {}, [], {"task_id": ""}, {"data": None}])), max_size=8)
 )

@@ -16,7 +16,6 @@ from policy_engine.core.problems import Problem
 from policy_engine.core.rule_model import OperationWindow, RulePack, RuleVersion
 from policy_engine.core.vocabulary import StorageLocation
 from tests.authoring.lint.helpers import ask, assert_messages, laid, lint_for
-from tests.support.effort import COSTLY
 from tests.support.oracle import conflicts
 from tests.support.strategies import output, pack, packs, rule, service, version
 
@@ -59,7 +58,6 @@ def test_the_valid_pack_has_no_problem() -> None:
     assert lint_for("overlap", laid()) == ()
 
 
-@COSTLY
 @given(made=packs(conflicts_allowed=True))
 def test_agrees_with_brute_force(made: RulePack) -> None:
     """
