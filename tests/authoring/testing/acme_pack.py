@@ -50,6 +50,24 @@ versions:
     retention: {{period: P2D}}
     {CITED}
 """
+WINDOWED = f"""\
+id: film
+title: Film
+summary: Kept for two days.
+versions:
+  - version: 1
+    effective_from: "2026-02-01T00:00:00Z"
+    recorded_on: "2026-02-02"
+    selector: {{service: [film], role: [main, unlisted]}}
+    storage: platform
+    retention: {{period: P2D}}
+    operation_window: {{operations: [extend, upscale], period: PT3H}}
+    {CITED}
+  - version: 2
+    effective_from: "2027-02-01T00:00:00Z"
+    recorded_on: "2026-02-02"
+    withdrawn: true
+"""
 GIVEN = """\
 title: Film
 given:

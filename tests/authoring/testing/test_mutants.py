@@ -6,26 +6,7 @@ from pathlib import Path
 
 from policy_engine.authoring.testing.mutants import KINDS, make_mutants
 from policy_engine.packs import read_pack
-from tests.authoring.testing.acme_pack import CITED, lay
-
-WINDOWED = f"""\
-id: film
-title: Film
-summary: Kept for two days.
-versions:
-  - version: 1
-    effective_from: "2026-02-01T00:00:00Z"
-    recorded_on: "2026-02-02"
-    selector: {{service: [film], role: [main, unlisted]}}
-    storage: platform
-    retention: {{period: P2D}}
-    operation_window: {{operations: [extend, upscale], period: PT3H}}
-    {CITED}
-  - version: 2
-    effective_from: "2027-02-01T00:00:00Z"
-    recorded_on: "2026-02-02"
-    withdrawn: true
-"""
+from tests.authoring.testing.acme_pack import WINDOWED, lay
 
 
 def test_every_kind_of_change_is_tried(tmp_path: Path) -> None:

@@ -12,26 +12,8 @@ from policy_engine.authoring.testing.mutation import (
     MutationReport,
     try_mutants,
 )
-from tests.authoring.testing.acme_pack import CITED, KEPT, bench, case, lay
+from tests.authoring.testing.acme_pack import KEPT, WINDOWED, bench, case, lay
 
-WINDOWED = f"""\
-id: film
-title: Film
-summary: Kept for two days.
-versions:
-  - version: 1
-    effective_from: "2026-02-01T00:00:00Z"
-    recorded_on: "2026-02-02"
-    selector: {{service: [film], role: [main, unlisted]}}
-    storage: platform
-    retention: {{period: P2D}}
-    operation_window: {{operations: [extend, upscale], period: PT3H}}
-    {CITED}
-  - version: 2
-    effective_from: "2027-02-01T00:00:00Z"
-    recorded_on: "2026-02-02"
-    withdrawn: true
-"""
 DEADLINES = 'expires_earliest: "2026-03-03T12:00:00Z", expires_latest: "2026-03-03T12:05:00Z"'
 
 
